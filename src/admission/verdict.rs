@@ -1,0 +1,132 @@
+//! What became of a request, in one closed list of words: the same in metrics, logs and answers.
+//!
+//! **Invariants**: [`Reason::as_str`] is the metric label, the access log's field and the last part of the problem's `type`;
+//! every answer weir gives by itself has exactly one.
+//! **Not here**: status codes and texts (`proxy::answer`).
+
+use std::time::Duration;
+
+/// Why a request ended as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Forwarded; the upstream's answer was passed on.
+    Admitted,
+    /// The head of the request is not one that may be forwarded.
+    BadRequest,
+    /// The body broke its own framing, or the client stopped in the middle.
+    BodyBroken,
+    /// The body is larger than the route allows.
+    BodyTooLarge,
+    /// The client stopped sending its body.
+    BodyTimeout,
+    /// The client left while waiting in line.
+    ClientLeft,
+    /// The client is over a limit of its own.
+    ClientLimit,
+    /// The turn did not come within the promised wait.
+    Expired,
+    /// An expectation other than `100-continue`.
+    ExpectationFailed,
+    /// The route exists, the method does not.
+    MethodNotAllowed,
+    /// No route takes this host and path.
+    NoRoute,
+    /// A method or transfer coding that weir does not forward.
+    NotImplemented,
+    /// No place is left in the line.
+    QueueFull,
+    /// Something in weir failed; a defect.
+    Internal,
+    /// The upstream broke off or answered with something that is not HTTP.
+    UpstreamBroken,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// No server of the upstream takes a connection.
+    UpstreamUnreachable,
+    /// The target is longer than may be forwarded.
+    UriTooLong,
+    /// The line is longer than the route lets anybody wait.
+    WaitTooLong,
+}
+
+impl Reason {
+    /// All of them, for metrics that must exist before the first event.
+    pub const ALL: [Self; 19] = [
+        Self::Admitted,
+        Self::BadRequest,
+        Self::BodyBroken,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::ClientLeft,
+        Self::ClientLimit,
+        Self::Expired,
+        Self::ExpectationFailed,
+        Self::MethodNotAllowed,
+        Self::NoRoute,
+        Self::NotImplemented,
+        Self::QueueFull,
+        Self::Internal,
+        Self::UpstreamBroken,
+        Self::UpstreamTimeout,
+        Self::UpstreamUnreachable,
+        Self::UriTooLong,
+        Self::WaitTooLong,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::BadRequest => "bad_request",
+            Self::BodyBroken => "body_broken",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::ClientLeft => "client_left",
+            Self::ClientLimit => "client_limit",
+            Self::Expired => "expired",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoRoute => "no_route",
+            Self::NotImplemented => "not_implemented",
+            Self::QueueFull => "queue_full",
+            Self::Internal => "internal",
+            Self::UpstreamBroken => "upstream_broken",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UriTooLong => "uri_too_long",
+            Self::WaitTooLong => "wait_too_long",
+        }
+    }
+
+    /// Position in [`Reason::ALL`], for tables of counters.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Admission says no, and when to come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// When there is a fair chance; jittered already.
+    pub retry_after: Duration,
+    /// The client limit that was exceeded, as its position in the route's list.
+    pub limit: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_place_and_its_own_word() {
+        let mut words = std::collections::HashSet::new();
+        for (position, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), position, "{reason:?}");
+            assert!(words.insert(reason.as_str()), "{reason:?}");
+        }
+    }
+}
