@@ -1,0 +1,357 @@
+//! What a request asks for: method, host and path, or why it may not be forwarded.
+//!
+//! hyper parses the message; what a proxy must check beyond is here (RFC 9112 §3, RFC 9110 §7.2 and §4.2.4).
+//!
+//! **Invariants**: a [`Target`] has one unambiguous host, the same in request line and `Host`; its path is normalised — percent
+//! encodings of unreserved characters decoded, hexadecimal in capitals — free of dot segments, empty segments, encoded
+//! slashes, backslashes and control bytes; it is the path that is matched *and* the path that is forwarded, so that no
+//! request reaches an upstream by another route than the one whose limits were applied.
+//! **Cost**: no allocation for a path without `%`.
+//! **Not here**: routes; header fields (`headers`).
+
+use std::borrow::Cow;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Uri, Version};
+
+use crate::admission::verdict::Reason;
+
+/// Longest request target, in bytes; RFC 9112 §3 asks for at least 8,000.
+const TARGET_MAX: usize = 8_192;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Lower-case host without port or trailing dot; empty if an HTTP/1.0 client gave none.
+    pub host: String,
+    /// Host and port as the client wrote them, for the upstream.
+    pub authority: Option<Authority>,
+    /// Normalised path.
+    pub path: String,
+}
+
+/// Why a request may not be forwarded. The client's fault, always.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// CONNECT, TRACE, or a transfer coding other than chunked.
+    #[error("{0} is not supported here")]
+    NotImplemented(&'static str),
+    /// A request target of unknown form or with a path that could be read in two ways.
+    #[error("the request target {0}")]
+    Target(&'static str),
+    /// Longer than [`TARGET_MAX`].
+    #[error("the request target is longer than {TARGET_MAX} bytes")]
+    TooLong,
+    /// Missing, repeated, malformed or contradicting host.
+    #[error("the host {0}")]
+    Host(&'static str),
+    /// A body length that could be read in two ways.
+    #[error("the body length {0}")]
+    Length(&'static str),
+    /// An expectation other than `100-continue`.
+    #[error("only the expectation 100-continue can be met")]
+    Expectation,
+    /// `Connection` names a field that must reach the upstream.
+    #[error("the Connection field names a field that is not hop-by-hop")]
+    Connection,
+}
+
+impl BadRequest {
+    /// The word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotImplemented(_) => Reason::NotImplemented,
+            Self::TooLong => Reason::UriTooLong,
+            Self::Expectation => Reason::ExpectationFailed,
+            Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection => Reason::BadRequest,
+        }
+    }
+}
+
+impl Target {
+    /// Reads the target of `request`.
+    pub fn of<B>(request: &Request<B>) -> Result<Self, BadRequest> {
+        method(request.method())?;
+        length(request.headers())?;
+        expectation(request.headers())?;
+        let uri = request.uri();
+        if uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_MAX) {
+            return Err(BadRequest::TooLong);
+        }
+        let authority = authority(uri, request.headers(), request.version())?;
+        let path = normal_path(uri.path()).map_err(BadRequest::Target)?.into_owned();
+        let host = authority.as_ref().map(|authority| host_name(authority.host())).unwrap_or_default();
+        Ok(Self { host, authority, path })
+    }
+}
+
+fn method(method: &Method) -> Result<(), BadRequest> {
+    match *method {
+        Method::CONNECT => Err(BadRequest::NotImplemented("CONNECT")),
+        Method::TRACE => Err(BadRequest::NotImplemented("TRACE")),
+        _ => Ok(()),
+    }
+}
+
+/// hyper refuses most conflicts before; what it lets pass is refused here (RFC 9112 §6.3).
+fn length(headers: &HeaderMap) -> Result<(), BadRequest> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if let Some(first) = lengths.next() {
+        if lengths.next().is_some() {
+            return Err(BadRequest::Length("is given more than once"));
+        }
+        if first.is_empty() || !first.as_bytes().iter().all(u8::is_ascii_digit) {
+            return Err(BadRequest::Length("is not a number"));
+        }
+        if headers.contains_key(TRANSFER_ENCODING) {
+            return Err(BadRequest::Length("is given twice, as Content-Length and Transfer-Encoding"));
+        }
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(first) = codings.next()
+        && (codings.next().is_some() || !first.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Err(BadRequest::NotImplemented("a transfer coding other than chunked"));
+    }
+    Ok(())
+}
+
+fn expectation(headers: &HeaderMap) -> Result<(), BadRequest> {
+    let mut expectations = headers.get_all(EXPECT).iter();
+    match expectations.next() {
+        None => Ok(()),
+        Some(first) if first.as_bytes().eq_ignore_ascii_case(b"100-continue") && expectations.next().is_none() => {
+            Ok(())
+        }
+        Some(_) => Err(BadRequest::Expectation),
+    }
+}
+
+/// The one host of the request: of the request line if it has one, which `Host` must then repeat (RFC 9112 §3.2.2).
+fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, BadRequest> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let field = hosts.next();
+    if hosts.next().is_some() {
+        return Err(BadRequest::Host("is given more than once"));
+    }
+    let field = match field {
+        None => None,
+        Some(field) => {
+            let text = field.to_str().map_err(|_| BadRequest::Host("is not a host name"))?;
+            Some(parse_authority(text)?)
+        }
+    };
+    let line = uri.authority().map(|authority| parse_authority(authority.as_str())).transpose()?;
+    match (line, field) {
+        (Some(line), Some(field)) if !line.as_str().eq_ignore_ascii_case(field.as_str()) => {
+            Err(BadRequest::Host("differs between the request line and the Host field"))
+        }
+        (Some(line), _) => Ok(Some(line)),
+        (None, Some(field)) => Ok(Some(field)),
+        (None, None) if version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(BadRequest::Host("is missing")),
+    }
+}
+
+/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore.
+fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
+    const NOT_A_HOST: BadRequest = BadRequest::Host("is not a host name");
+    let authority: Authority = text.parse().map_err(|_| NOT_A_HOST)?;
+    let host = authority.host();
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let sound = match literal {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        }
+    };
+    // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
+    let rest = text.strip_prefix(host).ok_or(NOT_A_HOST)?;
+    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    if sound && port { Ok(authority) } else { Err(NOT_A_HOST) }
+}
+
+/// `host` as routes compare it.
+fn host_name(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+/// `path` normalised, or why it could be read in two ways.
+pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !path.starts_with('/') {
+        return Err("is not a path");
+    }
+    let normal = decoded(path)?;
+    if normal.bytes().any(|byte| !(0x21..=0x7e).contains(&byte) || byte == b'\\') {
+        return Err("contains a character that does not belong into a path");
+    }
+    // The first piece is the nothing before the leading slash; the last may be empty, for a trailing slash.
+    let mut segments = normal.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." | ".." => return Err("contains a dot segment"),
+            "" if segments.peek().is_some() => return Err("contains an empty segment"),
+            _ => {}
+        }
+    }
+    Ok(normal)
+}
+
+/// Decodes what needs no encoding (RFC 3986 §6.2.2.2) and writes the rest in capitals (§6.2.2.1).
+fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut normal = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((plain, encoded)) = rest.split_once('%') {
+        normal.push_str(plain);
+        let digits = encoded.get(..2).ok_or("ends in the middle of an encoding")?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("contains a broken encoding");
+        }
+        let byte = u8::from_str_radix(digits, 16).map_err(|_| "contains a broken encoding")?;
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => normal.push(char::from(byte)),
+            b'/' | b'\\' => return Err("contains an encoded slash"),
+            0x00..=0x1f | 0x7f => return Err("contains an encoded control character"),
+            _ => {
+                normal.push('%');
+                normal.push_str(&digits.to_ascii_uppercase());
+            }
+        }
+        rest = encoded.get(2..).unwrap_or_default();
+    }
+    normal.push_str(rest);
+    Ok(Cow::Owned(normal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str, headers: &[(&'static str, &str)]) -> Request<()> {
+        let mut builder = Request::builder().uri(target);
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).unwrap()
+    }
+
+    fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
+        Target::of(&request(target, headers)).err().map(|error| error.reason())
+    }
+
+    #[test]
+    fn reads_host_and_path() {
+        let target = Target::of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
+        assert_eq!((target.host.as_str(), target.path.as_str()), ("daftar.example", "/register"));
+        assert_eq!(target.authority.unwrap().as_str(), "Daftar.Example:8080");
+        let target = Target::of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
+        assert_eq!(target.host, "a.example");
+        let target = Target::of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
+        assert_eq!(target.host, "[2001:db8::1]");
+        assert_eq!(Target::of(&request("/", &[("host", "a.example.")])).unwrap().host, "a.example");
+    }
+
+    #[test]
+    fn refuses_hosts_that_are_none_or_two() {
+        for host in ["", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "[zz]", "a:80:80"] {
+            assert_eq!(reason("/", &[("host", host)]), Some(Reason::BadRequest), "{host:?}");
+        }
+        assert_eq!(reason("/", &[]), Some(Reason::BadRequest));
+        assert_eq!(reason("/", &[("host", "a"), ("host", "a")]), Some(Reason::BadRequest));
+        assert_eq!(reason("http://evil/", &[("host", "good")]), Some(Reason::BadRequest));
+    }
+
+    #[test]
+    fn an_old_client_may_do_without_host() {
+        let mut old = request("/x", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(Target::of(&old).unwrap().host, "");
+    }
+
+    #[test]
+    fn refuses_lengths_that_can_be_read_in_two_ways() {
+        let host = ("host", "a");
+        let refused = |fields: &[(&'static str, &str)]| {
+            let mut all = vec![host];
+            all.extend_from_slice(fields);
+            reason("/", &all)
+        };
+        assert_eq!(refused(&[("content-length", "5")]), None);
+        assert_eq!(refused(&[("transfer-encoding", "Chunked")]), None);
+        for value in ["", "+5", "-1", "5, 5", "0x5", "5 "] {
+            assert_eq!(refused(&[("content-length", value)]), Some(Reason::BadRequest), "{value:?}");
+        }
+        assert_eq!(refused(&[("content-length", "5"), ("content-length", "5")]), Some(Reason::BadRequest));
+        assert_eq!(refused(&[("content-length", "5"), ("transfer-encoding", "chunked")]), Some(Reason::BadRequest));
+        assert_eq!(refused(&[("transfer-encoding", "gzip, chunked")]), Some(Reason::NotImplemented));
+        assert_eq!(refused(&[("transfer-encoding", "xchunked")]), Some(Reason::NotImplemented));
+    }
+
+    #[test]
+    fn meets_one_expectation_only() {
+        assert_eq!(reason("/", &[("host", "a"), ("expect", "100-Continue")]), None);
+        assert_eq!(reason("/", &[("host", "a"), ("expect", "200-maybe")]), Some(Reason::ExpectationFailed));
+    }
+
+    #[test]
+    fn refuses_methods_of_tunnels_and_mirrors() {
+        for method in [Method::CONNECT, Method::TRACE] {
+            let mut request = request("/", &[("host", "a")]);
+            *request.method_mut() = method;
+            assert_eq!(Target::of(&request).unwrap_err().reason(), Reason::NotImplemented);
+        }
+    }
+
+    #[test]
+    fn a_target_too_long_is_said_to_be_so() {
+        let long = format!("/{}", "x".repeat(TARGET_MAX));
+        assert_eq!(reason(&long, &[("host", "a")]), Some(Reason::UriTooLong));
+    }
+
+    #[test]
+    fn paths_are_normalised_or_refused() {
+        for (path, normal) in [
+            ("/", "/"),
+            ("/a/b/", "/a/b/"),
+            ("/%72egister", "/register"),
+            ("/a%3ab", "/a%3Ab"),
+            ("/%7Euser/%C3%a9", "/~user/%C3%A9"),
+            ("/a;b=c/d:e@f", "/a;b=c/d:e@f"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(normal_path(path).as_deref(), Ok(normal), "{path}");
+        }
+        for path in [
+            "*",
+            "",
+            "a",
+            "//",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/./b",
+            "/a/../b",
+            "/%2e%2e/b",
+            "/a/%2E",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/%00",
+            "/%0d%0a",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/%+1",
+            "/é",
+            "/a b",
+            "/\u{7f}",
+        ] {
+            assert!(normal_path(path).is_err(), "{path}");
+        }
+    }
+}
