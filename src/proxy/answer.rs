@@ -1,0 +1,309 @@
+//! What weir answers by itself: the one place where a reason becomes a status and words.
+//!
+//! **Invariants**: every [`Reason`] has one status; what the client sent is never repeated; an answer says what happened, whose
+//! doing it is, and when to come back; JSON unless the client prefers HTML (RFC 9457, RFC 9110 §12.5.1).
+//! **Cost**: one small allocation for the body.
+//! **Not here**: the decision; the waiting room's page.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::{HeaderMap, Method, Response, StatusCode};
+use serde_json::json;
+
+use crate::admission::verdict::Reason;
+
+/// Prefix of a problem's `type`; the reason follows.
+const PROBLEM: &str = "urn:weir:problem:";
+
+/// `RateLimit` and its policy, draft-ietf-httpapi-ratelimit-headers-11.
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What is said to a client whose request ends here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Why.
+    pub reason: Reason,
+    /// What exactly, where that is more than the reason says. Never anything the client sent.
+    pub detail: Option<String>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
+    /// Methods the resource has, for [`Reason::MethodNotAllowed`].
+    pub allow: Vec<Method>,
+    /// The limit that was exceeded, for [`Reason::ClientLimit`].
+    pub limit: Option<LimitPolicy>,
+}
+
+/// A client limit as the `RateLimit` fields state it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitPolicy {
+    /// Name of the policy.
+    pub name: String,
+    /// Requests in the window.
+    pub quota: u32,
+    /// The window.
+    pub window: Duration,
+}
+
+impl From<Reason> for Answer {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None }
+    }
+}
+
+/// Status, and what it means to the person in front of the screen, in English and Indonesian.
+struct Words {
+    status: StatusCode,
+    english: &'static str,
+    indonesian: &'static str,
+}
+
+const fn words(reason: Reason) -> Words {
+    let (status, english, indonesian) = match reason {
+        Reason::Admitted => (StatusCode::OK, "Admitted.", "Diterima."),
+        Reason::BadRequest => (StatusCode::BAD_REQUEST, "The request is malformed.", "Permintaan tidak valid."),
+        Reason::BodyBroken => (
+            StatusCode::BAD_REQUEST,
+            "The request did not arrive completely.",
+            "Permintaan tidak diterima dengan lengkap.",
+        ),
+        Reason::BodyTooLarge => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "What was sent is too large.", "Data yang dikirim terlalu besar.")
+        }
+        Reason::BodyTimeout => {
+            (StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive.", "Permintaan terlalu lama tiba.")
+        }
+        // Nobody reads it; the status is the one access logs know for it.
+        Reason::ClientLeft => (StatusCode::BAD_REQUEST, "The client left.", "Klien pergi."),
+        Reason::ClientLimit => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests from you. Please wait before trying again.",
+            "Terlalu banyak permintaan dari Anda. Mohon tunggu sebelum mencoba lagi.",
+        ),
+        Reason::ExpectationFailed => {
+            (StatusCode::EXPECTATION_FAILED, "The expectation cannot be met.", "Harapan tidak dapat dipenuhi.")
+        }
+        Reason::MethodNotAllowed => {
+            (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here.", "Tindakan ini tidak tersedia di sini.")
+        }
+        Reason::NoRoute => (StatusCode::NOT_FOUND, "There is nothing here.", "Halaman tidak ditemukan."),
+        Reason::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "This is not supported.", "Ini tidak didukung."),
+        Reason::Expired | Reason::QueueFull | Reason::WaitTooLong => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Very many people are here right now. Nothing was lost: please come back at the time shown.",
+            "Sangat banyak orang sedang mengakses. Tidak ada yang hilang: silakan kembali pada waktu yang ditunjukkan.",
+        ),
+        Reason::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.", "Terjadi kesalahan."),
+        Reason::UpstreamBroken => (
+            StatusCode::BAD_GATEWAY,
+            "The service broke off. It may have received your request.",
+            "Layanan terputus. Permintaan Anda mungkin sudah diterima.",
+        ),
+        Reason::UpstreamTimeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The service did not answer in time. It may have received your request.",
+            "Layanan tidak menjawab tepat waktu. Permintaan Anda mungkin sudah diterima.",
+        ),
+        Reason::UpstreamUnreachable => (
+            StatusCode::BAD_GATEWAY,
+            "The service cannot be reached. Your request was not sent.",
+            "Layanan tidak dapat dihubungi. Permintaan Anda belum dikirim.",
+        ),
+        Reason::UriTooLong => (StatusCode::URI_TOO_LONG, "The address is too long.", "Alamat terlalu panjang."),
+    };
+    Words { status, english, indonesian }
+}
+
+/// The status that answers `reason`.
+#[must_use]
+pub const fn status(reason: Reason) -> StatusCode {
+    words(reason).status
+}
+
+impl Answer {
+    /// The response to a client that sent `headers`. `request_id` ties it to the log.
+    #[must_use]
+    pub fn response(&self, headers: &HeaderMap, request_id: &str) -> Response<Bytes> {
+        let words = words(self.reason);
+        let (kind, body) = if prefers_html(headers) {
+            ("text/html; charset=utf-8", self.page(&words, request_id))
+        } else {
+            ("application/problem+json", self.problem(&words, request_id))
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = words.status;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(VARY, HeaderValue::from_static("accept"));
+        if let Some(seconds) = self.retry_seconds() {
+            fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if !self.allow.is_empty()
+            && let Ok(allow) =
+                HeaderValue::try_from(self.allow.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))
+        {
+            fields.insert(ALLOW, allow);
+        }
+        if let Some(limit) = &self.limit {
+            limit.state(fields, self.retry_seconds().unwrap_or(0));
+        }
+        response
+    }
+
+    /// Whole seconds, rounded up: whoever keeps to it is not early.
+    fn retry_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|span| span.as_secs() + u64::from(span.subsec_nanos() > 0))
+    }
+
+    fn problem(&self, words: &Words, request_id: &str) -> String {
+        let mut problem = json!({
+            "type": format!("{PROBLEM}{}", self.reason.as_str()),
+            "title": words.english,
+            "status": words.status.as_u16(),
+            "request_id": request_id,
+        });
+        if let Some(detail) = &self.detail {
+            problem["detail"] = json!(detail);
+        }
+        if let Some(seconds) = self.retry_seconds() {
+            problem["retry_after_seconds"] = json!(seconds);
+        }
+        problem.to_string()
+    }
+
+    fn page(&self, words: &Words, request_id: &str) -> String {
+        let [english, indonesian] = match self.retry_seconds() {
+            Some(seconds) => [
+                format!("<p><strong>Come back in {seconds} seconds.</strong></p>"),
+                format!("<p><strong>Kembalilah dalam {seconds} detik.</strong></p>"),
+            ],
+            None => [String::new(), String::new()],
+        };
+        let (id, en, status) = (words.indonesian, words.english, words.status.as_u16());
+        // Request ids of trusted proxies may hold any graphic character.
+        let reference = request_id.replace('&', "&amp;").replace('<', "&lt;");
+        format!(
+            "<!doctype html><html lang=\"id\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><title>{status}</title><style>body{{font:1.1em/1.5 system-ui,sans-serif;\
+             max-width:34em;margin:12vh auto;padding:0 1em;color-scheme:light dark}}small{{opacity:.7}}</style></head>\
+             <body><main><section><h1>{id}</h1>{indonesian}</section><section lang=\"en\"><h2>{en}</h2>{english}</section>\
+             <p><small>{status} · {reference}</small></p></main></body></html>"
+        )
+    }
+}
+
+impl LimitPolicy {
+    fn state(&self, fields: &mut HeaderMap, reset: u64) {
+        let window = self.window.as_secs().max(1);
+        let policy = format!("\"{}\";q={};w={window}", self.name, self.quota);
+        let state = format!("\"{}\";r=0;t={reset}", self.name);
+        for (name, value) in [(RATELIMIT_POLICY, policy), (RATELIMIT, state)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                fields.insert(name, value);
+            }
+        }
+    }
+}
+
+/// Whether `Accept` gives HTML a higher weight than JSON. Without a preference, JSON: a program must be able to read it.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let (mut html, mut json) = (0_u16, 0_u16);
+    for range in
+        headers.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','))
+    {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
+        match kind {
+            "text/html" | "application/xhtml+xml" => html = html.max(weight),
+            "application/problem+json" | "application/json" => json = json.max(weight),
+            _ => {}
+        }
+    }
+    html > json
+}
+
+/// A weight of RFC 9110 §12.4.2 in thousandths; nonsense weighs nothing.
+fn thousandths(weight: &str) -> u16 {
+    let weight: f32 = weight.parse().unwrap_or(0.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000 after the clamp")]
+    let thousandths = (weight.clamp(0.0, 1.0) * 1_000.0) as u16;
+    thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepting(accept: &str) -> HeaderMap {
+        [(ACCEPT, HeaderValue::from_str(accept).unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn every_reason_has_words_and_a_status() {
+        for reason in Reason::ALL {
+            let words = words(reason);
+            assert!(reason == Reason::Admitted || words.status.is_client_error() || words.status.is_server_error());
+            assert!(words.english.ends_with('.') && words.indonesian.ends_with('.'), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_gets_a_problem_document() {
+        let answer = Answer { retry_after: Some(Duration::from_millis(2_300)), ..Reason::WaitTooLong.into() };
+        let response = answer.response(&HeaderMap::new(), "abc");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "3");
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(problem["type"], "urn:weir:problem:wait_too_long");
+        assert_eq!((problem["status"].as_u64(), problem["retry_after_seconds"].as_u64()), (Some(503), Some(3)));
+        assert_eq!(problem["request_id"], "abc");
+    }
+
+    #[test]
+    fn a_browser_gets_a_page_in_both_languages() {
+        let answer = Answer { retry_after: Some(Duration::from_secs(7)), ..Reason::QueueFull.into() };
+        let response = answer.response(&accepting("text/html,application/xhtml+xml,*/*;q=0.8"), "<script>");
+        let page = std::str::from_utf8(response.body()).unwrap();
+        assert!(page.contains("Kembalilah dalam 7 detik") && page.contains("Come back in 7 seconds"));
+        assert!(!page.contains("<script>") && page.contains("&lt;script>"));
+        assert!(page.len() < 4_096);
+    }
+
+    #[test]
+    fn accept_is_weighed() {
+        for (accept, html) in [
+            ("*/*", false),
+            ("application/json", false),
+            ("text/html", true),
+            ("text/html;q=0.5, application/json;q=0.6", false),
+            ("text/html;q=0.9, application/json;q=0.6", true),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("", false),
+        ] {
+            assert_eq!(prefers_html(&accepting(accept)), html, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_client_limit_is_stated_as_the_draft_has_it() {
+        let limit = LimitPolicy { name: "per-address".to_owned(), quota: 20, window: Duration::from_secs(4) };
+        let answer =
+            Answer { retry_after: Some(Duration::from_secs(2)), limit: Some(limit), ..Reason::ClientLimit.into() };
+        let response = answer.response(&HeaderMap::new(), "");
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["ratelimit-policy"], "\"per-address\";q=20;w=4");
+        assert_eq!(response.headers()["ratelimit"], "\"per-address\";r=0;t=2");
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let answer = Answer { allow: vec![Method::GET, Method::POST], ..Reason::MethodNotAllowed.into() };
+        assert_eq!(answer.response(&HeaderMap::new(), "").headers()[ALLOW], "GET, POST");
+    }
+}

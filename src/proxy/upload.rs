@@ -1,0 +1,231 @@
+//! The request body on its way from the client: bounded in bytes and in silence, and readable ahead of its turn.
+//!
+//! **Invariants**: never more bytes than the route allows; a client that owes bytes and is silent for `body_timeout` is given
+//! up; what goes wrong is the client's fault and typed ([`UploadError`]), never a fault of the upstream; bytes read ahead are
+//! accounted for in one [`Budget`] of the whole process and given back with the upload.
+//! **Why read ahead**: hyper does not notice that an HTTP/1.1 client has left while its body is unread. A small body is read
+//! while its request waits in line; then the connection is quiet, and the departure is seen.
+//! **Cost**: nothing for a request without body; a timer only while a client pauses.
+//! **Not here**: sending it (`upstream`), the departure of clients with large bodies (`departure`).
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+/// Bodies up to this size are read while their request waits in line.
+pub const READ_AHEAD_MAX: u64 = 16 * 1024;
+
+/// Bytes read ahead for all requests in line together: 4,000 bodies of the largest size, far more sign-up forms.
+pub const READ_AHEAD_BUDGET: usize = 64 * 1024 * 1024;
+
+/// A refusal reads a body of at most this size to its end, so that the connection can be used again: a sign-up form is
+/// smaller, and reading more costs more than a new connection.
+const DRAIN_MAX: u64 = 64 * 1024;
+
+/// A refusal waits at most this long for the body it drains.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What a client did wrong with its body.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// Its framing broke, or the client went away in the middle.
+    #[error("the request body broke off")]
+    Broken(#[source] hyper::Error),
+    /// No byte for `body_timeout`.
+    #[error("the request body did not come in time")]
+    Silent,
+    /// More bytes than the route allows.
+    #[error("the request body is larger than allowed")]
+    TooLarge,
+}
+
+/// Bytes that may be read ahead by all requests together.
+#[derive(Debug)]
+pub struct Budget(AtomicUsize);
+
+impl Budget {
+    /// `bytes` to be shared.
+    #[must_use]
+    pub fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(bytes)))
+    }
+
+    /// Bytes left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
+        let take = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(Reserved { budget: Arc::clone(self), bytes })
+    }
+}
+
+#[derive(Debug)]
+struct Reserved {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A request body with its bounds.
+#[derive(Debug)]
+pub struct Upload {
+    /// [`None`] once it was read to its end.
+    source: Option<Incoming>,
+    ahead: VecDeque<Bytes>,
+    reserved: Option<Reserved>,
+    /// Bytes that may still come.
+    allowance: u64,
+    /// Bytes that came, for the access log.
+    received: Option<Arc<AtomicU64>>,
+    silence: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Upload {
+    /// `body` with at most `limit` bytes and pauses shorter than `silence`; [`UploadError::TooLarge`] at once if its declared
+    /// length says so.
+    pub fn new(body: Incoming, limit: u64, silence: Duration) -> Result<Self, UploadError> {
+        if body.size_hint().lower() > limit {
+            return Err(UploadError::TooLarge);
+        }
+        let source = (!body.is_end_stream()).then_some(body);
+        let received = source.as_ref().map(|_| Arc::default());
+        Ok(Self { source, ahead: VecDeque::new(), reserved: None, allowance: limit, received, silence, timer: None })
+    }
+
+    /// Whether every byte has been read from the client.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.source.is_none()
+    }
+
+    /// Counts the bytes that came; [`None`] for a request without body.
+    #[must_use]
+    pub fn received(&self) -> Option<Arc<AtomicU64>> {
+        self.received.clone()
+    }
+
+    /// Sets bytes of `budget` aside for reading the body ahead; `false` if it is too large, of unknown size, or the budget is
+    /// spent.
+    pub fn reserve(&mut self, budget: &Arc<Budget>) -> bool {
+        let size = self.source.as_ref().and_then(|body| body.size_hint().exact());
+        let Some(size) = size.filter(|size| *size <= READ_AHEAD_MAX) else { return false };
+        self.reserved = usize::try_from(size).ok().and_then(|size| budget.reserve(size));
+        self.reserved.is_some()
+    }
+
+    /// Reads ahead what was reserved; ready at the end of the body.
+    pub fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
+        while self.source.is_some() {
+            match std::task::ready!(self.poll_source(context)) {
+                Some(Ok(bytes)) => self.ahead.push_back(bytes),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                None => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and forgets a small body, so that the connection of a refused request can be used again.
+    pub async fn drain(mut self) {
+        if self.source.as_ref().is_none_or(|body| body.size_hint().lower() > DRAIN_MAX) {
+            return;
+        }
+        self.allowance = self.allowance.min(DRAIN_MAX);
+        let to_the_end =
+            async { while let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_source(context)).await {} };
+        // A client that is slower than this loses its connection, nothing else.
+        tokio::time::timeout(DRAIN_TIME, to_the_end).await.ok();
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
+        loop {
+            let Some(body) = self.source.as_mut() else { return Poll::Ready(None) };
+            let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else { return self.poll_silence(context) };
+            self.timer = None;
+            let ended = frame.is_none() || self.source.as_ref().is_some_and(Body::is_end_stream);
+            if ended {
+                self.source = None;
+            }
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => {
+                    self.source = None;
+                    return Poll::Ready(Some(Err(UploadError::Broken(error))));
+                }
+                // Trailers are not forwarded: no upstream of a sign-up needs them, and they smuggle fields past the checks.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Poll::Ready(Some(self.account(bytes)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn account(&mut self, bytes: Bytes) -> Result<Bytes, UploadError> {
+        let length = bytes.len() as u64;
+        let Some(left) = self.allowance.checked_sub(length) else {
+            self.source = None;
+            return Err(UploadError::TooLarge);
+        };
+        self.allowance = left;
+        if let Some(received) = &self.received {
+            received.fetch_add(length, Ordering::Relaxed);
+        }
+        Ok(bytes)
+    }
+
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
+        let silence = self.silence;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + silence)));
+        std::task::ready!(timer.as_mut().poll(context));
+        self.source = None;
+        Poll::Ready(Some(Err(UploadError::Silent)))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(bytes) = self.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        self.poll_source(context).map(|frame| frame.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_none() && self.ahead.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ahead: u64 = self.ahead.iter().map(|bytes| bytes.len() as u64).sum();
+        let rest = self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(ahead.saturating_add(rest)),
+            None => SizeHint::default(),
+        }
+    }
+}
