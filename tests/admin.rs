@@ -1,5 +1,7 @@
 //! The admin socket when the process is out of descriptors. Alone in its file: the limit is the whole process's.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic, and its steps are functions")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
