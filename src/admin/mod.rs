@@ -2,11 +2,10 @@
 //!
 //! Meant for a thread and runtime of its own, so that it answers while every worker is busy.
 //!
-//! **Invariants**: [`serve`] ends only by its shutdown; no failure of accept ends it or makes it spin. At most
-//! [`CONNECTIONS_MAX`] connections are open, none longer than 302 s and none idle
-//! longer than 30 s ([`PATIENCE`]); whoever comes then waits
-//! in the kernel's queue. A request must name an IP address or `localhost` as its host: a web page that resolves its own
-//! name to this address (DNS rebinding) sends that name and is answered 421. So reach it by address, not by name.
+//! **Invariants**: [`serve`] ends only by its shutdown; no failure of accept ends it or makes it spin. At most 64
+//! connections are open, none longer than 302 s, none idle longer than 30 s; whoever comes then waits in the kernel's
+//! queue. A request must name an IP address or `localhost` as its host: a web page that resolves its own name to this
+//! address (DNS rebinding) sends that name and is answered 421. So reach it by address, not by name.
 //! **Cost**: at most 64 × ~45 KiB of buffers and one rendered text of metrics each; a scrape costs milliseconds at most.
 //! **Not here**: authentication and TLS (bind it to an address only operators reach), the metrics themselves.
 

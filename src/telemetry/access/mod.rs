@@ -5,7 +5,7 @@
 //! **Invariants**: [`AccessLog::record`] never blocks, whatever the disk does: a full ring drops the record and counts
 //! it. No body, query or header value beside host and request id is ever in a record (design §5.12); everything a peer
 //! chose is capped in length when the record is made and escaped when it is written, so a line is printable ASCII.
-//! **Cost**: a record is one push (~10 ns) and no system call below half a ring; [`RING`] slots, each a record and at
+//! **Cost**: a record is one push (~10 ns) and no system call below half a ring; 16,384 slots, each a record and at
 //! most 1.4 KiB of text: 4 MiB allocated at start, 26 MiB at the very worst. Off, nothing.
 //! **Not here**: sampling, rotation by signal (use `copytruncate`: lines are appended), the operators' log.
 

@@ -210,6 +210,11 @@ fn a_sink_that_fails_to_the_end_is_told() {
 }
 
 #[test]
+fn the_ring_costs_what_is_said() {
+    assert!(RING * size_of::<AccessRecord>() <= 4 << 20, "{} B a record", size_of::<AccessRecord>());
+}
+
+#[test]
 fn off_is_nothing() {
     let log = AccessLog::open(&plan::AccessLog::Off).unwrap();
     assert!(!log.is_enabled());
