@@ -54,7 +54,7 @@ struct Patience {
 
 /// A scraper that comes every 15 s, as most do, keeps its connection; nobody keeps one of the few for good.
 const PATIENCE: Patience =
-    Patience { head: Duration::from_secs(30), life: Duration::from_secs(300), grace: Duration::from_secs(2) };
+    Patience { head: Duration::from_secs(30), life: Duration::from_mins(5), grace: Duration::from_secs(2) };
 
 /// What the operators' socket tells.
 #[derive(Debug)]
