@@ -5,6 +5,8 @@
 
 pub mod listener;
 
+pub mod proxy;
+
 pub mod admission;
 
 pub mod upstream;

@@ -1,0 +1,3 @@
+//! The walk of a request from listener to upstream.
+
+pub mod peer;

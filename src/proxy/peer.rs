@@ -1,0 +1,42 @@
+//! Who is at the other end of a connection.
+//!
+//! **Invariants**: a peer's facts never change while its connection lives; an IPv4 client is an IPv4 address, also on a
+//! socket that listens on IPv6.
+//! **Cost**: one allocation per connection. Whoever holds a [`Peer`] holds the descriptor of its connection open: hold it
+//! no longer than the request, and copy out of it what must outlive the request.
+//! **Not here**: what a trusted proxy says about the client behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Address of the peer as accepted, IPv4-mapped IPv6 unmapped.
+    pub address: SocketAddr,
+    /// Our address on this connection, unmapped likewise.
+    pub local: SocketAddr,
+    /// Whether the connection is under TLS.
+    pub tls: bool,
+    /// The socket, to see the client leave. Reading from it or writing to it would corrupt the connection.
+    pub socket: Arc<TcpStream>,
+}
+
+/// `address` with an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) turned into the IPv4 address it stands for.
+#[must_use]
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_the_ipv4_address_it_stands_for() {
+        assert_eq!(unmapped("[::ffff:192.0.2.7]:80".parse().unwrap()), "192.0.2.7:80".parse().unwrap());
+        assert_eq!(unmapped("[2001:db8::1]:80".parse().unwrap()), "[2001:db8::1]:80".parse().unwrap());
+    }
+}
