@@ -1,0 +1,209 @@
+//! The accept loop.
+//!
+//! **Invariants**: a connection is taken from the kernel only with a slot in hand, so what is beyond the limit waits in the
+//! backlog and is served when a slot is free; the loop ends by a drain and by nothing else; out of descriptors or memory it
+//! waits, longer each time, and neither spins nor gives up.
+//! **Cost**: one system call per connection and one per burst.
+//! **Not here**: what becomes of a connection.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::connections::Connections;
+use super::drain::DrainSignal;
+
+/// Connections taken before the other tasks of the worker have their turn: about 0.3 ms.
+const BURST: usize = 32;
+
+/// Connections taken from the backlog after the drain has begun: their clients were told that they are connected.
+const LAST_BURST: usize = 1024;
+
+/// The first and the longest wait when the machine has nothing left for another connection.
+const BACKOFF_FIRST: Duration = Duration::from_millis(5);
+const BACKOFF_LAST: Duration = Duration::from_secs(1);
+
+/// Between two log lines about the same want.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How accept(2) came out.
+enum Accepted {
+    Connection(TcpStream, SocketAddr),
+    /// Nobody is waiting.
+    Nobody,
+    /// This one failed before we had it; the next may be well.
+    Failed(io::Error),
+    /// There is nothing to hold a connection with, or something we do not know: waiting is all that can help.
+    Exhausted(io::Error),
+}
+
+/// Accepts on `socket` until the drain begins, then takes what still waits and closes the socket.
+pub(super) async fn accept(
+    socket: TcpListener,
+    connections: &Connections,
+    mut drain: DrainSignal,
+    open: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) -> io::Result<()> {
+    let socket = watched(socket)?;
+    let mut want = Want::default();
+    while !drain.has_begun() {
+        let slot = tokio::select! {
+            biased;
+            () = drain.begun() => break,
+            slot = next_slot(&socket, connections) => slot?,
+        };
+        if let Some(wait) = burst(&socket, connections, slot, BURST, &mut want, &open) {
+            tokio::select! {
+                () = drain.begun() => break,
+                () = sleep(wait) => {}
+            }
+        }
+        // The other tasks of this worker, before more of the crowd.
+        tokio::task::yield_now().await;
+    }
+    if let Ok(slot) = connections.slots().clone().try_acquire_owned() {
+        let _wait = burst(&socket, connections, slot, LAST_BURST, &mut want, &open);
+    }
+    Ok(())
+}
+
+#[expect(deprecated, reason = "its successor is `unsafe`; a std socket keeps the promise that one asks for")]
+fn watched(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// Waits until somebody is there, and then for a slot: in this order, so that an idle worker keeps no slot from a busy one.
+async fn next_slot(socket: &AsyncFd<TcpListener>, connections: &Connections) -> io::Result<OwnedSemaphorePermit> {
+    socket.readable().await?.retain_ready();
+    connections.slots().clone().acquire_owned().await.map_err(io::Error::other)
+}
+
+/// Takes up to `size` connections, the first into `slot`. Answers how long to wait if the machine has nothing left.
+fn burst(
+    socket: &AsyncFd<TcpListener>,
+    connections: &Connections,
+    slot: OwnedSemaphorePermit,
+    size: usize,
+    want: &mut Want,
+    open: &impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) -> Option<Duration> {
+    let mut slot = Some(slot);
+    for _ in 0..size {
+        let taken = slot.take().or_else(|| connections.slots().clone().try_acquire_owned().ok())?;
+        match accept_one(socket) {
+            Accepted::Connection(stream, peer) => {
+                want.over();
+                open(stream, peer, taken);
+            }
+            Accepted::Nobody => return None,
+            Accepted::Failed(error) => {
+                connections.note_accept_error();
+                tracing::debug!(%error, "a connection failed before it was accepted");
+                slot = Some(taken);
+            }
+            Accepted::Exhausted(error) => {
+                connections.note_exhausted();
+                return Some(want.again(&error));
+            }
+        }
+    }
+    None
+}
+
+/// One accept(2), which also forgets the socket's readiness when nobody is waiting.
+fn accept_one(socket: &AsyncFd<TcpListener>) -> Accepted {
+    let accepted = socket.try_io(Interest::READABLE, |socket| {
+        Ok(acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+    });
+    let (descriptor, peer) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Nobody,
+        Err(error) if concerns_one(&error) => return Accepted::Failed(error),
+        Err(error) => return Accepted::Exhausted(error),
+    };
+    let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else {
+        return Accepted::Failed(io::Error::other("a peer without an address"));
+    };
+    // Registration with epoll can want memory, or a watch, too.
+    TcpStream::from_std(std::net::TcpStream::from(descriptor))
+        .map_or_else(Accepted::Exhausted, |stream| Accepted::Connection(stream, peer))
+}
+
+/// Whether `error` is about the one connection that accept(2) took from the backlog: what accept(2) of Linux lists under
+/// *Error handling*, and what a firewall or an interruption leaves.
+fn concerns_one(error: &io::Error) -> bool {
+    const ONE: [Errno; 12] = [
+        Errno::CONNABORTED,
+        Errno::PERM,
+        Errno::INTR,
+        Errno::PROTO,
+        Errno::NOPROTOOPT,
+        Errno::NETDOWN,
+        Errno::NETUNREACH,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::NONET,
+        Errno::OPNOTSUPP,
+        Errno::TIMEDOUT,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| ONE.contains(&errno))
+}
+
+/// How long the machine has had nothing left, and what was said about it.
+#[derive(Debug, Default)]
+struct Want {
+    times: u32,
+    logged: Option<Instant>,
+}
+
+impl Want {
+    /// It still has not: how long to wait now.
+    fn again(&mut self, error: &io::Error) -> Duration {
+        let wait = BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(self.times)).min(BACKOFF_LAST);
+        self.times = self.times.saturating_add(1);
+        if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+            self.logged = Some(Instant::now());
+            tracing::error!(%error, times = self.times, "cannot accept; connections wait in the backlog");
+        }
+        wait
+    }
+
+    /// It has again.
+    fn over(&mut self) {
+        self.times = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_second_and_begin_anew() {
+        let mut want = Want::default();
+        let error = io::Error::from(Errno::MFILE);
+        assert_eq!(want.again(&error), Duration::from_millis(5));
+        assert_eq!(want.again(&error), Duration::from_millis(10));
+        for _ in 0..100 {
+            assert!(want.again(&error) <= BACKOFF_LAST);
+        }
+        assert_eq!(want.again(&error), BACKOFF_LAST);
+        want.over();
+        assert_eq!(want.again(&error), BACKOFF_FIRST);
+    }
+
+    #[test]
+    fn an_aborted_connection_is_one_and_a_full_table_is_not() {
+        assert!(concerns_one(&Errno::CONNABORTED.into()));
+        assert!(!concerns_one(&Errno::MFILE.into()));
+        assert!(!concerns_one(&Errno::BADF.into()));
+    }
+}

@@ -1,0 +1,144 @@
+//! What one connection is doing: the facts by which its clocks run.
+//!
+//! Written by those who see it (the stream sees bytes, the service sees requests), read by the one who keeps the time
+//! (`lifetime`).
+//!
+//! **Invariants**: a request is in flight from the end of its head until its answer has been handed to the protocol
+//! completely or dropped.
+//! **Cost**: one allocation per connection; one clock reading per lull.
+//! **Not here**: timers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+use tokio::time::Instant;
+
+use super::connections::Slot;
+use crate::clock::saturating_nanos;
+
+/// What one connection is doing.
+#[derive(Debug)]
+pub(super) struct Activity {
+    slot: Slot,
+    opened: Instant,
+    in_flight: AtomicU32,
+    /// Nanoseconds from `opened` to when the last request in flight ended.
+    quiet_since: AtomicU64,
+    requested: AtomicBool,
+    head_open: AtomicBool,
+    heads: AtomicU32,
+    read_closed: AtomicBool,
+    stalled: AtomicBool,
+    stream_gone: AtomicBool,
+    farewell: AtomicWaker,
+}
+
+impl Activity {
+    /// A connection that has just been accepted.
+    pub(super) fn new(slot: Slot) -> Arc<Self> {
+        Arc::new(Self {
+            slot,
+            opened: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            quiet_since: AtomicU64::new(0),
+            requested: AtomicBool::new(false),
+            head_open: AtomicBool::new(false),
+            heads: AtomicU32::new(0),
+            read_closed: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            stream_gone: AtomicBool::new(false),
+            farewell: AtomicWaker::new(),
+        })
+    }
+
+    /// The right of this connection to be open.
+    pub(super) const fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// When it was accepted.
+    pub(super) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Since when no request has been in flight; [`None`] while one is.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        // Acquire pairs with the release in `InFlight::drop`: whoever sees the zero sees the time written before it.
+        (self.in_flight.load(Ordering::Acquire) == 0)
+            .then(|| self.opened + std::time::Duration::from_nanos(self.quiet_since.load(Ordering::Relaxed)))
+    }
+
+    /// Whether there has been a request.
+    pub(super) fn has_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
+    }
+
+    /// The number of the request head that has begun and not ended, if there is one. Numbers tell two of them apart.
+    pub(super) fn head_open(&self) -> Option<u32> {
+        self.head_open.load(Ordering::Relaxed).then(|| self.heads.load(Ordering::Relaxed))
+    }
+
+    /// Whether the peer has closed its side.
+    pub(super) fn is_read_closed(&self) -> bool {
+        self.read_closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer did not take our bytes in time.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Ready once the stream has been dropped. One task waits at a time.
+    pub(super) fn poll_stream_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.farewell.register(cx.waker());
+        if self.stream_gone.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether the stream has been dropped.
+    pub(super) fn is_stream_gone(&self) -> bool {
+        self.stream_gone.load(Ordering::Acquire)
+    }
+
+    /// Bytes came in. Between requests they begin the head of the next one.
+    pub(super) fn note_read(&self) {
+        if self.in_flight.load(Ordering::Relaxed) == 0 && !self.head_open.load(Ordering::Relaxed) {
+            self.heads.fetch_add(1, Ordering::Relaxed);
+            self.head_open.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn note_read_closed(&self) {
+        self.read_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_stalled(&self) {
+        self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_stream_gone(&self) {
+        self.stream_gone.store(true, Ordering::Release);
+        self.farewell.wake();
+    }
+
+    /// A request head has ended. The request is in flight until the answer is dropped.
+    pub(super) fn begin_request(self: &Arc<Self>) -> InFlight {
+        self.requested.store(true, Ordering::Relaxed);
+        self.head_open.store(false, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.quiet_since.store(saturating_nanos(activity.opened.elapsed()), Ordering::Relaxed);
+        activity.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,210 @@
+//! One connection, from accept to close.
+//!
+//! **Invariants**: noted with exactly one cause; the client has a chance to read the last answer: a socket that is closed over
+//! unread bytes is reset, and a reset destroys what the client has not read yet (RFC 9112 §9.6), so ours is closed in two
+//! steps.
+//! **Cost**: a task that holds one boxed future of its protocol.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::activity::Activity;
+use super::connections::{Cause, Connections, Kind, Slot};
+use super::drain::DrainSignal;
+use super::http::Session;
+use super::sniff::{Version, sniff};
+use super::stream::Stream;
+use super::tls::{self, HandshakeError};
+use super::{Attend, Limits};
+use crate::proxy::peer::{Peer, unmapped};
+
+/// How long a client that has not spoken yet may go on when a drain begins: a round trip, so that one who was just accepted
+/// from the backlog is answered.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// How long, and for how many bytes, a client is read on after the last answer until it closes its side.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Takes note of how a connection ended, also if its task panics.
+struct End {
+    connections: Arc<Connections>,
+    cause: Cause,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.connections.note_end(self.cause);
+    }
+}
+
+/// A protocol at work. Boxed: the task of a connection has room for this and not for the larger of two protocols.
+type Serving = Pin<Box<dyn Future<Output = Cause> + Send>>;
+
+/// What a connection needs from its worker.
+pub(super) struct Connection<A> {
+    attend: Arc<A>,
+    limits: Arc<Limits>,
+    connections: Arc<Connections>,
+    tls: Option<Arc<ServerConfig>>,
+    drain: DrainSignal,
+}
+
+impl<A: Attend> Connection<A> {
+    pub(super) fn new(
+        attend: &Arc<A>,
+        limits: &Arc<Limits>,
+        connections: &Arc<Connections>,
+        tls: Option<Arc<ServerConfig>>,
+        drain: DrainSignal,
+    ) -> Self {
+        Self {
+            attend: Arc::clone(attend),
+            limits: Arc::clone(limits),
+            connections: Arc::clone(connections),
+            tls,
+            drain,
+        }
+    }
+
+    /// Serves the connection until it is closed.
+    pub(super) async fn run(self, socket: TcpStream, address: SocketAddr, slot: Slot) {
+        let mut end = End { connections: Arc::clone(&self.connections), cause: Cause::Panicked };
+        let socket = Arc::new(socket);
+        let activity = Activity::new(slot);
+        let local = socket.local_addr().unwrap_or(address);
+        let peer = Arc::new(Peer {
+            address: unmapped(address),
+            local: unmapped(local),
+            tls: self.tls.is_some(),
+            socket: Arc::clone(&socket),
+        });
+        let stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
+        end.cause = self.serve(stream, peer, &activity).await;
+        if !activity.is_stream_gone() {
+            activity.slot().become_kind(Kind::Tunnel);
+            end.cause = tunnel(&socket, &activity, self.drain, self.limits.drain_timeout).await;
+        } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
+            activity.slot().become_kind(Kind::Closing);
+            linger(&socket).await;
+        }
+        if Arc::strong_count(&socket) > 1 {
+            // Whoever still holds the peer shall not keep the connection.
+            shut(&socket, Shutdown::Both);
+        }
+    }
+
+    /// Finds the protocol and serves it.
+    async fn serve(&self, mut stream: Stream, peer: Arc<Peer>, activity: &Arc<Activity>) -> Cause {
+        let deadline = activity.opened() + self.limits.header_timeout;
+        let mut drain = self.drain.clone();
+        let Some(config) = self.tls.clone() else {
+            let opening = timeout_at(deadline, sniff(&mut stream));
+            return match or_drained(opening, &mut drain).await {
+                Some(Ok(Ok(Some(Version::Http1)))) => self.http1(stream, peer, activity).await,
+                Some(Ok(Ok(Some(Version::Http2)))) => self.http2(stream, peer, activity).await,
+                Some(Ok(Ok(None) | Err(_))) => Cause::Departed,
+                Some(Err(_)) => Cause::Silent,
+                None => Cause::Drained,
+            };
+        };
+        // Boxed: the state of a handshake is larger than all that comes after it.
+        let handshake = Box::pin(tls::handshake(stream, config, &self.connections.handshakes));
+        match or_drained(timeout_at(deadline, handshake), &mut drain).await {
+            Some(Ok(Ok(stream))) if tls::chose_http2(&stream) => self.http2(stream, peer, activity).await,
+            Some(Ok(Ok(stream))) => self.http1(stream, peer, activity).await,
+            Some(Ok(Err(HandshakeError::Departed))) => Cause::Departed,
+            Some(Ok(Err(HandshakeError::Failed(error)))) => {
+                tracing::debug!(%error, "no TLS");
+                Cause::TlsFailed
+            }
+            Some(Err(_)) => Cause::TlsTimeout,
+            None => Cause::Drained,
+        }
+    }
+
+    fn session(&self, peer: Arc<Peer>, activity: &Arc<Activity>) -> Session<A> {
+        Session {
+            attend: Arc::clone(&self.attend),
+            peer,
+            activity: Arc::clone(activity),
+            limits: Arc::clone(&self.limits),
+            drain: self.drain.clone(),
+        }
+    }
+
+    fn http1<S>(&self, stream: S, peer: Arc<Peer>, activity: &Arc<Activity>) -> Serving
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        Box::pin(self.session(peer, activity).http1(stream))
+    }
+
+    fn http2<S>(&self, stream: S, peer: Arc<Peer>, activity: &Arc<Activity>) -> Serving
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        Box::pin(self.session(peer, activity).http2(stream))
+    }
+}
+
+/// Waits for `opening`; [`None`] if a drain comes first and it does not end within the last words.
+async fn or_drained<F: Future>(opening: F, drain: &mut DrainSignal) -> Option<F::Output> {
+    let mut opening = std::pin::pin!(opening);
+    tokio::select! {
+        biased;
+        opened = &mut opening => Some(opened),
+        () = drain.begun() => timeout(LAST_WORDS, opening).await.ok(),
+    }
+}
+
+/// Waits until the upgraded stream is given up, or cuts it when a drain loses its patience.
+async fn tunnel(socket: &TcpStream, activity: &Activity, mut drain: DrainSignal, patience: Duration) -> Cause {
+    let cut = async {
+        drain.begun().await;
+        sleep(patience).await;
+    };
+    let gone = tokio::select! {
+        () = poll_fn(|cx| activity.poll_stream_gone(cx)) => return Cause::Done,
+        () = cut => poll_fn(|cx| activity.poll_stream_gone(cx)),
+    };
+    // Both ends of the tunnel see the end of the stream and go.
+    shut(socket, Shutdown::Both);
+    gone.await;
+    Cause::Cut
+}
+
+/// Whether the client may still have an answer to read.
+const fn closes_with_answer(cause: Cause) -> bool {
+    matches!(cause, Cause::Done | Cause::Drained | Cause::Malformed | Cause::Idle)
+}
+
+/// Tells the client that we are done and reads on, unheard, until it is too.
+async fn linger(socket: &TcpStream) {
+    shut(socket, Shutdown::Write);
+    let deadline = Instant::now() + LINGER;
+    let mut unheard = 0;
+    let mut bytes = [0; 1024];
+    while unheard < LINGER_BYTES && matches!(timeout_at(deadline, socket.readable()).await, Ok(Ok(()))) {
+        match socket.try_read(&mut bytes) {
+            Ok(0) => return,
+            Ok(read) => unheard += read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn shut(socket: &TcpStream, how: Shutdown) {
+    // A peer that was faster leaves nothing to shut.
+    let _closed = SockRef::from(socket).shutdown(how).is_err();
+}

@@ -1,0 +1,276 @@
+//! Connections: who may be open, who is, and how they ended.
+//!
+//! **Invariants**: open connections never exceed the limit given at the start; each accepted connection ends with exactly one
+//! [`Cause`]; a connection counts as open, and keeps its slot, until its socket is no longer used by anything here: also as a
+//! tunnel after an upgrade.
+//! **Cost**: a few relaxed atomic additions per connection, none per request.
+//! **Not here**: names and types of metrics (`telemetry`).
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::tls;
+
+/// What an open connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Before its protocol is known: TLS handshake, or waiting for the first bytes.
+    Opening,
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Handed over after an upgrade (WebSocket).
+    Tunnel,
+    /// Answered for the last time, waiting for the client to take it.
+    Closing,
+}
+
+impl Kind {
+    /// All of them, in the order of a connection's life.
+    pub const ALL: [Self; 5] = [Self::Opening, Self::Http1, Self::Http2, Self::Tunnel, Self::Closing];
+
+    /// Name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Tunnel => "tunnel",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cause {
+    /// As HTTP ends: by the client after its last answer, or by us as announced.
+    Done,
+    /// The client closed or reset before it had sent anything we could answer.
+    Departed,
+    /// The connection broke while a request or an answer was under way.
+    Broken,
+    /// Not the protocol: a head that cannot be parsed or is too large, broken HTTP/2 frames.
+    Malformed,
+    /// No request within `header_timeout` of accept.
+    Silent,
+    /// A request head that did not end within `header_timeout` of its first byte.
+    HeaderTimeout,
+    /// No request for `idle_timeout`.
+    Idle,
+    /// The client did not take what we sent for `body_timeout`.
+    Stalled,
+    /// No TLS that we speak.
+    TlsFailed,
+    /// The TLS handshake did not end within `header_timeout`.
+    TlsTimeout,
+    /// Closed by a drain before a request, or between two.
+    Drained,
+    /// Still busy `drain_timeout` after the drain began.
+    Cut,
+    /// The task of the connection panicked: a bug.
+    Panicked,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Done,
+        Self::Departed,
+        Self::Broken,
+        Self::Malformed,
+        Self::Silent,
+        Self::HeaderTimeout,
+        Self::Idle,
+        Self::Stalled,
+        Self::TlsFailed,
+        Self::TlsTimeout,
+        Self::Drained,
+        Self::Cut,
+        Self::Panicked,
+    ];
+
+    /// Name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Departed => "departed",
+            Self::Broken => "broken",
+            Self::Malformed => "malformed",
+            Self::Silent => "silent",
+            Self::HeaderTimeout => "header_timeout",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::TlsFailed => "tls_failed",
+            Self::TlsTimeout => "tls_timeout",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// The connections of a process, shared by its workers.
+#[derive(Debug)]
+pub struct Connections {
+    limit: usize,
+    slots: Arc<Semaphore>,
+    /// Key exchanges under way.
+    pub(super) handshakes: Semaphore,
+    accepted: AtomicU64,
+    accept_errors: AtomicU64,
+    exhausted: AtomicU64,
+    open: [AtomicU64; Kind::ALL.len()],
+    ended: [AtomicU64; Cause::ALL.len()],
+}
+
+impl Connections {
+    /// No connections yet, and never more than `limit` at once; handshakes rationed for `cores` processors.
+    #[must_use]
+    pub fn new(limit: NonZeroUsize, cores: NonZeroUsize) -> Arc<Self> {
+        let limit = limit.get().min(Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            limit,
+            slots: Arc::new(Semaphore::new(limit)),
+            handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
+            accepted: AtomicU64::new(0),
+            accept_errors: AtomicU64::new(0),
+            exhausted: AtomicU64::new(0),
+            open: Default::default(),
+            ended: Default::default(),
+        })
+    }
+
+    /// Connections that may be open at once.
+    #[must_use]
+    pub const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Connections accepted so far.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that failed before we had them.
+    #[must_use]
+    pub fn accept_errors(&self) -> u64 {
+        self.accept_errors.load(Ordering::Relaxed)
+    }
+
+    /// Times that the machine had no descriptor or memory for another connection.
+    #[must_use]
+    pub fn exhausted(&self) -> u64 {
+        self.exhausted.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now as `kind`.
+    #[must_use]
+    pub fn open(&self, kind: Kind) -> u64 {
+        self.open.get(kind as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Connections that ended by `cause`.
+    #[must_use]
+    pub fn ended(&self, cause: Cause) -> u64 {
+        self.ended.get(cause as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Slots for connections.
+    pub(super) const fn slots(&self) -> &Arc<Semaphore> {
+        &self.slots
+    }
+
+    pub(super) fn note_accept_error(&self) {
+        self.accept_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_exhausted(&self) {
+        self.exhausted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_end(&self, cause: Cause) {
+        add(&self.ended, cause as u8);
+    }
+}
+
+fn add(counts: &[AtomicU64], at: u8) {
+    if let Some(count) = counts.get(usize::from(at)) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Connections of one worker, to know when the last is gone.
+#[derive(Debug, Default)]
+pub(super) struct Roll {
+    open: AtomicUsize,
+    empty: Notify,
+}
+
+impl Roll {
+    /// Waits until no connection of this worker is open.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.empty.notified();
+            if self.open.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+/// The right to be open. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    roll: Arc<Roll>,
+    kind: AtomicU8,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    /// An accepted connection takes its slot.
+    pub(super) fn take(connections: &Arc<Connections>, roll: &Arc<Roll>, permit: OwnedSemaphorePermit) -> Self {
+        connections.accepted.fetch_add(1, Ordering::Relaxed);
+        add(&connections.open, Kind::Opening as u8);
+        roll.open.fetch_add(1, Ordering::Relaxed);
+        Self {
+            connections: Arc::clone(connections),
+            roll: Arc::clone(roll),
+            kind: AtomicU8::new(Kind::Opening as u8),
+            _permit: permit,
+        }
+    }
+
+    /// The connection is now of another kind.
+    pub(super) fn become_kind(&self, kind: Kind) {
+        let before = self.kind.swap(kind as u8, Ordering::Relaxed);
+        add(&self.connections.open, kind as u8);
+        self.leave(before);
+    }
+
+    fn leave(&self, kind: u8) {
+        if let Some(count) = self.connections.open.get(usize::from(kind)) {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.leave(self.kind.load(Ordering::Relaxed));
+        if self.roll.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.roll.empty.notify_waiters();
+        }
+    }
+}

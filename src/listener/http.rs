@@ -1,0 +1,199 @@
+//! HTTP/1 and HTTP/2 on an open stream, by hyper, with every limit stated.
+//!
+//! hyper 1.12 answers these heads by itself, with an empty body, and closes; [`Attend`] never sees them:
+//!
+//! | HTTP/1 | answer |
+//! |---|---|
+//! | method, target, field or version that cannot be parsed (HTTP/2.0 and 0.9 too); `Transfer-Encoding` in HTTP/1.0 or not ending in `chunked`; `Content-Length` invalid or contradictory | 400 |
+//! | head beyond `header_size`, more than `header_count` fields, chunked trailers beyond either | 431; trailers: the body fails |
+//! | target beyond 65,534 bytes, where `header_size` would allow it | 414 |
+//! | the HTTP/2 preface where HTTP/1 was chosen by ALPN | closed without an answer |
+//!
+//! On HTTP/2, h2 answers fields beyond `header_size` (names and values plus 32 bytes each, RFC 9113 §6.5.2) with 431, resets a
+//! stream with a malformed head or a body that does not add up to its `Content-Length`, and says GOAWAY
+//! `ENHANCE_YOUR_CALM` to floods. It does not count fields: `header_size` / 32 of them fit, and who wants fewer counts them
+//! in `attend`.
+//!
+//! **Invariants**: no limit is hyper's default by accident; a panic in `attend` ends its own HTTP/1 connection or its own
+//! HTTP/2 stream and nothing else (hyper gives each stream to the executor as a task of its own).
+//! **Cost**: HTTP/1 needs no task and no timer per request; HTTP/2 one task per stream.
+//! **Not here**: `Host`, target and body validation (`proxy`); clocks (`lifetime`, `answer`).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::activity::Activity;
+use super::answer::{Answer, Streams};
+use super::connections::{Cause, Kind};
+use super::drain::DrainSignal;
+use super::lifetime::{Protocol, live};
+use super::{Attend, Limits};
+use crate::proxy::peer::Peer;
+
+/// HTTP/1: bytes read ahead of the parser, and bytes of answer buffered before more of its body is asked for. At least the
+/// largest head; 16 KiB reads cost 1 % of a core at 1 GB/s more than larger ones.
+const HTTP1_BUFFER: usize = 16 * 1024;
+
+/// HTTP/2: what a client may send on one stream, and on all of a connection, before we have taken it. Sign-ups are small; at
+/// 64 KiB a stream still carries 6 Mbit/s over 80 ms. It is what a connection can make us hold.
+const HTTP2_STREAM_WINDOW: u32 = 64 * 1024;
+const HTTP2_CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// HTTP/2: largest frame we take: the smallest that RFC 9113 §4.2 allows us to ask for.
+const HTTP2_FRAME: u32 = 16 * 1024;
+
+/// HTTP/2: bytes of answer buffered per stream before more of its body is asked for.
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
+
+/// HTTP/2: the client's compression table, RFC 9113 §6.5.2's initial value.
+const HTTP2_HEADER_TABLE: u32 = 4096;
+
+/// HTTP/2: streams the client may have reset before we have seen them (CVE-2023-44487, rapid reset).
+const HTTP2_PENDING_RESETS: usize = 20;
+
+/// HTTP/2: streams it may have made us reset (CVE-2025-8671, made you reset) before it is sent away.
+const HTTP2_FORCED_RESETS: usize = 256;
+
+/// HTTP/2: how often a client is asked whether it is still there, and how long it has to answer. A vanished client is found
+/// before its idle time is up, and with it what it holds in the queue.
+const HTTP2_PING: Duration = Duration::from_secs(30);
+const HTTP2_PONG: Duration = Duration::from_secs(15);
+
+impl<I, S, B> Protocol for http1::UpgradeableConnection<I, S>
+where
+    I: Read + Write + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    const HEADS: bool = true;
+
+    fn close_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B> Protocol for http2::Connection<I, S, Streams>
+where
+    I: Read + Write + Unpin,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    const HEADS: bool = false;
+
+    fn close_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// What serving a connection needs besides its bytes.
+pub(super) struct Session<A> {
+    pub(super) attend: Arc<A>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) drain: DrainSignal,
+}
+
+impl<A: Attend> Session<A> {
+    /// Serves HTTP/1 until the connection ends or is handed over to an upgrade.
+    pub(super) async fn http1<S>(mut self, stream: S) -> Cause
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.activity.slot().become_kind(Kind::Http1);
+        let connection = http1_builder(&self.limits)
+            .serve_connection(TokioIo::new(stream), service_fn(self.service()))
+            .with_upgrades();
+        let connection = std::pin::pin!(connection);
+        live(connection, &self.activity, &self.limits, &mut self.drain).await
+    }
+
+    /// Serves HTTP/2 until the connection ends.
+    pub(super) async fn http2<S>(mut self, stream: S) -> Cause
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.activity.slot().become_kind(Kind::Http2);
+        let connection = http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.service()));
+        let connection = std::pin::pin!(connection);
+        live(connection, &self.activity, &self.limits, &mut self.drain).await
+    }
+
+    /// Answers the requests of this connection, and notes how long each is in flight.
+    fn service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
+        let attend = Arc::clone(&self.attend);
+        let peer = Arc::clone(&self.peer);
+        let activity = Arc::clone(&self.activity);
+        move |request| {
+            let in_flight = activity.begin_request();
+            let attend = Arc::clone(&attend);
+            let peer = Arc::clone(&peer);
+            Box::pin(async move {
+                let answer = attend.attend(&peer, request).await;
+                Ok(answer.map(|body| Answer::new(body, in_flight)))
+            })
+        }
+    }
+}
+
+/// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
+type Attending<A> =
+    Pin<Box<dyn Future<Output = Result<Response<Answer<<A as Attend>::Body>>, Infallible>> + Send + 'static>>;
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Ours are in `lifetime`.
+        .header_read_timeout(None)
+        .max_buf_size(HTTP1_BUFFER.max(limits.header_size))
+        .max_header_size(limits.header_size)
+        .max_headers(limits.header_count)
+        .keep_alive(true)
+        // A client that closes its side has left: what it waits for is not worth a permit.
+        .half_close(false)
+        // An answer goes out when it is ready, not when its neighbours are.
+        .pipeline_flush(false)
+        .auto_date_header(true)
+        .preserve_header_case(false)
+        .title_case_headers(false)
+        .allow_multiple_spaces_in_request_line_delimiters(false)
+        .ignore_invalid_headers(false)
+        .writev(true);
+    builder
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(limits.body_timeout));
+    builder
+        .timer(TokioTimer::new())
+        .adaptive_window(false)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.http2_streams)
+        .max_frame_size(HTTP2_FRAME)
+        .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
+        .header_table_size(HTTP2_HEADER_TABLE)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
+        .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
+        .max_local_error_reset_streams(HTTP2_FORCED_RESETS)
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PONG)
+        .auto_date_header(true);
+    builder
+}
