@@ -177,7 +177,7 @@ pub enum Protocol {
 /// host, path, method → upstream, limits, queue.
 #[derive(Debug)]
 pub struct Route {
-    /// Name in metrics and logs; the path as written, with the host before it, unless named.
+    /// Name in metrics and logs; unless named, the methods, the host and the path: `POST example.org/register/*`.
     pub name: String,
     /// Lower-case host without port; [`None`] matches every host.
     pub host: Option<String>,

@@ -1,0 +1,180 @@
+//! From the draft to the plan: names resolved, contradictions found, files read, routes put in order.
+//!
+//! **Invariants**: every check runs whatever failed before it, so that all faults come at once; a fault that only
+//! follows from another is not reported.
+//! **Not here**: single values (`draft`), the machine (`machine`).
+
+mod files;
+mod names;
+mod route;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use super::draft::{self, Draft};
+use super::explain::Faults;
+use super::plan::{AccessLog, Admin, ClientLimit, Clients, Listener, Log, Plan, Rate, RateLimit, Server, Upstream};
+use super::reader::Written;
+use files::Files;
+use names::Names;
+
+/// An upstream's bucket lets through at once, unless written, what its rate gives in a second divided by this.
+const UPSTREAM_BURST_PART: u64 = 10;
+
+/// The plan of `draft`; `None` if a fault is recorded. Relative paths start at `directory`.
+pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> Option<Plan> {
+    check_addresses(&draft.listeners, &draft.admin, faults);
+    let limits = Names::of("client_limit", draft.client_limits.iter().map(|limit| limit.name.as_ref()), faults);
+    let upstreams = Names::of("upstream", draft.upstreams.iter().map(|upstream| upstream.name.as_ref()), faults);
+    names::warn_of_unused(&draft, faults);
+    let mut files = Files::new(directory);
+    let clients = clients(draft.clients, faults);
+    let routes = route::routes(draft.routes, &upstreams, &limits, clients.body_size, faults);
+
+    // Each list is walked to its end before any is given up.
+    let listeners: Vec<_> = draft.listeners.into_iter().map(|one| listener(one, &files, faults)).collect();
+    let client_limits: Vec<_> = draft.client_limits.into_iter().map(client_limit).collect();
+    let upstreams: Vec<_> = draft.upstreams.into_iter().map(|one| upstream(one, &mut files, faults)).collect();
+    let access = draft.access_log.map_or(AccessLog::Stdout, |log| access_log(log, &files, faults));
+    Some(Plan {
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        admin: Admin { address: draft.admin.address },
+        clients,
+        client_limits: client_limits.into_iter().collect::<Option<_>>()?,
+        upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+        routes: routes?,
+        runtime: draft.runtime,
+        log: Log { access },
+    })
+}
+
+/// Sockets share ports among workers (`SO_REUSEPORT`), so the kernel would not refuse two users of one port: it would
+/// split the connections between them.
+fn check_addresses(listeners: &[draft::Listener], admin: &draft::Admin, faults: &mut Faults<'_>) {
+    let mut earlier: Vec<SocketAddr> = Vec::new();
+    for address in listeners.iter().filter_map(|listener| listener.address.as_ref()) {
+        if let Some(other) = earlier.iter().find(|other| overlap(**other, address.value)) {
+            let message = format!("two [[listener]]s share a port: {other} and {}", address.value);
+            faults.add(&address.span, message, Some("already taken above".to_owned()), None);
+        }
+        earlier.push(address.value);
+        if overlap(admin.address, address.value) {
+            let message = format!("[admin] ({}) and a [[listener]] ({}) share a port", admin.address, address.value);
+            let help = "metrics and health must not be public: give [admin] a port of its own".to_owned();
+            let span = admin.written.as_ref().unwrap_or(&address.span);
+            faults.add(span, message, Some("choose another port".to_owned()), Some(help));
+        }
+    }
+    if let Some(span) = admin.written.as_ref().filter(|_| !admin.address.ip().is_loopback()) {
+        faults.warn(span, "[admin] is not on a loopback address: whoever reaches it reads metrics and state");
+    }
+}
+
+/// Whether a connection could reach both; port 0 is a free port, each time another.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_family = one.is_ipv4() == other.is_ipv4();
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || (same_family && any))
+}
+
+fn clients(draft: draft::Clients, faults: &mut Faults<'_>) -> Clients {
+    for net in draft.trusted_proxies.iter().filter(|net| net.value.prefix_len() == 0) {
+        faults.warn(&net.span, "every client may claim any address: trust only the networks of your proxies");
+    }
+    Clients {
+        max_connections: draft.max_connections,
+        trusted_proxies: draft.trusted_proxies.into_iter().map(|net| net.value).collect(),
+        header_size: draft.header_size,
+        header_count: draft.header_count,
+        body_size: draft.body_size,
+        header_timeout: draft.header_timeout,
+        body_timeout: draft.body_timeout,
+        idle_timeout: draft.idle_timeout,
+        http2_streams: draft.http2_streams,
+    }
+}
+
+fn listener(draft: draft::Listener, files: &Files<'_>, faults: &mut Faults<'_>) -> Option<Listener> {
+    let tls = match draft.tls {
+        None => None,
+        Some(tls) => Some(files.certified_key(&tls.certificate?, &tls.key?, faults)?),
+    };
+    Some(Listener { address: draft.address?.value, tls })
+}
+
+fn client_limit(draft: draft::ClientLimit) -> Option<ClientLimit> {
+    let rate = draft.rate?.value;
+    Some(ClientLimit {
+        name: draft.name?.value,
+        key: draft.key?.value,
+        rate,
+        burst: draft.burst.map_or_else(|| burst_of(rate, 1), |burst| burst.value),
+        capacity: draft.capacity,
+    })
+}
+
+/// What `rate` gives in a second divided by `part`, rounded up, at least one.
+fn burst_of(rate: Rate, part: u64) -> NonZeroU32 {
+    let cells = u64::from(rate.count.get()).div_ceil(rate.per.as_secs().max(1) * part);
+    u32::try_from(cells).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}
+
+fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'_>) -> Option<Upstream> {
+    if let Some(burst) = draft.burst.as_ref().filter(|_| !draft.rate_is_written) {
+        let message = "`burst` has no meaning without `rate`".to_owned();
+        faults.add(&burst.span, message, Some("write `rate` too, or leave this out".to_owned()), None);
+    }
+    let servers = draft.servers.and_then(|servers| distinct_servers(servers, faults));
+    let https = servers.as_ref().is_some_and(|servers| servers.iter().any(|server| server.tls));
+    let roots = match &draft.ca {
+        Some(ca) => {
+            if servers.is_some() && !https {
+                faults.warn(&ca.span, "`ca` is not used: no server of this upstream is https");
+            }
+            Some(files.trust_anchors(ca, faults)?)
+        }
+        None if https => Some(files.machine_trust_anchors(&draft.span, faults)?),
+        None => None,
+    };
+    let burst = draft.burst.map(|burst| burst.value);
+    Some(Upstream {
+        name: draft.name?.value,
+        servers: servers?,
+        concurrency: draft.concurrency,
+        rate: draft.rate.map(|rate| RateLimit {
+            rate: rate.value,
+            burst: burst.unwrap_or_else(|| burst_of(rate.value, UPSTREAM_BURST_PART)),
+        }),
+        connect_timeout: draft.connect_timeout,
+        response_timeout: draft.response_timeout,
+        abandon_timeout: draft.abandon_timeout,
+        idle_timeout: draft.idle_timeout,
+        protocol: draft.protocol,
+        roots: roots.filter(|_| https),
+    })
+}
+
+fn distinct_servers(list: Written<Vec<Written<Server>>>, faults: &mut Faults<'_>) -> Option<Vec<Server>> {
+    let mut servers: Vec<Server> = Vec::with_capacity(list.value.len());
+    for server in list.value {
+        if servers.iter().any(|other| other.authority == server.value.authority) {
+            let message = format!("`servers` names {} twice", server.value.authority);
+            faults.add(&server.span, message, Some("already in the list".to_owned()), None);
+        } else {
+            servers.push(server.value);
+        }
+    }
+    (!servers.is_empty()).then_some(servers)
+}
+
+fn access_log(draft: Written<AccessLog>, files: &Files<'_>, faults: &mut Faults<'_>) -> AccessLog {
+    let AccessLog::File(path) = draft.value else { return draft.value };
+    let path = files.resolve(&path);
+    if !path.parent().is_some_and(Path::is_dir) || path.is_dir() {
+        let message = format!("`access` cannot be written: {} is not in an existing directory", path.display());
+        let message = if path.is_dir() { format!("`access` is a directory: {}", path.display()) } else { message };
+        faults.add(&draft.span, message, None, None);
+    }
+    AccessLog::File(path)
+}

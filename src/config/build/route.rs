@@ -1,0 +1,128 @@
+//! Routes: what they refer to, which of them collide, and the order in which they are tried.
+//!
+//! **Invariants**: the first route that matches a request is the most specific that does: a host before any host, an
+//! exact path before a prefix, a longer prefix before a shorter, methods before any method; equals keep the order of
+//! the file. No request matches two routes that are equally specific.
+
+use std::cmp::Reverse;
+
+use http::Method;
+
+use super::super::draft;
+use super::super::explain::Faults;
+use super::super::plan::{ClientLimitId, PathPattern, Route, UpstreamId};
+use super::super::reader::Written;
+use super::Names;
+
+/// All routes in the order in which they are tried; `None` if a fault is recorded.
+pub(super) fn routes(
+    drafts: Vec<draft::Route>,
+    upstreams: &Names,
+    limits: &Names,
+    body_size: u64,
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Route>> {
+    Names::of("route", drafts.iter().filter(|draft| draft.name.is_some()).map(|draft| draft.name.as_ref()), faults);
+    let built: Vec<_> = drafts
+        .into_iter()
+        .map(|draft| {
+            let span = draft.path.as_ref().map_or_else(|| draft.span.clone(), |path| path.span.clone());
+            route(draft, upstreams, limits, body_size, faults).map(|route| Written { value: route, span })
+        })
+        .collect();
+    let mut earlier: Vec<&Route> = Vec::with_capacity(built.len());
+    for route in built.iter().flatten() {
+        if let Some(other) = earlier.iter().find(|other| collide(other, &route.value)) {
+            let message = format!("two routes take the same requests: `{}` and `{}`", other.name, route.value.name);
+            faults.add(&route.span, message, Some("already taken above".to_owned()), None);
+        }
+        earlier.push(&route.value);
+    }
+    let mut routes: Vec<Route> = built.into_iter().map(|route| Some(route?.value)).collect::<Option<_>>()?;
+    routes.sort_by_key(specificity);
+    Some(routes)
+}
+
+fn route(
+    draft: draft::Route,
+    upstreams: &Names,
+    limits: &Names,
+    body_size: u64,
+    faults: &mut Faults<'_>,
+) -> Option<Route> {
+    let upstream = draft.upstream.as_ref().and_then(|name| upstreams.resolve(name, faults));
+    let client_limits = client_limits(&draft.client_limits, limits, faults);
+    let methods = draft.methods.map_or_else(|| Some(Vec::new()), |methods| distinct_methods(methods, faults));
+    let path = draft.path?.value;
+    let host = draft.host.map(|host| host.value);
+    let methods = methods?;
+    Some(Route {
+        name: draft.name.map_or_else(|| derived_name(host.as_deref(), &path, &methods), |name| name.value),
+        host,
+        path,
+        methods,
+        upstream: UpstreamId(upstream?),
+        client_limits: client_limits?,
+        queue: draft.queue,
+        body_size: draft.body_size.unwrap_or(body_size),
+        upgrade: draft.upgrade,
+    })
+}
+
+fn client_limits(names: &[Written<String>], limits: &Names, faults: &mut Faults<'_>) -> Option<Vec<ClientLimitId>> {
+    let mut ids: Vec<Option<ClientLimitId>> = Vec::with_capacity(names.len());
+    for name in names {
+        let id = limits.resolve(name, faults).map(ClientLimitId);
+        if id.is_some() && ids.contains(&id) {
+            let message = format!("`client_limits` names \"{}\" twice", name.value);
+            faults.add(&name.span, message, Some("already in the list".to_owned()), None);
+        }
+        ids.push(id);
+    }
+    ids.into_iter().collect()
+}
+
+fn distinct_methods(list: Written<Vec<Written<Method>>>, faults: &mut Faults<'_>) -> Option<Vec<Method>> {
+    let mut methods: Vec<Method> = Vec::with_capacity(list.value.len());
+    for method in list.value {
+        if methods.contains(&method.value) {
+            let message = format!("`methods` names {} twice", method.value);
+            faults.add(&method.span, message, Some("already in the list".to_owned()), None);
+        } else {
+            methods.push(method.value);
+        }
+    }
+    (!methods.is_empty()).then_some(methods)
+}
+
+/// `POST,PUT daftar.example.org/register/*`
+fn derived_name(host: Option<&str>, path: &PathPattern, methods: &[Method]) -> String {
+    let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let (path, below) = match path {
+        PathPattern::Exact(path) => (path, ""),
+        PathPattern::Prefix(path) => (path, "/*"),
+    };
+    let space = if methods.is_empty() { "" } else { " " };
+    format!("{}{space}{}{path}{below}", methods.join(","), host.unwrap_or_default())
+}
+
+/// Whether some request is taken by both and neither is more specific.
+fn collide(one: &Route, other: &Route) -> bool {
+    let methods = match (one.methods.is_empty(), other.methods.is_empty()) {
+        (true, true) => true,
+        (false, false) => one.methods.iter().any(|method| other.methods.contains(method)),
+        _ => false,
+    };
+    methods && one.host == other.host && one.path == other.path
+}
+
+/// Sorts the most specific first.
+fn specificity(route: &Route) -> (bool, bool, Reverse<usize>, bool) {
+    let (prefix, length) = match &route.path {
+        PathPattern::Exact(path) => (false, path.len()),
+        PathPattern::Prefix(path) => (true, path.len()),
+    };
+    // The length of exact paths decides nothing: two different ones never match the same request.
+    let length = if prefix { length } else { 0 };
+    (route.host.is_none(), prefix, Reverse(length), route.methods.is_empty())
+}

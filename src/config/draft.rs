@@ -1,0 +1,337 @@
+//! The configuration as written: which keys there are, what each may be and what it is when it is left out.
+//!
+//! Every value is parsed and bounded here, with its place kept where a later check may have to point at it.
+//! `reference.md` is the same for readers of prose; `tests/config.rs` keeps the two in step.
+//!
+//! **Invariants**: `None` for a required value means that its fault is recorded.
+//! **Not here**: whether values fit each other, and files (`build`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+use toml::de::{DeTable, DeValue};
+
+use super::explain::{Faults, Span};
+use super::plan::{AccessLog, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
+use super::reader::{Parsed, Table, Written, auto_or, number, text, truth, word};
+use super::syntax;
+use super::units::{duration, rate, size};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// hyper refuses to work with a smaller buffer than 8 KiB; 1 MiB for each of many connections is already generous.
+const HEADER_SIZE: RangeInclusive<u64> = 8 * KIB..=MIB;
+const HEADER_COUNT: RangeInclusive<usize> = 16..=1024;
+const BODY_SIZE: RangeInclusive<u64> = 1..=64 * GIB;
+const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
+const HTTP2_STREAMS: RangeInclusive<u32> = 1..=65_535;
+/// How long a client may take for one step.
+const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(600);
+const IDLE_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(3600);
+/// A bucket's burst; as many cells as a rate may count.
+const BURST: RangeInclusive<u32> = 1..=1_000_000_000;
+/// Some 100 bytes each.
+const CAPACITY: RangeInclusive<usize> = 1..=16_777_216;
+const CONCURRENCY: RangeInclusive<u32> = 1..=1_000_000;
+const CONNECT_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(300);
+const RESPONSE_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(3600);
+const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
+const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
+const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
+const WORKERS: RangeInclusive<usize> = 1..=1024;
+const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
+
+const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
+const DEFAULT_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
+const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+const PROTOCOLS: [(&str, Protocol); 3] =
+    [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
+
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) admin: Admin,
+    pub(super) clients: Clients,
+    pub(super) client_limits: Vec<ClientLimit>,
+    pub(super) upstreams: Vec<Upstream>,
+    pub(super) routes: Vec<Route>,
+    pub(super) runtime: Runtime,
+    pub(super) access_log: Option<Written<AccessLog>>,
+}
+
+/// `[[listener]]`
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) address: Option<Written<SocketAddr>>,
+    pub(super) tls: Option<Tls>,
+}
+
+/// `[listener.tls]`
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) certificate: Option<Written<PathBuf>>,
+    pub(super) key: Option<Written<PathBuf>>,
+}
+
+/// `[admin]`
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) address: SocketAddr,
+    pub(super) written: Option<Span>,
+}
+
+/// `[clients]`, with the networks still in their places.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) trusted_proxies: Vec<Written<IpNet>>,
+    pub(super) header_size: usize,
+    pub(super) header_count: usize,
+    pub(super) body_size: u64,
+    pub(super) header_timeout: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) http2_streams: u32,
+}
+
+/// `[[client_limit]]`
+#[derive(Debug)]
+pub(super) struct ClientLimit {
+    pub(super) name: Option<Written<String>>,
+    pub(super) key: Option<Written<ClientKey>>,
+    pub(super) rate: Option<Written<Rate>>,
+    pub(super) burst: Option<Written<NonZeroU32>>,
+    pub(super) capacity: NonZeroUsize,
+}
+
+/// `[[upstream]]`
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) span: Span,
+    pub(super) name: Option<Written<String>>,
+    pub(super) servers: Option<Written<Vec<Written<Server>>>>,
+    pub(super) concurrency: NonZeroU32,
+    pub(super) rate: Option<Written<Rate>>,
+    pub(super) rate_is_written: bool,
+    pub(super) burst: Option<Written<NonZeroU32>>,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) abandon_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) protocol: Protocol,
+    pub(super) ca: Option<Written<PathBuf>>,
+}
+
+/// `[[route]]`
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) span: Span,
+    pub(super) name: Option<Written<String>>,
+    pub(super) host: Option<Written<String>>,
+    pub(super) path: Option<Written<PathPattern>>,
+    pub(super) methods: Option<Written<Vec<Written<Method>>>>,
+    pub(super) upstream: Option<Written<String>>,
+    pub(super) client_limits: Vec<Written<String>>,
+    pub(super) queue: Queue,
+    pub(super) body_size: Option<u64>,
+    pub(super) upgrade: bool,
+}
+
+impl Draft {
+    /// Reads the whole file, recording every fault on the way.
+    pub(super) fn read<'t>(file: &'t DeTable<'t>, faults: &mut Faults<'_>) -> Self {
+        Table::read("the file", 0..0, file, faults, |file| {
+            for key in ["listener", "upstream", "route"] {
+                file.require(key);
+            }
+            Self {
+                listeners: file.tables("listener", "[[listener]]", Listener::read),
+                admin: file.table("admin", "[admin]", Admin::read).unwrap_or(Admin::DEFAULT),
+                clients: file.table("clients", "[clients]", Clients::read).unwrap_or(Clients::DEFAULT),
+                client_limits: file.tables("client_limit", "[[client_limit]]", ClientLimit::read),
+                upstreams: file.tables("upstream", "[[upstream]]", Upstream::read),
+                routes: file.tables("route", "[[route]]", Route::read),
+                runtime: file.table("runtime", "[runtime]", runtime).unwrap_or(DEFAULT_RUNTIME),
+                access_log: file.table("log", "[log]", access_log).flatten(),
+            }
+        })
+    }
+}
+
+impl Listener {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            address: table.required("address", text("an IP address and a port", syntax::socket_address)),
+            tls: table.table("tls", "[listener.tls]", |tls| Tls {
+                certificate: tls.required("certificate", pem_file),
+                key: tls.required("key", pem_file),
+            }),
+        }
+    }
+}
+
+impl Admin {
+    const DEFAULT: Self = Self { address: DEFAULT_ADMIN, written: None };
+
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        let address = table.optional("address", text("an IP address and a port", syntax::socket_address));
+        address.map_or(Self::DEFAULT, |address| Self { address: address.value, written: Some(address.span) })
+    }
+}
+
+impl Clients {
+    const DEFAULT: Self = Self {
+        max_connections: None,
+        trusted_proxies: Vec::new(),
+        header_size: 16 << 10,
+        header_count: 64,
+        body_size: MIB,
+        header_timeout: secs(10),
+        body_timeout: secs(10),
+        idle_timeout: secs(75),
+        http2_streams: 128,
+    };
+
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        let usual = Self::DEFAULT;
+        let header_size =
+            |value: &DeValue<'_>| size(HEADER_SIZE)(value).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self {
+            max_connections: table.or("max_connections", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            trusted_proxies: table
+                .list("trusted_proxies", "networks", text("a network such as \"10.0.0.0/8\"", syntax::network))
+                .map_or(usual.trusted_proxies, |list| list.value),
+            header_size: table.or("header_size", usual.header_size, header_size),
+            header_count: table.or("header_count", usual.header_count, number(HEADER_COUNT)),
+            body_size: table.or("body_size", usual.body_size, size(BODY_SIZE)),
+            header_timeout: table.or("header_timeout", usual.header_timeout, duration(CLIENT_TIMEOUT)),
+            body_timeout: table.or("body_timeout", usual.body_timeout, duration(CLIENT_TIMEOUT)),
+            idle_timeout: table.or("idle_timeout", usual.idle_timeout, duration(IDLE_TIMEOUT)),
+            http2_streams: table.or("http2_streams", usual.http2_streams, number(HTTP2_STREAMS)),
+        }
+    }
+}
+
+impl ClientLimit {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            name: table.required("name", text("a name", syntax::name)),
+            key: table.required("key", text("\"address\", \"header:NAME\" or \"cookie:NAME\"", syntax::client_key)),
+            rate: table.required("rate", rate),
+            burst: table.optional("burst", burst),
+            capacity: table.or("capacity", DEFAULT_CAPACITY, at_least_one(CAPACITY)),
+        }
+    }
+}
+
+impl Upstream {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        table.require("servers");
+        Self {
+            span: table.span(),
+            name: table.required("name", text("a name", syntax::name)),
+            servers: table.filled_list(
+                "servers",
+                "servers",
+                text("a server such as \"10.0.0.5:9000\"", syntax::server),
+            ),
+            concurrency: table.or("concurrency", DEFAULT_CONCURRENCY, concurrency),
+            rate: table.optional("rate", rate),
+            rate_is_written: table.has("rate"),
+            burst: table.optional("burst", burst),
+            connect_timeout: table.or("connect_timeout", secs(3), duration(CONNECT_TIMEOUT)),
+            response_timeout: table.or("response_timeout", secs(30), duration(RESPONSE_TIMEOUT)),
+            abandon_timeout: table.or("abandon_timeout", secs(300), duration(ABANDON_TIMEOUT)),
+            idle_timeout: table.or("idle_timeout", secs(60), duration(IDLE_TIMEOUT)),
+            protocol: table.or(
+                "protocol",
+                Protocol::Auto,
+                text("\"auto\", \"http1\" or \"http2\"", |found| word(found, &PROTOCOLS)),
+            ),
+            ca: table.optional("ca", pem_file),
+        }
+    }
+}
+
+impl Route {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            span: table.span(),
+            name: table.optional("name", text("a name", syntax::name)),
+            host: table.optional("host", text("a host name", syntax::host)),
+            path: table.required("path", text("a path such as \"/register\" or \"/register/*\"", syntax::path)),
+            methods: table.filled_list("methods", "methods", text("a method such as \"POST\"", syntax::method)),
+            upstream: table.required("upstream", text("the name of an [[upstream]]", |name| Ok(name.to_owned()))),
+            client_limits: table
+                .list(
+                    "client_limits",
+                    "names of [[client_limit]]s",
+                    text("the name of a [[client_limit]]", |name| Ok(name.to_owned())),
+                )
+                .map_or_else(Vec::new, |list| list.value),
+            queue: table
+                .table("queue", "[route.queue]", |queue| Queue {
+                    wait: queue.or("wait", DEFAULT_QUEUE.wait, duration(QUEUE_WAIT)),
+                    length: queue.or("length", DEFAULT_QUEUE.length, number(QUEUE_LENGTH)),
+                })
+                .unwrap_or(DEFAULT_QUEUE),
+            body_size: table.optional("body_size", size(BODY_SIZE)).map(|written| written.value),
+            upgrade: table.or("upgrade", false, truth),
+        }
+    }
+}
+
+const DEFAULT_RUNTIME: Runtime = Runtime { workers: None, drain_timeout: secs(30) };
+
+fn runtime(table: &mut Table<'_, '_, '_>) -> Runtime {
+    Runtime {
+        workers: table.or("workers", DEFAULT_RUNTIME.workers, auto_or(at_least_one(WORKERS))),
+        drain_timeout: table.or("drain_timeout", DEFAULT_RUNTIME.drain_timeout, duration(DRAIN_TIMEOUT)),
+    }
+}
+
+fn access_log(table: &mut Table<'_, '_, '_>) -> Option<Written<AccessLog>> {
+    table.optional("access", text("\"stdout\", \"off\" or \"file:PATH\"", syntax::access_log))
+}
+
+fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    text("the path of a PEM file", syntax::file)(value)
+}
+
+fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    match number(CONCURRENCY)(value) {
+        Ok(count) => Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
+        Err(complaint) if matches!(value, DeValue::String(word) if word == "adaptive") => {
+            Err(complaint.hint("there is no adaptive limit yet: write how many the service can do at once"))
+        }
+        Err(complaint) => Err(complaint),
+    }
+}
+
+fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(BURST)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+/// A whole number within `bounds`, which start at one or above.
+fn at_least_one<'t>(bounds: RangeInclusive<usize>) -> impl Fn(&DeValue<'t>) -> Parsed<NonZeroUsize> {
+    let read = number(bounds);
+    move |value| read(value).map(|count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}

@@ -1,0 +1,323 @@
+//! Takes keys out of a TOML table one by one, so that nothing in it goes unread and nothing wrong stops the reading.
+//!
+//! **Invariants**: every wrong value is one fault at that value; a key that nobody took is one fault at that key; a
+//! value that is `None` or a default because it was wrong has its fault recorded.
+//! **Not here**: which keys there are (`draft`), what a value looks like (`units`, `syntax`).
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::explain::{Faults, Span, did_you_mean, meant, quoted};
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Written<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}
+
+/// Why a value is refused; reads "`key` wants {wanted}, found {found}".
+#[derive(Debug)]
+pub(super) struct Complaint {
+    wanted: String,
+    found: String,
+    hint: Option<String>,
+}
+
+impl Complaint {
+    /// `found`, a text, where `wanted` is wanted.
+    pub(super) fn text(wanted: impl Into<String>, found: &str) -> Self {
+        Self { wanted: wanted.into(), found: quoted(found), hint: None }
+    }
+
+    /// `found`, a value of another type or out of bounds, where `wanted` is wanted.
+    pub(super) fn value(wanted: impl Into<String>, found: &DeValue<'_>) -> Self {
+        let found = match found {
+            DeValue::String(text) => format!("the string {}", quoted(text)),
+            DeValue::Integer(number) => format!("the number {}", bare(number.as_str())),
+            DeValue::Float(number) => format!("the number {}", bare(number.as_str())),
+            DeValue::Boolean(truth) => truth.to_string(),
+            DeValue::Datetime(_) => "a date".to_owned(),
+            DeValue::Array(_) => "a list".to_owned(),
+            DeValue::Table(_) => "a table".to_owned(),
+        };
+        Self { wanted: wanted.into(), found, hint: None }
+    }
+
+    /// Says beside the carets what to write or why.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Digits as written, shortened.
+fn bare(digits: &str) -> String {
+    quoted(digits).trim_matches('"').to_owned()
+}
+
+/// How a value is read.
+pub(super) type Parsed<T> = Result<T, Complaint>;
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(super) struct Table<'t, 'f, 'r> {
+    title: &'static str,
+    span: Span,
+    entries: &'t DeTable<'t>,
+    taken: Vec<&'static str>,
+    faults: &'f mut Faults<'r>,
+}
+
+impl<'t, 'r> Table<'t, '_, 'r> {
+    /// Reads `entries` by `read` and then reports every key it did not take. `title` is how the table is written.
+    pub(super) fn read<R>(
+        title: &'static str,
+        span: Span,
+        entries: &'t DeTable<'t>,
+        faults: &mut Faults<'r>,
+        read: impl FnOnce(&mut Table<'t, '_, 'r>) -> R,
+    ) -> R {
+        let mut table = Table { title, span, entries, taken: Vec::new(), faults };
+        let result = read(&mut table);
+        table.refuse_unknown();
+        result
+    }
+
+    /// Where the table stands: its header, or its braces.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// The value of `key` if it is written and right.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>,
+    ) -> Option<Written<T>> {
+        let found = self.take(key)?;
+        match parse(found.get_ref()) {
+            Ok(value) => Some(Written { value, span: found.span() }),
+            Err(complaint) => {
+                self.refuse(key, &found.span(), complaint);
+                None
+            }
+        }
+    }
+
+    /// The value of `key`, which must be written.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>,
+    ) -> Option<Written<T>> {
+        self.require(key);
+        self.optional(key, parse)
+    }
+
+    /// The value of `key`, or `default` if it is not written.
+    pub(super) fn or<T>(&mut self, key: &'static str, default: T, parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>) -> T {
+        self.optional(key, parse).map_or(default, |written| written.value)
+    }
+
+    /// The items of the list `key` that are right, and the span of the list; `None` if it is not written.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        parse: impl Fn(&DeValue<'t>) -> Parsed<T>,
+    ) -> Option<Written<Vec<Written<T>>>> {
+        let found = self.take(key)?;
+        let DeValue::Array(items) = found.get_ref() else {
+            let mut complaint = Complaint::value(format!("a list of {wanted}"), found.get_ref());
+            if let DeValue::String(text) = found.get_ref() {
+                complaint = complaint.hint(did_you_mean(&format!("[{}]", quoted(text))));
+            }
+            self.refuse(key, &found.span(), complaint);
+            return None;
+        };
+        let mut right = Vec::with_capacity(items.len());
+        for item in items {
+            match parse(item.get_ref()) {
+                Ok(value) => right.push(Written { value, span: item.span() }),
+                Err(complaint) => self.refuse(key, &item.span(), complaint),
+            }
+        }
+        Some(Written { value: right, span: found.span() })
+    }
+
+    /// As [`list`](Self::list), and an empty list is a fault.
+    pub(super) fn filled_list<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        parse: impl Fn(&DeValue<'t>) -> Parsed<T>,
+    ) -> Option<Written<Vec<Written<T>>>> {
+        match self.entries.get(key) {
+            Some(found) if matches!(found.get_ref(), DeValue::Array(items) if items.is_empty()) => {
+                self.taken.push(key);
+                let wanted = format!("a list of {wanted}");
+                self.refuse(key, &found.span(), Complaint { wanted, found: "an empty list".to_owned(), hint: None });
+                None
+            }
+            _ => self.list(key, wanted, parse),
+        }
+    }
+
+    /// The table `key`, read by `read`; `None` if it is not written or no table.
+    pub(super) fn table<R>(
+        &mut self,
+        key: &'static str,
+        title: &'static str,
+        read: impl FnOnce(&mut Table<'t, '_, 'r>) -> R,
+    ) -> Option<R> {
+        let found = self.take(key)?;
+        if let DeValue::Table(entries) = found.get_ref() {
+            return Some(Table::read(title, found.span(), entries, self.faults, read));
+        }
+        let mut complaint = Complaint::value("a table", found.get_ref());
+        if matches!(found.get_ref(), DeValue::Array(_)) {
+            complaint = complaint.hint(format!("there is only one: write {title}"));
+        }
+        self.refuse(key, &found.span(), complaint);
+        None
+    }
+
+    /// The tables `[[key]]`, each read by `read`.
+    pub(super) fn tables<R>(
+        &mut self,
+        key: &'static str,
+        title: &'static str,
+        read: impl Fn(&mut Table<'t, '_, 'r>) -> R,
+    ) -> Vec<R> {
+        let Some(found) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = found.get_ref() else {
+            let complaint = Complaint::value(format!("tables written as {title}"), found.get_ref());
+            self.refuse(key, &found.span(), complaint.hint(did_you_mean(title)));
+            return Vec::new();
+        };
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            match item.get_ref() {
+                DeValue::Table(entries) => {
+                    results.push(Table::read(title, item.span(), entries, self.faults, &read));
+                }
+                other => {
+                    let complaint = Complaint::value(format!("tables written as {title}"), other);
+                    self.refuse(key, &item.span(), complaint);
+                }
+            }
+        }
+        results
+    }
+
+    /// Records that `key` is missing if it is.
+    pub(super) fn require(&mut self, key: &'static str) {
+        if !self.has(key) {
+            let message = format!("{} has no `{key}`", self.title);
+            self.faults.add(&self.span, message, Some(format!("`{key}` must be written here")), None);
+        }
+    }
+
+    /// Whether `key` is written, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.get(key).is_some()
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.taken.push(key);
+        self.entries.get(key)
+    }
+
+    fn refuse(&mut self, key: &str, span: &Span, complaint: Complaint) {
+        let message = format!("`{key}` wants {}, found {}", complaint.wanted, complaint.found);
+        self.faults.add(span, message, complaint.hint, None);
+    }
+
+    fn refuse_unknown(&mut self) {
+        for key in self.entries.keys().filter(|key| !self.taken.contains(&key.get_ref().as_ref())) {
+            let word = key.get_ref().as_ref();
+            let message = format!("unknown key {} in {}", quoted(word).replace('"', "`"), self.title);
+            let label = meant(word, self.taken.iter().copied()).map(|known| did_you_mean(&format!("`{known}`")));
+            let help = format!("known here: {}", self.taken.join(", "));
+            self.faults.add(&key.span(), message, label, Some(help));
+        }
+    }
+}
+
+/// A text, read further by `parse`. `wanted` says what it should be if it is no text at all.
+pub(super) fn text<'t, T>(
+    wanted: &'static str,
+    parse: impl Fn(&str) -> Parsed<T>,
+) -> impl Fn(&DeValue<'t>) -> Parsed<T> {
+    move |value| match value {
+        DeValue::String(text) => parse(text),
+        other => Err(Complaint::value(wanted, other)),
+    }
+}
+
+/// A whole number within `bounds`.
+pub(super) fn number<'t, T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'t>) -> Parsed<T>
+where
+    T: TryFrom<i64> + PartialOrd + Display,
+{
+    move |value| {
+        let read = match value {
+            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            _ => None,
+        };
+        read.and_then(|number| T::try_from(number).ok()).filter(|number| bounds.contains(number)).ok_or_else(|| {
+            let complaint =
+                Complaint::value(format!("a whole number from {} to {}", bounds.start(), bounds.end()), value);
+            match value {
+                DeValue::String(text) if text.parse::<i64>().is_ok() => complaint.hint("without the quotes"),
+                _ => complaint,
+            }
+        })
+    }
+}
+
+/// The word `"auto"` (nothing), or what `parse` reads.
+pub(super) fn auto_or<'t, T>(parse: impl Fn(&DeValue<'t>) -> Parsed<T>) -> impl Fn(&DeValue<'t>) -> Parsed<Option<T>> {
+    move |value| match value {
+        DeValue::String(text) if text == "auto" => Ok(None),
+        DeValue::String(text) => {
+            let complaint = Complaint::text("\"auto\" or a whole number without quotes", text);
+            Err(match meant(text, ["auto"]) {
+                Some(_) => complaint.hint(did_you_mean("\"auto\"")),
+                None => complaint,
+            })
+        }
+        other => parse(other).map(Some).map_err(|mut complaint| {
+            complaint.wanted = format!("\"auto\" or {}", complaint.wanted);
+            complaint
+        }),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn truth(value: &DeValue<'_>) -> Parsed<bool> {
+    match value {
+        DeValue::Boolean(truth) => Ok(*truth),
+        DeValue::String(text) if text == "true" || text == "false" => {
+            Err(Complaint::value("true or false", value).hint("without the quotes"))
+        }
+        other => Err(Complaint::value("true or false", other)),
+    }
+}
+
+/// One word of a closed list.
+pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Parsed<T> {
+    if let Some((_, value)) = words.iter().find(|(known, _)| *known == text) {
+        return Ok(*value);
+    }
+    let list: Vec<String> = words.iter().map(|(known, _)| format!("\"{known}\"")).collect();
+    let complaint = Complaint::text(format!("one of {}", list.join(", ")), text);
+    Err(match meant(text, words.iter().map(|(known, _)| *known)) {
+        Some(known) => complaint.hint(did_you_mean(&quoted(known))),
+        None => complaint,
+    })
+}
