@@ -8,11 +8,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::admission::verdict::Reason;
+use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 
 /// Prefix of a problem's `type`; the reason follows.
 const PROBLEM: &str = "urn:weir:problem:";
@@ -123,14 +124,14 @@ pub const fn status(reason: Reason) -> StatusCode {
 }
 
 impl Answer {
-    /// The response to a client that sent `headers`. `request_id` ties it to the log.
+    /// The response to a client that accepts what `accept` says. `request_id` ties it to the log.
     #[must_use]
-    pub fn response(&self, headers: &HeaderMap, request_id: &str) -> Response<Bytes> {
+    pub fn response(&self, accept: Option<&HeaderValue>, request_id: &RequestId) -> Response<Bytes> {
         let words = words(self.reason);
-        let (kind, body) = if prefers_html(headers) {
-            ("text/html; charset=utf-8", self.page(&words, request_id))
+        let (kind, body) = if accept.is_some_and(prefers_html) {
+            ("text/html; charset=utf-8", self.page(&words, request_id.as_str()))
         } else {
-            ("application/problem+json", self.problem(&words, request_id))
+            ("application/problem+json", self.problem(&words, request_id.as_str()))
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = words.status;
@@ -138,6 +139,7 @@ impl Answer {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static("accept"));
+        fields.insert(X_REQUEST_ID, request_id.value().clone());
         if let Some(seconds) = self.retry_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -209,11 +211,9 @@ impl LimitPolicy {
 }
 
 /// Whether `Accept` gives HTML a higher weight than JSON. Without a preference, JSON: a program must be able to read it.
-fn prefers_html(headers: &HeaderMap) -> bool {
+fn prefers_html(accept: &HeaderValue) -> bool {
     let (mut html, mut json) = (0_u16, 0_u16);
-    for range in
-        headers.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','))
-    {
+    for range in accept.to_str().unwrap_or_default().split(',') {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default();
         let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
@@ -238,8 +238,13 @@ fn thousandths(weight: &str) -> u16 {
 mod tests {
     use super::*;
 
-    fn accepting(accept: &str) -> HeaderMap {
-        [(ACCEPT, HeaderValue::from_str(accept).unwrap())].into_iter().collect()
+    fn accepting(accept: &str) -> HeaderValue {
+        HeaderValue::from_str(accept).unwrap()
+    }
+
+    fn id(text: &str) -> RequestId {
+        let given = [(X_REQUEST_ID.parse().unwrap(), HeaderValue::from_str(text).unwrap())].into_iter().collect();
+        RequestId::of(&given, true, 1)
     }
 
     #[test]
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn a_program_gets_a_problem_document() {
         let answer = Answer { retry_after: Some(Duration::from_millis(2_300)), ..Reason::WaitTooLong.into() };
-        let response = answer.response(&HeaderMap::new(), "abc");
+        let response = answer.response(None, &id("abc"));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn a_browser_gets_a_page_in_both_languages() {
         let answer = Answer { retry_after: Some(Duration::from_secs(7)), ..Reason::QueueFull.into() };
-        let response = answer.response(&accepting("text/html,application/xhtml+xml,*/*;q=0.8"), "<script>");
+        let response = answer.response(Some(&accepting("text/html,application/xhtml+xml,*/*;q=0.8")), &id("<script>"));
         let page = std::str::from_utf8(response.body()).unwrap();
         assert!(page.contains("Kembalilah dalam 7 detik") && page.contains("Come back in 7 seconds"));
         assert!(!page.contains("<script>") && page.contains("&lt;script>"));
@@ -295,7 +300,7 @@ mod tests {
         let limit = LimitPolicy { name: "per-address".to_owned(), quota: 20, window: Duration::from_secs(4) };
         let answer =
             Answer { retry_after: Some(Duration::from_secs(2)), limit: Some(limit), ..Reason::ClientLimit.into() };
-        let response = answer.response(&HeaderMap::new(), "");
+        let response = answer.response(None, &id("abc"));
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["ratelimit-policy"], "\"per-address\";q=20;w=4");
         assert_eq!(response.headers()["ratelimit"], "\"per-address\";r=0;t=2");
@@ -304,6 +309,6 @@ mod tests {
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
         let answer = Answer { allow: vec![Method::GET, Method::POST], ..Reason::MethodNotAllowed.into() };
-        assert_eq!(answer.response(&HeaderMap::new(), "").headers()[ALLOW], "GET, POST");
+        assert_eq!(answer.response(None, &id("abc")).headers()[ALLOW], "GET, POST");
     }
 }

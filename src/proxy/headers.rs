@@ -93,10 +93,18 @@ pub fn asks_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE) && nominated(headers).any(|name| name == UPGRADE)
 }
 
-/// Makes the fields of a request fit to be forwarded. `random` is for a trace that starts here.
-pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128) -> Result<(), BadRequest> {
+/// Refuses a request whose `Connection` nominates what must reach the upstream.
+pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
+    if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
+        return Err(BadRequest::Connection);
+    }
+    Ok(())
+}
+
+/// Makes the fields of a checked request fit to be forwarded. `random` is for a trace that starts here.
+pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128) {
     let upgrade = headers.get(UPGRADE).filter(|_| context.upgrade && asks_upgrade(headers)).cloned();
-    strip_hop_by_hop(headers, |name| END_TO_END.contains(name) || is_identity(name))?;
+    strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.remove(PROXY_AUTHORIZATION);
     let ours: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
@@ -115,13 +123,11 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
         headers.insert(TRACEPARENT, traceparent(random));
     }
-    Ok(())
 }
 
 /// Makes the fields of an upstream's answer fit for the client.
 pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
-    // An upstream that nominates what it should not only loses its own fields: nobody to refuse.
-    strip_hop_by_hop(headers, |_| false).ok();
+    strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHENTICATE);
     headers.insert(X_REQUEST_ID, id.value().clone());
 }
@@ -132,12 +138,9 @@ fn is_identity(name: &HeaderName) -> bool {
     name.starts_with("x-forwarded-") || name == X_REAL_IP || name == IDEMPOTENCY_KEY || name.starts_with(OURS)
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap, kept: impl Fn(&HeaderName) -> bool) -> Result<(), BadRequest> {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let names: Vec<HeaderName> = nominated(headers).collect();
-        if names.iter().any(&kept) {
-            return Err(BadRequest::Connection);
-        }
         for name in names {
             headers.remove(name);
         }
@@ -149,7 +152,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, kept: impl Fn(&HeaderName) -> bool)
     for name in [KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS] {
         headers.remove(name);
     }
-    Ok(())
 }
 
 /// Names listed by `Connection`, except the options `close` and `keep-alive`, which name nothing.
@@ -238,7 +240,10 @@ mod tests {
             id: &id,
             upgrade,
         };
-        for_upstream(&mut headers, &context, 0x1234).map(|()| headers)
+        check(&headers).map(|()| {
+            for_upstream(&mut headers, &context, 0x1234);
+            headers
+        })
     }
 
     fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

@@ -1,9 +1,267 @@
-//! In the making.
+//! The walk of a request: read it, find its route, ask admission, forward it, pass the answer on.
+//!
+//! [`Worker::serve`] is the whole of it, from top to bottom.
+//!
+//! **Invariants**
+//! * Every request gets an answer, and every answer says whose doing it is: the client's (4xx), ours to hold back (429, 503), or
+//!   the upstream's (502, 504) — and never the latter for what was never tried.
+//! * What is matched is what is forwarded; nothing ambiguous passes (`target`, `headers`).
+//! * The exchange with the upstream does not depend on the client once it has begun: the permit stays with it.
+//! * A client that left while waiting is never served.
+//!
+//! **Cost**: no task and, uncontended, no timer a request.
+//! **Not here**: sockets and protocols (`listener`), decisions (`admission`), connections to servers (`upstream`).
+
 pub mod address;
 pub mod answer;
+pub mod body;
 pub mod departure;
+pub mod gateway;
 pub mod headers;
 pub mod peer;
 pub mod route;
 pub mod target;
+pub mod tunnel;
+pub mod turn;
 pub mod upload;
+pub mod visit;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, EXPECT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use self::answer::{Answer, LimitPolicy};
+use self::body::{Body, Source};
+use self::gateway::{Gateway, Route};
+use self::headers::RequestId;
+use self::peer::Peer;
+use self::target::{BadRequest, Target};
+use self::turn::{Client, turn};
+use self::upload::{Upload, UploadError};
+use self::visit::{InService, Visit};
+use crate::admission::permit::Permit;
+use crate::admission::route::Verdict;
+use crate::admission::verdict::{Reason, Refusal};
+use crate::clock::Tick;
+use crate::upstream::{Exchanged, Failure, Pool, exchange};
+
+/// One worker's part of the gateway: the shared state, and connections of its own.
+#[derive(Debug)]
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    pools: Vec<Pool<Upload>>,
+}
+
+/// Who asks, as far as the walk needs it.
+#[derive(Debug)]
+struct Asker<'a> {
+    peer: &'a Arc<Peer>,
+    /// The client behind trusted proxies.
+    address: IpAddr,
+    /// Whether the peer may speak for others.
+    trusted: bool,
+    id: RequestId,
+}
+
+impl Worker {
+    /// A worker of `gateway`. Its connections are driven by the runtime it serves on.
+    #[must_use]
+    pub fn new(gateway: &Arc<Gateway>) -> Self {
+        let pool = |upstream: &Arc<_>| Pool::new(Arc::clone(upstream), gateway.clock().clone());
+        Self { gateway: Arc::clone(gateway), pools: gateway.upstreams().iter().map(pool).collect() }
+    }
+
+    /// Answers `request` of `peer`.
+    pub async fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+        let (head, incoming) = request.into_parts();
+        let asker = self.asker(peer, &head);
+        let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
+        let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
+        let (accept, waits) = (head.headers.get(ACCEPT).cloned(), head.headers.contains_key(EXPECT));
+        let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
+        let response = match walked {
+            Ok(response) => response,
+            Err(answer) => {
+                // A client that waits for `100 Continue` has sent no body, and shall not.
+                if let Some(upload) = upload.as_mut().filter(|_| !waits) {
+                    upload.drain().await;
+                }
+                visit.refused(answer.reason, answer::status(answer.reason));
+                answer.response(accept.as_ref(), &asker.id).map(Source::Own)
+            }
+        };
+        response.map(|source| Body::new(source, visit))
+    }
+
+    /// The way through; an error is what the client is told instead of the upstream's answer.
+    async fn walk(
+        &self,
+        asker: &Asker<'_>,
+        mut head: Parts,
+        upload: &mut Option<Upload>,
+        visit: &mut Visit,
+    ) -> Result<Response<Source>, Answer> {
+        let target = Target::of(&head)?;
+        headers::check(&head.headers)?;
+        let route = self.gateway.route(&head.method, &target)?;
+        visit.routed(route);
+        let limits = route.plan(&self.gateway).ok_or(Reason::Internal)?;
+        let body = upload.as_mut().ok_or(Reason::Internal)?;
+        visit.counts(body.received());
+        body.bound(limits.body_size)?;
+        let permit = self.admit(asker, &head, route, body, visit).await?;
+        let upgrade = upgrade(&mut head, limits.upgrade);
+        let body = upload.take().ok_or(Reason::Internal)?;
+        let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
+        self.forward(asker, route, request, permit, upgrade, visit).await
+    }
+
+    /// Client limits, predicted wait, line, permit.
+    async fn admit(
+        &self,
+        asker: &Asker<'_>,
+        head: &Parts,
+        route: &Arc<Route>,
+        body: &mut Upload,
+        visit: &mut Visit,
+    ) -> Result<Permit, Answer> {
+        let arrival = visit.arrival();
+        let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
+        let place = match route.admission().decide(arrival, client, fastrand::f64()) {
+            Verdict::Admit(permit) => return Ok(permit),
+            Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
+            Verdict::Queue(place) => place,
+        };
+        let waiting =
+            Client { peer: asker.peer, version: head.version, expects_continue: head.headers.contains_key(EXPECT) };
+        let turn = Box::pin(turn(place, waiting, body, self.gateway.budget(), self.gateway.clock())).await;
+        let now = self.gateway.clock().now();
+        match turn {
+            Ok(permit) => {
+                visit.waited(now.since(arrival));
+                Ok(permit)
+            }
+            Err(Reason::Expired) => Err(expired(route, now)),
+            Err(reason) => Err(reason.into()),
+        }
+    }
+
+    /// Sends the request on and passes the answer back.
+    async fn forward(
+        &self,
+        asker: &Asker<'_>,
+        route: &Arc<Route>,
+        request: Request<Upload>,
+        permit: Permit,
+        upgrade: Option<OnUpgrade>,
+        visit: &mut Visit,
+    ) -> Result<Response<Source>, Answer> {
+        let pool = self.pools.get(route.upstream().0).ok_or(Reason::Internal)?;
+        let in_service = InService::begin(permit, Arc::clone(route), self.gateway.clock().clone());
+        visit.sent();
+        match exchange(pool, request, in_service).await {
+            Ok(Exchanged::Response(mut response)) => {
+                headers::for_client(response.headers_mut(), &asker.id);
+                *response.version_mut() = Version::HTTP_11;
+                visit.answered(response.status(), None);
+                Ok(response.map(Source::Upstream))
+            }
+            Ok(Exchanged::Upgraded { mut response, upgraded, guard }) => {
+                let client = upgrade.ok_or(Reason::UpstreamBroken)?;
+                visit.answered(response.status(), None);
+                tunnel::open(client, upgraded, self.gateway.plan().clients.idle_timeout, guard);
+                response.headers_mut().insert(headers::X_REQUEST_ID, asker.id.value().clone());
+                Ok(response.map(|()| Source::Own(Bytes::new())))
+            }
+            Err(failure) => Err(failed(&failure).into()),
+        }
+    }
+
+    fn asker<'a>(&self, peer: &'a Arc<Peer>, head: &Parts) -> Asker<'a> {
+        let trusted_proxies = &self.gateway.plan().clients.trusted_proxies;
+        let trusted = address::is_trusted(peer.address.ip(), trusted_proxies);
+        let address = address::client_address(peer.address.ip(), &head.headers, trusted_proxies);
+        let id = RequestId::of(&head.headers, trusted, fastrand::u128(..));
+        Asker { peer, address, trusted, id }
+    }
+}
+
+/// The request as the upstream gets it.
+fn outbound(
+    asker: &Asker<'_>,
+    mut head: Parts,
+    target: &Target,
+    upgrade: bool,
+    body: Upload,
+) -> Result<Request<Upload>, Answer> {
+    let context = headers::Context {
+        peer: asker.peer.address.ip(),
+        trusted: asker.trusted,
+        tls: asker.peer.tls,
+        authority: target.authority.as_ref(),
+        id: &asker.id,
+        upgrade,
+    };
+    headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
+    head.uri = origin_form(&target.path, head.uri.query())?;
+    head.version = Version::HTTP_11;
+    Ok(Request::from_parts(head, body))
+}
+
+/// The normalised path with the query as it was (RFC 9112 §3.2.1).
+fn origin_form(path: &str, query: Option<&str>) -> Result<Uri, Answer> {
+    let target = match query {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    target.map(Uri::from).map_err(|_| Reason::BadRequest.into())
+}
+
+/// The client's end of a tunnel, if it asks for one and the route allows it.
+fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
+    if allowed && headers::asks_upgrade(&head.headers) { head.extensions.remove() } else { None }
+}
+
+fn refused(route: &Route, refusal: &Refusal) -> Answer {
+    let limit = refusal.limit.and_then(|position| route.admission().client_limit(position)).map(|limit| LimitPolicy {
+        name: limit.name().to_owned(),
+        quota: limit.burst(),
+        window: limit.window(),
+    });
+    Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
+}
+
+fn expired(route: &Route, now: Tick) -> Answer {
+    refused(route, &route.admission().expired(now, fastrand::f64()))
+}
+
+/// Whose doing a failed exchange is.
+fn failed(failure: &Failure) -> Reason {
+    match failure {
+        Failure::Unreachable(_) | Failure::ConnectTimeout => Reason::UpstreamUnreachable,
+        Failure::ResponseTimeout => Reason::UpstreamTimeout,
+        Failure::RequestBody(error) => {
+            error.downcast_ref::<UploadError>().map_or(Reason::BodyBroken, UploadError::reason)
+        }
+        Failure::Broken(_) => Reason::UpstreamBroken,
+    }
+}
+
+impl From<BadRequest> for Answer {
+    fn from(error: BadRequest) -> Self {
+        Self { detail: Some(error.to_string()), ..error.reason().into() }
+    }
+}
+
+impl From<UploadError> for Answer {
+    fn from(error: UploadError) -> Self {
+        error.reason().into()
+    }
+}

@@ -12,8 +12,9 @@
 use std::borrow::Cow;
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::admission::verdict::Reason;
 
@@ -71,16 +72,16 @@ impl BadRequest {
 }
 
 impl Target {
-    /// Reads the target of `request`.
-    pub fn of<B>(request: &Request<B>) -> Result<Self, BadRequest> {
-        method(request.method())?;
-        length(request.headers())?;
-        expectation(request.headers())?;
-        let uri = request.uri();
+    /// Reads the target of a request by its head.
+    pub fn of(head: &Parts) -> Result<Self, BadRequest> {
+        method(&head.method)?;
+        length(&head.headers)?;
+        expectation(&head.headers)?;
+        let uri = &head.uri;
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_MAX) {
             return Err(BadRequest::TooLong);
         }
-        let authority = authority(uri, request.headers(), request.version())?;
+        let authority = authority(uri, &head.headers, head.version)?;
         let path = normal_path(uri.path()).map_err(BadRequest::Target)?.into_owned();
         let host = authority.as_ref().map(|authority| host_name(authority.host())).unwrap_or_default();
         Ok(Self { host, authority, path })
@@ -232,12 +233,12 @@ fn decoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
 mod tests {
     use super::*;
 
-    fn request(target: &str, headers: &[(&'static str, &str)]) -> Request<()> {
-        let mut builder = Request::builder().uri(target);
+    fn request(target: &str, headers: &[(&'static str, &str)]) -> Parts {
+        let mut builder = http::Request::builder().uri(target);
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        builder.body(()).unwrap()
+        builder.body(()).unwrap().into_parts().0
     }
 
     fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn an_old_client_may_do_without_host() {
         let mut old = request("/x", &[]);
-        *old.version_mut() = Version::HTTP_10;
+        old.version = Version::HTTP_10;
         assert_eq!(Target::of(&old).unwrap().host, "");
     }
 
@@ -302,7 +303,7 @@ mod tests {
     fn refuses_methods_of_tunnels_and_mirrors() {
         for method in [Method::CONNECT, Method::TRACE] {
             let mut request = request("/", &[("host", "a")]);
-            *request.method_mut() = method;
+            request.method = method;
             assert_eq!(Target::of(&request).unwrap_err().reason(), Reason::NotImplemented);
         }
     }

@@ -20,6 +20,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::admission::verdict::Reason;
+
 /// Bodies up to this size are read while their request waits in line.
 pub const READ_AHEAD_MAX: u64 = 16 * 1024;
 
@@ -45,6 +47,18 @@ pub enum UploadError {
     /// More bytes than the route allows.
     #[error("the request body is larger than allowed")]
     TooLarge,
+}
+
+impl UploadError {
+    /// The word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Broken(_) => Reason::BodyBroken,
+            Self::Silent => Reason::BodyTimeout,
+            Self::TooLarge => Reason::BodyTooLarge,
+        }
+    }
 }
 
 /// Bytes that may be read ahead by all requests together.
@@ -99,15 +113,21 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// `body` with at most `limit` bytes and pauses shorter than `silence`; [`UploadError::TooLarge`] at once if its declared
-    /// length says so.
-    pub fn new(body: Incoming, limit: u64, silence: Duration) -> Result<Self, UploadError> {
-        if body.size_hint().lower() > limit {
-            return Err(UploadError::TooLarge);
-        }
+    /// `body` with pauses shorter than `silence`, to be drained; [`Upload::bound`] lets it go further.
+    #[must_use]
+    pub fn new(body: Incoming, silence: Duration) -> Self {
         let source = (!body.is_end_stream()).then_some(body);
         let received = source.as_ref().map(|_| Arc::default());
-        Ok(Self { source, ahead: VecDeque::new(), reserved: None, allowance: limit, received, silence, timer: None })
+        Self { source, ahead: VecDeque::new(), reserved: None, allowance: DRAIN_MAX, received, silence, timer: None }
+    }
+
+    /// Lets at most `limit` bytes pass; [`UploadError::TooLarge`] at once if the declared length says so.
+    pub fn bound(&mut self, limit: u64) -> Result<(), UploadError> {
+        self.allowance = limit;
+        match &self.source {
+            Some(body) if body.size_hint().lower() > limit => Err(UploadError::TooLarge),
+            _ => Ok(()),
+        }
     }
 
     /// Whether every byte has been read from the client.
@@ -144,11 +164,11 @@ impl Upload {
     }
 
     /// Reads and forgets a small body, so that the connection of a refused request can be used again.
-    pub async fn drain(mut self) {
+    pub async fn drain(&mut self) {
         if self.source.as_ref().is_none_or(|body| body.size_hint().lower() > DRAIN_MAX) {
             return;
         }
-        self.allowance = self.allowance.min(DRAIN_MAX);
+        self.allowance = DRAIN_MAX;
         let to_the_end =
             async { while let Some(Ok(_)) = std::future::poll_fn(|context| self.poll_source(context)).await {} };
         // A client that is slower than this loses its connection, nothing else.

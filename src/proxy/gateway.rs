@@ -1,0 +1,318 @@
+//! What all workers share: the plan made live.
+//!
+//! **Invariants**: one gate for each upstream, whatever the number of workers, so that limits are exact for the process; every
+//! metric handle exists before the first request.
+//! **Cost**: read-only after the start but for atomics.
+//! **Not here**: what belongs to one worker (`proxy::Worker`), sockets.
+
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use metrics::{Counter, Histogram};
+
+use crate::admission::gate::Gate;
+use crate::admission::rate::Bucket;
+use crate::admission::rate::client::{ClientHash, ClientLimit};
+use crate::admission::route::RouteAdmission;
+use crate::admission::verdict::Reason;
+use crate::clock::Clock;
+use crate::config::plan::{self, ClientKey, Plan};
+use crate::proxy::address;
+use crate::proxy::answer::Answer;
+use crate::proxy::route::{self, Match};
+use crate::proxy::target::Target;
+use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
+use crate::telemetry::Registry;
+use crate::telemetry::access::AccessLog;
+use crate::upstream::{Event, Upstream, UpstreamError};
+
+/// Label of requests that no route took.
+const NO_ROUTE: &str = "none";
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Gateway {
+    plan: Plan,
+    clock: Clock,
+    access_log: AccessLog,
+    hasher: RandomState,
+    budget: Arc<Budget>,
+    routes: Vec<Arc<Route>>,
+    upstreams: Vec<Arc<Upstream>>,
+    gates: Vec<Arc<Gate>>,
+    client_limits: Vec<Arc<ClientLimit>>,
+    unrouted: Vec<Counter>,
+}
+
+/// A route made live.
+#[derive(Debug)]
+pub struct Route {
+    name: Arc<str>,
+    /// Position in the plan.
+    position: usize,
+    upstream: plan::UpstreamId,
+    admission: RouteAdmission,
+    verdicts: Vec<Counter>,
+    wait: Histogram,
+    service: Histogram,
+}
+
+impl Gateway {
+    /// Makes `plan` live and its metrics visible in `registry`.
+    pub fn new(
+        plan: Plan,
+        clock: Clock,
+        access_log: AccessLog,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, UpstreamError> {
+        let upstreams = plan.upstreams.iter().map(Upstream::new).collect::<Result<Vec<_>, _>>()?;
+        let gates: Vec<_> = (0..plan.upstreams.len()).map(|position| gate(&plan, position, &clock)).collect();
+        let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
+        let routes: Vec<_> = (0..plan.routes.len())
+            .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, registry))
+            .map(Arc::new)
+            .collect();
+        let budget = Budget::new(READ_AHEAD_BUDGET);
+        observe(&plan, registry, &upstreams, &gates, &client_limits, &clock);
+        let unrouted = verdicts(registry, NO_ROUTE);
+        let hasher = RandomState::new();
+        Ok(Arc::new(Self {
+            plan,
+            clock,
+            access_log,
+            hasher,
+            budget,
+            routes,
+            upstreams,
+            gates,
+            client_limits,
+            unrouted,
+        }))
+    }
+
+    /// The plan it runs by.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where requests are recorded.
+    #[must_use]
+    pub fn access_log(&self) -> &AccessLog {
+        &self.access_log
+    }
+
+    /// Bytes of bodies that may be read before their turn.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The upstreams, in the order of the plan.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// The gates, in the order of the upstreams.
+    #[must_use]
+    pub fn gates(&self) -> &[Arc<Gate>] {
+        &self.gates
+    }
+
+    /// The client limits, in the order of the plan.
+    #[must_use]
+    pub fn client_limits(&self) -> &[Arc<ClientLimit>] {
+        &self.client_limits
+    }
+
+    /// The route of `target`, or what to answer.
+    pub fn route(&self, method: &Method, target: &Target) -> Result<&Arc<Route>, Answer> {
+        let found = match route::find(&self.plan.routes, method, target) {
+            Match::Route(position) => self.routes.get(position),
+            Match::OtherMethods(allow) => return Err(Answer { allow, ..Reason::MethodNotAllowed.into() }),
+            Match::None => None,
+        };
+        found.ok_or_else(|| Reason::NoRoute.into())
+    }
+
+    /// Who a client is, as far as a limit with this `key` is concerned.
+    #[must_use]
+    pub fn client(&self, key: &ClientKey, address: IpAddr, headers: &HeaderMap) -> ClientHash {
+        address::client_hash(key, address, headers, &self.hasher)
+    }
+
+    /// Counts a request that has ended.
+    pub fn count(&self, route: Option<&Route>, reason: Reason) {
+        let verdicts = route.map_or(&self.unrouted, |route| &route.verdicts);
+        if let Some(counter) = verdicts.get(reason.index()) {
+            counter.increment(1);
+        }
+    }
+}
+
+impl Route {
+    fn new(
+        plan: &Plan,
+        position: usize,
+        gates: &[Arc<Gate>],
+        client_limits: &[Arc<ClientLimit>],
+        registry: &Registry,
+    ) -> Option<Self> {
+        let route = plan.routes.get(position)?;
+        let upstream = plan.upstreams.get(route.upstream.0)?;
+        let limits =
+            route.client_limits.iter().filter_map(|limit| client_limits.get(limit.0)).map(Arc::clone).collect();
+        let gate = Arc::clone(gates.get(route.upstream.0)?);
+        let labels = [("route", route.name.as_str())];
+        let by_upstream = [("upstream", upstream.name.as_str())];
+        Some(Self {
+            name: route.name.as_str().into(),
+            position,
+            upstream: route.upstream,
+            admission: RouteAdmission::new(gate, limits, route.queue),
+            verdicts: verdicts(registry, &route.name),
+            wait: registry.histogram(
+                "weir_wait_seconds",
+                "Time requests were held in line before they were admitted.",
+                &labels,
+            ),
+            service: registry.histogram(
+                "weir_upstream_seconds",
+                "Time a permit was held: from the request sent until the upstream was done with it.",
+                &by_upstream,
+            ),
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// As planned.
+    #[must_use]
+    pub fn plan<'a>(&self, gateway: &'a Gateway) -> Option<&'a plan::Route> {
+        gateway.plan.routes.get(self.position)
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn upstream(&self) -> plan::UpstreamId {
+        self.upstream
+    }
+
+    /// Who may pass.
+    #[must_use]
+    pub fn admission(&self) -> &RouteAdmission {
+        &self.admission
+    }
+
+    /// A request was held for so long before it was admitted.
+    pub fn record_wait(&self, waited: Duration) {
+        self.wait.record(waited.as_secs_f64());
+    }
+
+    /// A permit was held for so long.
+    pub fn record_service(&self, held: Duration) {
+        self.service.record(held.as_secs_f64());
+    }
+}
+
+fn gate(plan: &Plan, position: usize, clock: &Clock) -> Arc<Gate> {
+    // The line is shared by all routes to the upstream; each keeps to its own length.
+    let of_this = |route: &&plan::Route| route.upstream.0 == position;
+    let capacity = plan.routes.iter().filter(of_this).map(|route| route.queue.length).sum();
+    let upstream = plan.upstreams.get(position);
+    let limit = upstream.map_or(1, |upstream| upstream.concurrency.get());
+    let bucket = upstream.and_then(|upstream| upstream.rate).map(Bucket::new);
+    Gate::new(limit, capacity, bucket, clock.clone())
+}
+
+fn verdicts(registry: &Registry, route: &str) -> Vec<Counter> {
+    let counter = |reason: Reason| {
+        let labels = [("route", route), ("reason", reason.as_str())];
+        registry.counter("weir_requests_total", "Requests by what became of them.", &labels)
+    };
+    Reason::ALL.into_iter().map(counter).collect()
+}
+
+/// What is kept elsewhere and read when somebody asks.
+fn observe(
+    plan: &Plan,
+    registry: &Registry,
+    upstreams: &[Arc<Upstream>],
+    gates: &[Arc<Gate>],
+    client_limits: &[Arc<ClientLimit>],
+    clock: &Clock,
+) {
+    for (upstream, gate) in plan.upstreams.iter().zip(gates) {
+        observe_gate(registry, &upstream.name, gate, clock);
+    }
+    for upstream in upstreams {
+        observe_servers(registry, upstream);
+    }
+    for limit in client_limits {
+        let labels = [("limit", limit.name())];
+        let observed = Arc::clone(limit);
+        let remembered = move || observed.remembered() as f64;
+        registry.observe_gauge("weir_clients_remembered", "Clients with a bucket of their own.", &labels, remembered);
+    }
+}
+
+fn observe_gate(registry: &Registry, upstream: &str, gate: &Arc<Gate>, clock: &Clock) {
+    let labels = [("upstream", upstream)];
+    let read = |value: fn(&Gate, &Clock) -> f64| {
+        let (gate, clock) = (Arc::clone(gate), clock.clone());
+        move || value(&gate, &clock)
+    };
+    let in_flight = read(|gate, _| f64::from(gate.occupancy().in_flight));
+    registry.observe_gauge("weir_in_flight", "Permits in use.", &labels, in_flight);
+    let limit = read(|gate, _| f64::from(gate.occupancy().limit));
+    registry.observe_gauge("weir_limit", "Permits there are.", &labels, limit);
+    let queued = read(|gate, _| gate.waiting() as f64);
+    registry.observe_gauge("weir_queued", "Requests held in line.", &labels, queued);
+    let wait = read(|gate, clock| gate.predicted_wait(clock.now()).as_secs_f64());
+    let help = "How long a request that came now would be held in line.";
+    registry.observe_gauge("weir_predicted_wait_seconds", help, &labels, wait);
+}
+
+fn observe_servers(registry: &Registry, upstream: &Arc<Upstream>) {
+    for (position, server) in upstream.servers().enumerate() {
+        let labels = [("upstream", upstream.name().as_ref()), ("server", server.authority().as_ref())];
+        let (busy, idle) = (Arc::clone(server), Arc::clone(server));
+        let help = "Exchanges under way at the server.";
+        registry.observe_gauge("weir_server_in_flight", help, &labels, move || f64::from(busy.in_flight()));
+        let help = "Connections to the server that are kept for reuse.";
+        registry.observe_gauge("weir_server_idle_connections", help, &labels, move || f64::from(idle.idle()));
+        for event in Event::ALL {
+            let labels = [labels[0], labels[1], ("event", event_word(event))];
+            let upstream = Arc::clone(upstream);
+            let count = move || upstream.servers().nth(position).map_or(0, |server| server.count(event));
+            registry.observe_counter("weir_server_events_total", "What happened at the server.", &labels, count);
+        }
+    }
+}
+
+const fn event_word(event: Event) -> &'static str {
+    match event {
+        Event::Requests => "request",
+        Event::Connections => "connection",
+        Event::Unreachable => "unreachable",
+        Event::ConnectTimeouts => "connect_timeout",
+        Event::ResponseTimeouts => "response_timeout",
+        Event::RequestBodies => "request_body_failed",
+        Event::Broken => "broken",
+        Event::Abandoned => "abandoned",
+    }
+}
