@@ -12,12 +12,18 @@ fn assert_refused(text: &str, line: usize, said: &str) {
     assert!(rendered.contains(said), "{said:?} in\n{text}\n{rendered}");
 }
 
+/// Line of `LEAST` after which the text is inserted, the text, the line told, a piece of what is said.
+type Case = (usize, &'static str, usize, &'static str);
+
+fn assert_all_refused(cases: &[Case]) {
+    for (after, text, line, said) in cases {
+        assert_refused(&least_with(*after, text), *line, said);
+    }
+}
+
 #[test]
-fn values_in_tables() {
-    let limit = "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"\n";
-    // Line of `LEAST` after which the text is inserted, the text, the line told, a piece of what is said.
-    let cases: &[(usize, &str, usize, &str)] = &[
-        // Listener.
+fn listeners() {
+    assert_all_refused(&[
         (LISTENER, "adress = \"127.0.0.1:1\"", 3, "did you mean `address`?"),
         (LISTENER, "proxy_protocol = \"off\"", 3, "unknown key `proxy_protocol` in [[listener]]"),
         (LISTENER, "tls = true", 3, "`tls` wants a table, found true"),
@@ -26,14 +32,24 @@ fn values_in_tables() {
         (LISTENER, "[[listener]]\naddress = \"0.0.0.0:8080\"", 4, "share a port"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:9090\"", 4, "[admin] (127.0.0.1:9090)"),
         (LISTENER, "[[listener]]", 3, "[[listener]] has no `address`"),
-        // Admin.
+    ]);
+}
+
+#[test]
+fn admin() {
+    assert_all_refused(&[
         (ROUTE, "[admin]\naddress = \"127.0.0.1:8080\"", 10, "share a port"),
         (ROUTE, "[admin]\naddress = \"0.0.0.0:8080\"", 10, "metrics and health must not be public"),
         (ROUTE, "[admin]\naddress = 9090", 10, "wants an IP address and a port, found the number 9090"),
         (ROUTE, "[admin]\naddress = \":9090\"", 10, "did you mean \"0.0.0.0:9090\"?"),
         (ROUTE, "[admin]\nadress = \"127.0.0.1:9\"", 10, "did you mean `address`?"),
         (ROUTE, "[[admin]]\naddress = \"127.0.0.1:9090\"", 9, "write [admin]"),
-        // Clients.
+    ]);
+}
+
+#[test]
+fn durations() {
+    assert_all_refused(&[
         (ROUTE, "[clients]\nheader_timeout = 5", 10, "did you mean \"5s\"?"),
         (ROUTE, "[clients]\nheader_timeout = \"5\"", 10, "whole digits and a unit: ms, s, m, h"),
         (ROUTE, "[clients]\nheader_timeout = \"5 s\"", 10, "did you mean \"5s\"?"),
@@ -50,6 +66,12 @@ fn values_in_tables() {
         (ROUTE, "[clients]\nheader-timeout = \"5s\"", 10, "did you mean `header_timeout`?"),
         (ROUTE, "[clients]\nbody_timeout = true", 10, "found true"),
         (ROUTE, "[clients]\nidle_timeout = \"1ms\"", 10, "a duration from \"100ms\" to \"1h\""),
+    ]);
+}
+
+#[test]
+fn clients() {
+    assert_all_refused(&[
         (ROUTE, "[clients]\nheader_size = \"4KiB\"", 10, "a size from \"8KiB\" to \"1MiB\""),
         (ROUTE, "[clients]\nheader_size = \"2MiB\"", 10, "a size from \"8KiB\" to \"1MiB\""),
         (ROUTE, "[clients]\nheader_size = 16384", 10, "did you mean \"16384B\"?"),
@@ -72,7 +94,12 @@ fn values_in_tables() {
         (ROUTE, "[clients]\ntrusted_proxies = [\"10.0.0.0/33\"]", 10, "a network such as"),
         (ROUTE, "[clients]\ntrusted_proxies = [10]", 10, "found the number 10"),
         (ROUTE, "clients = 5", 9, "unknown key `clients` in [[route]]"),
-        // Client limits.
+    ]);
+}
+
+#[test]
+fn client_limits() {
+    assert_all_refused(&[
         (ROUTE, "[client_limit]\nname = \"l\"", 9, "did you mean [[client_limit]]?"),
         (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"address\"", 9, "[[client_limit]] has no `rate`"),
         (ROUTE, "[[client_limit]]\nname = \"l\"\nrate = \"5/s\"", 9, "[[client_limit]] has no `key`"),
@@ -93,7 +120,12 @@ fn values_in_tables() {
             "from 1 to 1000000000",
         ),
         (ROUTE, "[[client_limit]]\nname = \"a b\"\nkey = \"address\"\nrate = \"5/s\"", 10, "a name of 1 to 64"),
-        // Upstreams.
+    ]);
+}
+
+#[test]
+fn upstreams() {
+    assert_all_refused(&[
         (UPSTREAM, "concurrency = \"adaptive\"", 6, "there is no adaptive limit yet"),
         (UPSTREAM, "concurrency = { min = 2 }", 6, "found a table"),
         (UPSTREAM, "concurrency = 0", 6, "a whole number from 1 to 1000000"),
@@ -110,7 +142,12 @@ fn values_in_tables() {
         (UPSTREAM, "ca = \"/does/not/exist.pem\"", 6, "`ca` cannot be read"),
         (UPSTREAM, "[[upstream]]\nname = \"a\"\nservers = [\"b:1\"]", 7, "two [[upstream]] have the name \"a\""),
         (UPSTREAM, "[[upstream]]\nname = \"b\"", 6, "[[upstream]] has no `servers`"),
-        // Routes.
+    ]);
+}
+
+#[test]
+fn routes() {
+    assert_all_refused(&[
         (ROUTE, "class = \"new\"", 9, "unknown key `class` in [[route]]"),
         (ROUTE, "uses = [\"nik\"]", 9, "unknown key `uses`"),
         (ROUTE, "waiting_room = \"opening\"", 9, "unknown key `waiting_room`"),
@@ -141,7 +178,12 @@ fn values_in_tables() {
         (ROUTE, "[[route]]\npath = \"/x\"\nupstream = \"b\"", 11, "there is no [[upstream]] with the name \"b\""),
         (ROUTE, "[[route]]\nupstream = \"a\"", 9, "[[route]] has no `path`"),
         (ROUTE, "[[route]]\npath = \"/x\"", 9, "[[route]] has no `upstream`"),
-        // The rest.
+    ]);
+}
+
+#[test]
+fn runtime_log_and_tables_without_code() {
+    assert_all_refused(&[
         (ROUTE, "[runtime]\nworkers = 0", 10, "\"auto\" or a whole number from 1 to 1024"),
         (ROUTE, "[runtime]\ndrain_timeout = \"25h\"", 10, "a duration from \"0ms\" to \"24h\""),
         (ROUTE, "[runtime]\nworker = 2", 10, "did you mean `workers`?"),
@@ -152,19 +194,25 @@ fn values_in_tables() {
         (ROUTE, "[[dependency]]\nname = \"nik\"", 9, "unknown key `dependency`"),
         (ROUTE, "[[waiting_room]]\nname = \"opening\"", 9, "unknown key `waiting_room`"),
         (ROUTE, "[client]\nbody_size = \"1MiB\"", 9, "did you mean `clients`?"),
-        // Syntax.
+    ]);
+}
+
+#[test]
+fn syntax() {
+    assert_all_refused(&[
         (ROUTE, "[clients", 9, "this is not TOML"),
         (ROUTE, "[clients]\nbody_size 5", 10, "this is not TOML"),
         (ROUTE, "upstream = \"a\"", 9, "duplicate key"),
         (ROUTE, "[log]\naccess = \"stdout", 10, "this is not TOML"),
         (ROUTE, "[log]\naccess = off", 10, "this is not TOML"),
         (ROUTE, "[log]\n[log]", 10, "duplicate key"),
-    ];
-    for (after, text, line, said) in cases {
-        assert_refused(&least_with(*after, text), *line, said);
-    }
-    let two = format!("{LEAST}{limit}[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"\n");
-    assert_refused(&two, 14, "two [[client_limit]] have the name \"l\"");
+    ]);
+}
+
+#[test]
+fn names_of_client_limits() {
+    let limit = "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"\n";
+    assert_refused(&format!("{LEAST}{limit}{limit}"), 14, "two [[client_limit]] have the name \"l\"");
     let twice = least_with(ROUTE, &format!("client_limits = [\"l\", \"l\"]\n{limit}"));
     assert_refused(&twice, 9, "names \"l\" twice");
     let unknown = least_with(ROUTE, &format!("client_limits = [\"ll\"]\n{limit}"));
@@ -252,4 +300,21 @@ fn no_tables_at_all() {
     let report = parse("").expect_err("nothing");
     assert_well_told(&report, "");
     assert_eq!(report.faults().len(), 3, "{report}");
+}
+
+#[test]
+fn the_whole_report() {
+    let text = least_with(UPSTREAM, "\tprotcol = \"auto\"  # é");
+    let report = parse(&text).expect_err("a typing mistake");
+    let expected = r#"error: unknown key `protcol` in [[upstream]]
+ --> weir.toml:6:2
+  |
+6 |     protcol = "auto"  # é
+  |     ^^^^^^^ did you mean `protocol`?
+  |
+  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca
+
+weir.toml: 1 error
+"#;
+    assert_eq!(report.to_string(), expected);
 }
