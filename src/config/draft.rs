@@ -18,7 +18,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::explain::{Faults, Span};
 use super::plan::{AccessLog, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
-use super::reader::{Parsed, Table, Written, auto_or, number, text, truth, word};
+use super::reader::{Parsed, Table, Written};
+use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
 

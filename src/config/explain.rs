@@ -1,8 +1,8 @@
 //! What is wrong with a file, told so that it can be mended at once: file, line, column, the line itself with carets,
 //! what is allowed, and the word that was probably meant.
 //!
-//! **Invariants**: every fault points into the file, at a line that exists; a report without faults is never handed
-//! out. At most [`MAX_FAULTS`] are kept, the rest are counted.
+//! **Invariants**: every fault points into the file, at a line that exists; a report of a file that could be read has
+//! at least one. At most [`MAX_FAULTS`] are kept, the rest are counted.
 //! **Cost**: one pass over the file for each kept fault.
 //! **Not here**: what is right or wrong (`draft`, `build`).
 
@@ -162,12 +162,14 @@ impl<'t> Faults<'t> {
     }
 
     /// The warnings, or a report if there is any fault.
-    pub(super) fn finish(mut self) -> Result<Vec<String>, Report> {
-        if self.kept.is_empty() {
-            return Ok(self.warnings);
-        }
+    pub(super) fn finish(self) -> Result<Vec<String>, Report> {
+        if self.kept.is_empty() { Ok(self.warnings) } else { Err(self.report()) }
+    }
+
+    /// The report of what was recorded, in the order of the file.
+    pub(super) fn report(mut self) -> Report {
         self.kept.sort_by_key(|fault| (fault.line, fault.column));
-        Err(Report { path: self.path.to_owned(), cause: Cause::Faulty { faults: self.kept, more: self.more } })
+        Report { path: self.path.to_owned(), cause: Cause::Faulty { faults: self.kept, more: self.more } }
     }
 }
 
@@ -190,7 +192,7 @@ impl Place {
         let head = before.rsplit('\n').next().unwrap_or_default();
         let tail = after.split('\n').next().unwrap_or_default().trim_end_matches('\r');
         // The renderer draws carets only below characters: a mark past the end of the line gets a space to stand under.
-        let excerpt = format!("{head}{tail} ");
+        let excerpt = format!("{head}{}", if tail.is_empty() { " " } else { tail });
         let mut end = span.end.saturating_sub(at).clamp(1, tail.len().max(1));
         while !tail.is_char_boundary(end) && end < tail.len() {
             end += 1;

@@ -100,3 +100,38 @@ fn expiry(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<&'static st
         _ => judge(soon).filter(expired).map(|_| "expires within 14 days"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse;
+
+    fn plan(max_connections: &str, concurrency: u32) -> Plan {
+        let text = format!(
+            "[[listener]]\naddress = \"127.0.0.1:0\"\n[clients]\nmax_connections = {max_connections}\n\
+             [[upstream]]\nname = \"a\"\nservers = [\"a:1\"]\nconcurrency = {concurrency}\n\
+             [[route]]\npath = \"/*\"\nupstream = \"a\"\n"
+        );
+        parse(&text, Path::new("weir.toml")).expect("right").plan
+    }
+
+    #[test]
+    fn descriptors_must_suffice_for_clients_and_upstreams() {
+        let fixed = plan("1000", 100);
+        let needed = 1000 + 100 + OWN_DESCRIPTORS;
+        assert_eq!(descriptors(&fixed, None), None);
+        assert_eq!(descriptors(&fixed, Some(needed)), None);
+        let warning = descriptors(&fixed, Some(needed - 1)).expect("one too few");
+        assert!(warning.contains(&format!("{needed} needed")), "{warning}");
+    }
+
+    #[test]
+    fn descriptors_left_for_clients_must_outnumber_the_upstreams() {
+        let auto = plan("\"auto\"", 100);
+        assert_eq!(descriptors(&auto, Some(OWN_DESCRIPTORS + 200)), None);
+        let warning = descriptors(&auto, Some(OWN_DESCRIPTORS + 199)).expect("fewer than the upstreams");
+        assert!(warning.contains("leaves 99 for clients"), "{warning}");
+    }
+}

@@ -1,6 +1,6 @@
-//! Configuration: a file as written ([`draft`](self)) becomes a [`Plan`], or a [`Report`] of everything wrong with it.
+//! Configuration: a file as written (`draft`) becomes a [`Plan`], or a [`Report`] of everything wrong with it.
 //!
-//! The walk: TOML with the place of every value → `draft` takes every key it knows (`reader`, `units`, `syntax`) →
+//! The walk: TOML with the place of every value → `draft` takes every key it knows (`reader`, `scalar`, `units`, `syntax`) →
 //! `build` resolves names, finds contradictions, reads files → [`plan`]. `explain` tells faults; `machine` compares a
 //! plan with the machine it would run on.
 //!
@@ -17,6 +17,7 @@ pub mod explain;
 pub mod machine;
 pub mod plan;
 mod reader;
+mod scalar;
 mod syntax;
 mod units;
 
@@ -62,7 +63,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
             let mut faults = Faults::new(path, &text);
             let label = Some("from here".to_owned());
             faults.add(&(good..good + 1), "the file is not UTF-8 text".to_owned(), label, None);
-            faults.finish().and_then(|_| Err(Report::unreadable(path, "not UTF-8")))
+            Err(faults.report())
         }
     }
 }
@@ -74,18 +75,18 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let mut faults = Faults::new(path, text);
     let (file, mistakes) = DeTable::parse_recoverable(text);
-    if mistakes.is_empty() {
-        let draft = Draft::read(file.get_ref(), &mut faults);
-        let plan = build::build(draft, path.parent().unwrap_or_else(|| Path::new("")), &mut faults);
-        let warnings = faults.finish()?;
-        return plan.map(|plan| Loaded { plan, warnings }).ok_or_else(|| Report::unreadable(path, "incomplete"));
+    // What stands behind a mistake of syntax is a guess: then only the syntax is reported.
+    if !mistakes.is_empty() {
+        for mistake in mistakes {
+            let span = mistake.span().unwrap_or(0..0);
+            faults.add(&span, format!("this is not TOML: {}", mistake.message().trim_end()), None, None);
+        }
+        return Err(faults.report());
     }
-    // What stands behind a mistake of syntax is a guess: only the syntax is reported.
-    for mistake in mistakes {
-        let span = mistake.span().unwrap_or(0..0);
-        faults.add(&span, format!("this is not TOML: {}", mistake.message().trim_end()), None, None);
-    }
-    faults.finish().and_then(|_| Err(Report::unreadable(path, "not TOML")))
+    let draft = Draft::read(file.get_ref(), &mut faults);
+    let directory = path.parent().unwrap_or_else(|| Path::new(""));
+    let Some(plan) = build::build(draft, directory, &mut faults) else { return Err(faults.report()) };
+    Ok(Loaded { plan, warnings: faults.finish()? })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -15,7 +15,8 @@ use rustls::pki_types::ServerName;
 
 use super::explain::{did_you_mean, meant, quoted};
 use super::plan::{AccessLog, ClientKey, PathPattern, Server};
-use super::reader::{Complaint, Parsed, word};
+use super::reader::{Complaint, Parsed};
+use super::scalar::word;
 
 /// Longest name, in bytes: names are metric labels and parts of answers.
 const MAX_NAME: usize = 64;

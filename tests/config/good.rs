@@ -1,0 +1,182 @@
+//! What is accepted, and what it means.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::time::Duration;
+
+use weir::config::plan::{AccessLog, ClientKey, PathPattern, Protocol, Queue, Rate};
+use weir::config::{self, Plan};
+
+use super::{LEAST, LISTENER, ROUTE, UPSTREAM, least_but, least_with, parse};
+
+fn plan(text: &str) -> Plan {
+    parse(text).unwrap_or_else(|report| panic!("{text}\n{report}")).plan
+}
+
+#[test]
+fn defaults() {
+    let plan = plan(&format!("{LEAST}[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"100/m\"\n"));
+    assert!(plan.listeners[0].tls.is_none());
+    assert_eq!(plan.admin.address.to_string(), "127.0.0.1:9090");
+    assert_eq!(plan.clients.max_connections, None);
+    assert!(plan.clients.trusted_proxies.is_empty());
+    assert_eq!(plan.clients.header_size, 16 << 10);
+    assert_eq!(plan.clients.header_count, 64);
+    assert_eq!(plan.clients.body_size, 1 << 20);
+    assert_eq!(plan.clients.header_timeout, Duration::from_secs(10));
+    assert_eq!(plan.clients.body_timeout, Duration::from_secs(10));
+    assert_eq!(plan.clients.idle_timeout, Duration::from_secs(75));
+    assert_eq!(plan.clients.http2_streams, 128);
+    assert_eq!(plan.client_limits[0].burst, NonZeroU32::new(2).expect("not zero"));
+    assert_eq!(plan.client_limits[0].capacity, NonZeroUsize::new(262_144).expect("not zero"));
+    let upstream = &plan.upstreams[0];
+    assert_eq!(upstream.concurrency.get(), 64);
+    assert_eq!(upstream.rate, None);
+    assert_eq!(upstream.connect_timeout, Duration::from_secs(3));
+    assert_eq!(upstream.response_timeout, Duration::from_secs(30));
+    assert_eq!(upstream.abandon_timeout, Duration::from_secs(300));
+    assert_eq!(upstream.idle_timeout, Duration::from_secs(60));
+    assert_eq!(upstream.protocol, Protocol::Auto);
+    assert!(upstream.roots.is_none());
+    let route = &plan.routes[0];
+    assert_eq!(route.name, "/*");
+    assert_eq!(route.host, None);
+    assert_eq!(route.path, PathPattern::Prefix(String::new()));
+    assert!(route.methods.is_empty() && route.client_limits.is_empty() && !route.upgrade);
+    assert_eq!(route.queue, Queue { wait: Duration::from_secs(4), length: 20_000 });
+    assert_eq!(route.body_size, 1 << 20);
+    assert_eq!(plan.runtime.workers, None);
+    assert_eq!(plan.runtime.drain_timeout, Duration::from_secs(30));
+    assert_eq!(plan.log.access, AccessLog::Stdout);
+}
+
+#[test]
+fn values() {
+    let text = least_with(
+        UPSTREAM,
+        "rate = \"400/s\"\n[[client_limit]]\nname = \"l\"\nkey = \"header:X-Id\"\nrate = \"20/m\"\nburst = 7\ncapacity = 5",
+    );
+    let plan = plan(&format!(
+        "{text}client_limits = [\"l\"]\nqueue.length = 0\nbody_size = \"2MB\"\nmethods = [\"POST\", \"PUT\"]\n\
+         host = \"Daftar.Example\"\n[clients]\nbody_size = \"3KiB\"\nmax_connections = 7\n\
+         trusted_proxies = [\"10.0.0.0/8\", \"::1/128\"]\n[log]\naccess = \"off\"\n"
+    ));
+    let rate = plan.upstreams[0].rate.expect("written");
+    assert_eq!((rate.rate.count.get(), rate.rate.per, rate.burst.get()), (400, Duration::from_secs(1), 40));
+    let limit = &plan.client_limits[0];
+    assert_eq!(limit.key, ClientKey::Header("x-id".parse().expect("a name")));
+    assert_eq!(limit.rate, Rate { count: NonZeroU32::new(20).expect("not zero"), per: Duration::from_secs(60) });
+    assert_eq!((limit.burst.get(), limit.capacity.get()), (7, 5));
+    let route = &plan.routes[0];
+    assert_eq!(route.name, "POST,PUT daftar.example/*");
+    assert_eq!((route.queue.length, route.body_size), (0, 2_000_000));
+    assert_eq!(route.client_limits.len(), 1);
+    assert_eq!(plan.clients.body_size, 3 << 10);
+    assert_eq!(plan.clients.max_connections.map(NonZeroUsize::get), Some(7));
+    assert_eq!(plan.clients.trusted_proxies.len(), 2);
+    assert_eq!(plan.log.access, AccessLog::Off);
+}
+
+#[test]
+fn servers() {
+    let written = ["a:1", "http://b", "http://c:8", "[::1]:9", "A.b-c:80", "my_service:1"];
+    let plan = plan(&least_but(5, &format!("servers = {written:?}")));
+    let read: Vec<&str> = plan.upstreams[0].servers.iter().map(|server| server.authority.as_str()).collect();
+    assert_eq!(read, ["a:1", "b:80", "c:8", "[::1]:9", "a.b-c:80", "my_service:1"]);
+    assert!(plan.upstreams[0].servers.iter().all(|server| !server.tls));
+}
+
+#[test]
+fn the_most_specific_route_stands_first() {
+    let routes = [
+        "path = \"/*\"",
+        "path = \"/a/*\"",
+        "path = \"/a/b/*\"",
+        "path = \"/a\"",
+        "path = \"/a\"\nmethods = [\"GET\"]",
+        "path = \"/*\"\nmethods = [\"POST\"]",
+        "path = \"/*\"\nhost = \"h\"",
+        "path = \"/a\"\nhost = \"h\"",
+        "path = \"/longer-but-exact\"",
+    ];
+    let before = LEAST.split("[[route]]").next().expect("the part before");
+    let text =
+        routes.iter().fold(before.to_owned(), |text, route| text + "[[route]]\nupstream = \"a\"\n" + route + "\n");
+    let names: Vec<String> = plan(&text).routes.into_iter().map(|route| route.name).collect();
+    let expected = ["h/a", "h/*", "GET /a", "/a", "/longer-but-exact", "/a/b/*", "/a/*", "POST /*", "/*"];
+    // Exact paths that differ never match the same request: those with methods may stand before all others.
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn addresses_that_do_not_clash() {
+    plan(&least_with(LISTENER, "[[listener]]\naddress = \"127.0.0.2:8080\"\n[[listener]]\naddress = \"[::]:8080\""));
+    plan(&least_but(2, "address = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\""));
+}
+
+#[test]
+fn warnings_say_where() {
+    let text = least_with(
+        ROUTE,
+        "[admin]\naddress = \"0.0.0.0:9\"\n[clients]\ntrusted_proxies = [\"0.0.0.0/0\"]\n\
+         [[upstream]]\nname = \"b\"\nservers = [\"b:1\"]\n\
+         [[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"",
+    );
+    let warnings = parse(&text).expect("only warnings").warnings;
+    let places: Vec<&str> = warnings.iter().filter_map(|warning| warning.split(": ").next()).collect();
+    assert_eq!(places, ["weir.toml:10:11", "weir.toml:14:8", "weir.toml:17:8", "weir.toml:12:20"], "{warnings:?}");
+}
+
+#[test]
+fn the_shipped_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    let loaded = config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings, [""; 0]);
+    let names: Vec<&str> = loaded.plan.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["POST /register", "/*"]);
+    assert_eq!(loaded.plan.upstreams[0].concurrency.get(), 40);
+}
+
+/// The reference in prose names every key that the code takes and no other, and its defaults are the code's.
+#[test]
+fn the_reference_is_complete() {
+    let reference = include_str!("../../src/config/reference.md");
+    let rows: Vec<Vec<&str>> = reference
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
+    tables.dedup();
+    assert_eq!(tables.len(), 10);
+    for table in &tables {
+        let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
+        let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
+        let mut known: Vec<&str> = known.split(", ").collect();
+        let mut documented: Vec<&str> = rows.iter().filter(|row| row[1] == *table).map(|row| row[2]).collect();
+        known.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(known, documented, "keys of {table}");
+    }
+    let literal = |default: &str| default.starts_with(['"', '[', 't', 'f']) || default.parse::<u64>().is_ok();
+    let mut compared = 0;
+    for row in rows.iter().filter(|row| literal(row[3]) && !row[3].contains(' ')) {
+        let left_out = plan(&in_table(row[1], ""));
+        let written = plan(&in_table(row[1], &format!("{} = {}", row[2], row[3])));
+        assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
+        compared += 1;
+    }
+    assert_eq!(compared, 24, "defaults compared");
+}
+
+/// A configuration with `line` in `table`.
+fn in_table(table: &str, line: &str) -> String {
+    match table {
+        "[[listener]]" => least_with(LISTENER, line),
+        "[[upstream]]" => least_with(UPSTREAM, line),
+        "[[route]]" => least_with(ROUTE, line),
+        "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
+        "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"address\"\nrate = \"1/s\"\n{line}\n"),
+        _ => format!("{LEAST}{table}\n{line}\n"),
+    }
+}
