@@ -3,6 +3,8 @@
 //! The modules stand in the order in which a request meets them; each uses only what ranks lower (`tests/house.rs`
 //! enforces it).
 
+pub mod runtime;
+
 pub mod listener;
 
 pub mod proxy;

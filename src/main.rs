@@ -5,17 +5,35 @@ mod cli;
 use std::process::ExitCode;
 
 use cli::Command;
-use weir::config;
+use weir::{config, runtime, telemetry};
+
+/// Something failed that the configuration is not to blame for (`EX_SOFTWARE` of sysexits.h).
+const EXIT_FAILED: u8 = 70;
 
 fn main() -> ExitCode {
     match Command::from_arguments() {
         Command::Check { config } => config::check(&config),
         Command::Run { config } => match config::load(&config) {
-            Ok(_) => ExitCode::SUCCESS,
+            Ok(loaded) => run(loaded),
             Err(report) => {
                 config::print_report(&report);
                 ExitCode::from(config::EXIT_CONFIG)
             }
         },
+    }
+}
+
+fn run(loaded: config::Loaded) -> ExitCode {
+    telemetry::log::init();
+    let machine = config::machine::warnings(&loaded.plan);
+    for warning in loaded.warnings.iter().chain(&machine) {
+        tracing::warn!("{warning}");
+    }
+    match runtime::run(loaded.plan) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(EXIT_FAILED)
+        }
     }
 }

@@ -184,7 +184,9 @@ impl Gate {
         self.release(self.clock.now());
     }
 
-    pub(in crate::admission) fn clock(&self) -> &Clock {
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
         &self.clock
     }
 

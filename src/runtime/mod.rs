@@ -1,0 +1,149 @@
+//! From a plan to a running process, and its end.
+//!
+//! ```text
+//! main thread     signals → drain → wait → exit
+//! worker threads  one current-thread runtime each: its own listening sockets, its own upstream connections
+//! admin thread    /metrics, /livez, /readyz, and chores that may block for milliseconds
+//! ```
+//!
+//! **Invariants**: every socket is bound before any request is served, and before that nothing of the outside has changed; the
+//! first SIGTERM or SIGINT drains, the second exits at once; a permit's exchange that outlives its client is waited for as
+//! long as the drain lasts.
+//! **Not here**: what a request goes through (`listener`, `proxy`).
+
+mod descriptors;
+mod observe;
+mod signals;
+mod workers;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admin::{self, Admin, Readiness};
+use crate::clock::Clock;
+use crate::config::plan::Plan;
+use crate::listener::{self, BindError, Connections, DrainSignal};
+use crate::proxy::gateway::Gateway;
+use crate::telemetry::{AccessLog, Registry, process};
+use crate::upstream::UpstreamError;
+
+/// How long the last lines of the access log may take.
+const LOG_CLOSE: Duration = Duration::from_secs(2);
+
+/// How often clients whose bucket is full again are forgotten.
+const SWEEP_PERIOD: Duration = Duration::from_secs(10);
+
+/// Why the process cannot start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The access log cannot be opened.
+    #[error("cannot open the access log: {0}")]
+    AccessLog(#[source] io::Error),
+    /// The operators' socket cannot be bound.
+    #[error("cannot listen on {address} for operators: {cause}")]
+    Admin {
+        /// As configured.
+        address: std::net::SocketAddr,
+        /// What the kernel says.
+        cause: io::Error,
+    },
+    /// A public socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An upstream cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A thread or its runtime cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A worker ended though nobody asked it to.
+    #[error("worker {0} failed")]
+    Worker(usize),
+}
+
+/// Runs `plan` until a signal ends it.
+pub fn run(plan: Plan) -> Result<(), RunError> {
+    let clock = Clock::machine();
+    let registry = Registry::new();
+    process::register(&registry);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = plan.runtime.workers.unwrap_or(cores);
+    let connections = Connections::new(descriptors::max_connections(&plan), cores);
+    let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
+    let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
+    observe::connections(&registry, &connections);
+    observe::access_log(&registry, &access_log);
+    observe::read_ahead(&registry, gateway.budget());
+
+    let plan = gateway.plan();
+    let admin_socket =
+        admin::bind(plan.admin.address).map_err(|cause| RunError::Admin { address: plan.admin.address, cause })?;
+    let sockets = listener::bind(&plan.listeners, &plan.clients, workers)?;
+    let (drain, draining) = listener::drain();
+    let (stop_admin, admin_stopped) = watch::channel(false);
+    let operators = Admin { registry, ready: ready(draining.clone()) };
+    let admin = start_admin(admin_socket, operators, admin_stopped, &gateway)?;
+    let threads = workers::start(sockets, &gateway, &connections, &draining)?;
+    for listener in &plan.listeners {
+        tracing::info!(address = %listener.address, tls = listener.tls.is_some(), %workers, "listening");
+    }
+    tracing::info!(address = %plan.admin.address, connections_max = connections.limit(), "admin listening");
+
+    let ended = signals::supervise(drain, threads);
+    stop_admin.send_replace(true);
+    if admin.join().is_err() {
+        tracing::error!("the admin thread panicked");
+    }
+    if !access_log.close(LOG_CLOSE) {
+        tracing::warn!("the last lines of the access log were not written");
+    }
+    ended
+}
+
+fn ready(draining: DrainSignal) -> Box<dyn Fn() -> Readiness + Send + Sync> {
+    Box::new(move || draining.has_begun().then_some("draining").into_iter().collect())
+}
+
+type Operators = Admin<Box<dyn Fn() -> Readiness + Send + Sync>>;
+
+fn start_admin(
+    socket: std::net::TcpListener,
+    operators: Operators,
+    mut stopped: watch::Receiver<bool>,
+    gateway: &Arc<Gateway>,
+) -> Result<std::thread::JoinHandle<()>, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
+    let gateway = Arc::clone(gateway);
+    let serve = async move {
+        // A sender that is gone says stop, too.
+        let stopped = async move { stopped.wait_for(|stop| *stop).await.map_or((), drop) };
+        tokio::select! {
+            served = admin::serve(socket, operators, stopped) => {
+                if let Err(error) = served {
+                    tracing::error!(%error, "the admin socket failed");
+                }
+            }
+            () = sweep(&gateway) => {}
+        }
+    };
+    std::thread::Builder::new()
+        .name("weir-admin".to_owned())
+        .spawn(move || runtime.block_on(serve))
+        .map_err(RunError::Thread)
+}
+
+/// Forgets idle clients, for ever; the shards are locked one at a time, on a thread where nobody waits.
+async fn sweep(gateway: &Arc<Gateway>) {
+    loop {
+        tokio::time::sleep(SWEEP_PERIOD).await;
+        let swept = Arc::clone(gateway);
+        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+        if tokio::task::spawn_blocking(sweep).await.is_err() {
+            tracing::error!("the sweep of client limits panicked");
+        }
+    }
+}

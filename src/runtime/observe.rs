@@ -1,0 +1,47 @@
+//! What the process as a whole shows in `/metrics`.
+
+use std::sync::Arc;
+
+use crate::listener::{Cause, Connections, Kind};
+use crate::proxy::upload::Budget;
+use crate::telemetry::{AccessLog, Registry};
+
+/// Connections of clients.
+pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
+    for kind in Kind::ALL {
+        let observed = Arc::clone(connections);
+        let open = move || observed.open(kind) as f64;
+        registry.observe_gauge("weir_connections", "Connections of clients open now.", &[("kind", kind.name())], open);
+    }
+    for cause in Cause::ALL {
+        let observed = Arc::clone(connections);
+        let help = "Connections of clients that ended, by cause.";
+        let ended = move || observed.ended(cause);
+        registry.observe_counter("weir_connections_ended_total", help, &[("cause", cause.name())], ended);
+    }
+    let count = |name, help, read: fn(&Connections) -> u64| {
+        let observed = Arc::clone(connections);
+        registry.observe_counter(name, help, &[], move || read(&observed));
+    };
+    count("weir_connections_accepted_total", "Connections of clients accepted.", Connections::accepted);
+    count("weir_accept_errors_total", "Connections that failed before they were accepted.", Connections::accept_errors);
+    let help = "Times the machine had no descriptor or memory for another connection.";
+    count("weir_accept_exhausted_total", help, Connections::exhausted);
+    let observed = Arc::clone(connections);
+    let limit = move || observed.limit() as f64;
+    registry.observe_gauge("weir_connections_limit", "Connections of clients that may be open at once.", &[], limit);
+}
+
+/// The access log.
+pub(super) fn access_log(registry: &Registry, log: &AccessLog) {
+    let observed = log.clone();
+    let help = "Lines of the access log that were not written because its writer was too slow.";
+    registry.observe_counter("weir_access_log_dropped_total", help, &[], move || observed.dropped());
+}
+
+/// Bodies read before their turn.
+pub(super) fn read_ahead(registry: &Registry, budget: &Arc<Budget>) {
+    let observed = Arc::clone(budget);
+    let help = "Bytes left for reading bodies while their requests wait in line.";
+    registry.observe_gauge("weir_read_ahead_bytes_left", help, &[], move || observed.left() as f64);
+}

@@ -1,0 +1,103 @@
+//! Worker threads: each a runtime, its own listening sockets, its own upstream connections.
+//!
+//! **Why a runtime each**: a request is read, admitted, forwarded and answered by one thread, so nothing of it crosses cores
+//! but the gate's word and, where it had to wait, one wake-up.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::RunError;
+use crate::admission::gate::Gate;
+use crate::listener::{self, Attend, Bound, Connections, DrainSignal, Limits};
+use crate::proxy::Worker;
+use crate::proxy::body::Body;
+use crate::proxy::gateway::Gateway;
+use crate::proxy::peer::Peer;
+
+/// How often a draining worker looks whether upstreams are done with what clients no longer wait for.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// A running worker thread.
+pub(super) type Thread = JoinHandle<io::Result<()>>;
+
+impl Attend for Worker {
+    type Body = Body;
+
+    fn attend(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+        self.serve(peer, request)
+    }
+}
+
+/// Starts a worker for each set of sockets.
+pub(super) fn start(
+    sockets: Vec<Vec<Bound>>,
+    gateway: &Arc<Gateway>,
+    connections: &Arc<Connections>,
+    draining: &DrainSignal,
+) -> Result<Vec<Thread>, RunError> {
+    let workers = sockets.len();
+    sockets
+        .into_iter()
+        .enumerate()
+        .map(|(number, sockets)| {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
+            let paced: Vec<_> = gateway.gates().iter().skip(number).step_by(workers).map(Arc::clone).collect();
+            let (gateway, connections, draining) = (Arc::clone(gateway), Arc::clone(connections), draining.clone());
+            std::thread::Builder::new()
+                .name(format!("weir-worker-{number}"))
+                .spawn(move || work(&runtime, sockets, &gateway, connections, draining, paced))
+                .map_err(RunError::Thread)
+        })
+        .collect()
+}
+
+fn work(
+    runtime: &Runtime,
+    sockets: Vec<Bound>,
+    gateway: &Arc<Gateway>,
+    connections: Arc<Connections>,
+    draining: DrainSignal,
+    paced: Vec<Arc<Gate>>,
+) -> io::Result<()> {
+    let limits = Arc::new(Limits::of(&gateway.plan().clients, &gateway.plan().runtime));
+    let worker = Arc::new(Worker::new(gateway));
+    runtime.block_on(async {
+        for gate in paced.into_iter().filter(|gate| gate.is_paced()) {
+            // Detached: it ends with the runtime.
+            drop(tokio::spawn(pace(gate)));
+        }
+        let mut begun = draining.clone();
+        let (served, ()) = tokio::join!(listener::serve(sockets, worker, limits, connections, draining), async {
+            begun.begun().await;
+            upstreams_done(gateway).await;
+        });
+        served
+    })
+}
+
+/// Serves the line of a gate with a contract rate as its tokens come.
+async fn pace(gate: Arc<Gate>) {
+    loop {
+        let due = gate.due().await;
+        if let Some(due) = gate.clock().instant(due) {
+            sleep_until(due.into()).await;
+        }
+        gate.pace();
+    }
+}
+
+/// Resolves when no permit is in use any more, or the drain has lasted long enough: an upstream that still works on what its
+/// client gave up must be let finish.
+async fn upstreams_done(gateway: &Gateway) {
+    let deadline = Instant::now() + gateway.plan().runtime.drain_timeout;
+    while Instant::now() < deadline && gateway.gates().iter().any(|gate| gate.occupancy().in_flight > 0) {
+        sleep(DRAIN_LOOK).await;
+    }
+}
