@@ -120,12 +120,12 @@ async fn a_client_that_takes_nothing_is_closed_after_body_timeout() {
 
 #[tokio::test]
 async fn a_client_that_takes_slowly_is_served() {
-    let server = Server::start(Limits { body_timeout: SHORT, ..limits() });
+    let server = Server::start(Limits { body_timeout: Duration::from_secs(1), ..limits() });
     let mut socket = server.connect().await;
     socket.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let mut bytes = vec![0; 4 * 1024 * 1024];
-    for _ in 0..8 {
-        tokio::time::sleep(SHORT / 2).await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
         assert_ne!(socket.read(&mut bytes).await.unwrap(), 0);
     }
     assert_eq!(server.connections.ended(Cause::Stalled), 0);
@@ -223,5 +223,5 @@ async fn a_connection_costs_what_is_written_here() {
     let permit = server.connections.slots().clone().try_acquire_owned().unwrap();
     let slot = Slot::take(&server.connections, &Arc::default(), permit);
     let task = size_of_val(&connection().run(server.connect().await, peer, slot));
-    assert_eq!((task, http1, size_of::<Activity>()), (0, 0, 0));
+    assert_eq!((task, http1, size_of::<Activity>()), (280, 1328, 104));
 }

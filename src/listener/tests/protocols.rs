@@ -39,10 +39,6 @@ fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("http://localhost{path}")).body(Full::default()).unwrap()
 }
 
-async fn body(answer: Response<Incoming>) -> Bytes {
-    timeout(LONG, answer.into_body().collect()).await.unwrap().unwrap().to_bytes()
-}
-
 #[tokio::test]
 async fn http1_keeps_the_connection_and_answers_pipelined_requests_in_order() {
     let server = Server::start(limits());
@@ -93,16 +89,18 @@ async fn http2_with_prior_knowledge() {
 async fn alpn_chooses_the_version() {
     let server = Server::tls(limits());
     let stream = tls(&server, &[b"h2", b"http/1.1"]).await;
-    let (mut sender, _connection) = http2(stream).await;
+    let (mut sender, _connection) = Box::pin(http2(stream)).await;
     assert!(body(sender.send_request(get("/peer")).await.unwrap()).await.ends_with(b" true"));
     assert_eq!(server.connections.open(Kind::Http2), 1);
 
+    let mut open = Vec::new();
     for alpn in [&[&b"http/1.1"[..]][..], &[]] {
         let stream = tls(&server, alpn).await;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let request = Request::get("/").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
         assert_eq!(body(sender.send_request(request).await.unwrap()).await, "hello");
+        open.push(sender);
     }
     assert_eq!(server.connections.open(Kind::Http1), 2);
 }
