@@ -27,6 +27,16 @@ async fn a_silent_peer_is_closed_after_header_timeout_under_tls() {
 }
 
 #[tokio::test]
+async fn silence_after_the_handshake_is_closed_after_header_timeout() {
+    let server = Server::tls(Limits { header_timeout: SHORT, ..limits() });
+    let mut stream = protocols::tls(&server, &[]).await;
+    let begun = Instant::now();
+    assert_eq!(timeout(LONG, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "closed without close_notify");
+    about(begun.elapsed(), SHORT);
+    server.ends_by(Cause::Silent).await;
+}
+
+#[tokio::test]
 async fn a_partial_preface_and_then_silence_is_closed_after_header_timeout() {
     let server = Server::start(Limits { header_timeout: SHORT, ..limits() });
     let mut socket = server.connect().await;
