@@ -8,10 +8,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
@@ -33,6 +34,9 @@ const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
 /// Between two log lines about the same want.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What accept(2) gives.
+type Taken = (OwnedFd, Option<SocketAddrAny>);
 
 /// How accept(2) came out.
 enum Accepted {
@@ -60,7 +64,8 @@ pub(super) async fn accept(
             () = drain.begun() => break,
             slot = next_slot(&socket, connections) => slot?,
         };
-        if let Some(wait) = burst(&socket, connections, slot, BURST, &mut want, &open) {
+        let next = || socket.try_io(Interest::READABLE, accept_one);
+        if let Some(wait) = burst(connections, slot, BURST, &mut want, next, &open) {
             tokio::select! {
                 () = drain.begun() => break,
                 () = sleep(wait) => {}
@@ -70,7 +75,9 @@ pub(super) async fn accept(
         tokio::task::yield_now().await;
     }
     if let Ok(slot) = connections.slots().clone().try_acquire_owned() {
-        let _wait = burst(&socket, connections, slot, LAST_BURST, &mut want, &open);
+        // Asks the kernel, not the runtime, which may not have heard of the latest yet.
+        let next = || accept_one(socket.get_ref());
+        let _exhausted = burst(connections, slot, LAST_BURST, &mut want, next, &open);
     }
     Ok(())
 }
@@ -86,19 +93,19 @@ async fn next_slot(socket: &AsyncFd<TcpListener>, connections: &Connections) -> 
     connections.slots().clone().acquire_owned().await.map_err(io::Error::other)
 }
 
-/// Takes up to `size` connections, the first into `slot`. Answers how long to wait if the machine has nothing left.
+/// Takes up to `size` connections from `next`, the first into `slot`. Answers how long to wait if the machine has nothing left.
 fn burst(
-    socket: &AsyncFd<TcpListener>,
     connections: &Connections,
     slot: OwnedSemaphorePermit,
     size: usize,
     want: &mut Want,
+    next: impl Fn() -> io::Result<Taken>,
     open: &impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) -> Option<Duration> {
     let mut slot = Some(slot);
     for _ in 0..size {
         let taken = slot.take().or_else(|| connections.slots().clone().try_acquire_owned().ok())?;
-        match accept_one(socket) {
+        match accepted(next()) {
             Accepted::Connection(stream, peer) => {
                 want.over();
                 open(stream, peer, taken);
@@ -118,13 +125,15 @@ fn burst(
     None
 }
 
-/// One accept(2), which also forgets the socket's readiness when nobody is waiting.
-fn accept_one(socket: &AsyncFd<TcpListener>) -> Accepted {
-    let accepted = socket.try_io(Interest::READABLE, |socket| {
-        Ok(acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
-    });
-    let (descriptor, peer) = match accepted {
-        Ok(accepted) => accepted,
+/// One accept(2).
+fn accept_one(socket: &TcpListener) -> io::Result<Taken> {
+    Ok(acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
+}
+
+/// What accept(2) came to.
+fn accepted(taken: io::Result<Taken>) -> Accepted {
+    let (descriptor, peer) = match taken {
+        Ok(taken) => taken,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Accepted::Nobody,
         Err(error) if concerns_one(&error) => return Accepted::Failed(error),
         Err(error) => return Accepted::Exhausted(error),

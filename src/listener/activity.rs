@@ -101,6 +101,11 @@ impl Activity {
         self.stream_gone.load(Ordering::Acquire)
     }
 
+    /// The stream is open for HTTP: what came in before was no head.
+    pub(super) fn note_ready(&self) {
+        self.head_open.store(false, Ordering::Relaxed);
+    }
+
     /// Bytes came in. Between requests they begin the head of the next one.
     pub(super) fn note_read(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.head_open.load(Ordering::Relaxed) {

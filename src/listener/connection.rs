@@ -47,7 +47,7 @@ impl Drop for End {
     }
 }
 
-/// A protocol at work. Boxed: the task of a connection has room for this and not for the larger of two protocols.
+/// A protocol at work.
 type Serving = Pin<Box<dyn Future<Output = Cause> + Send>>;
 
 /// What a connection needs from its worker.
@@ -89,13 +89,17 @@ impl<A: Attend> Connection<A> {
             socket: Arc::clone(&socket),
         });
         let stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
-        end.cause = self.serve(stream, peer, &activity).await;
+        // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
+        end.cause = match Box::pin(self.open(stream, peer, &activity)).await {
+            Ok(serving) => serving.await,
+            Err(cause) => cause,
+        };
         if !activity.is_stream_gone() {
             activity.slot().become_kind(Kind::Tunnel);
-            end.cause = tunnel(&socket, &activity, self.drain, self.limits.drain_timeout).await;
+            end.cause = Box::pin(tunnel(&socket, &activity, self.drain, self.limits.drain_timeout)).await;
         } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
             activity.slot().become_kind(Kind::Closing);
-            linger(&socket).await;
+            Box::pin(linger(&socket)).await;
         }
         if Arc::strong_count(&socket) > 1 {
             // Whoever still holds the peer shall not keep the connection.
@@ -103,32 +107,30 @@ impl<A: Attend> Connection<A> {
         }
     }
 
-    /// Finds the protocol and serves it.
-    async fn serve(&self, mut stream: Stream, peer: Arc<Peer>, activity: &Arc<Activity>) -> Cause {
+    /// Finds the protocol; answers what is left to do, or why there is nothing.
+    async fn open(&self, mut stream: Stream, peer: Arc<Peer>, activity: &Arc<Activity>) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
         let mut drain = self.drain.clone();
         let Some(config) = self.tls.clone() else {
-            let opening = timeout_at(deadline, sniff(&mut stream));
-            return match or_drained(opening, &mut drain).await {
-                Some(Ok(Ok(Some(Version::Http1)))) => self.http1(stream, peer, activity).await,
-                Some(Ok(Ok(Some(Version::Http2)))) => self.http2(stream, peer, activity).await,
-                Some(Ok(Ok(None) | Err(_))) => Cause::Departed,
-                Some(Err(_)) => Cause::Silent,
-                None => Cause::Drained,
+            let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
+            return match sniffed.ok_or(Cause::Drained)? {
+                Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, activity)),
+                Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, activity)),
+                Ok(Ok(None) | Err(_)) => Err(Cause::Departed),
+                Err(_) => Err(Cause::Silent),
             };
         };
-        // Boxed: the state of a handshake is larger than all that comes after it.
         let handshake = Box::pin(tls::handshake(stream, config, &self.connections.handshakes));
-        match or_drained(timeout_at(deadline, handshake), &mut drain).await {
-            Some(Ok(Ok(stream))) if tls::chose_http2(&stream) => self.http2(stream, peer, activity).await,
-            Some(Ok(Ok(stream))) => self.http1(stream, peer, activity).await,
-            Some(Ok(Err(HandshakeError::Departed))) => Cause::Departed,
-            Some(Ok(Err(HandshakeError::Failed(error)))) => {
+        let shaken = or_drained(timeout_at(deadline, handshake), &mut drain).await;
+        match shaken.ok_or(Cause::Drained)? {
+            Ok(Ok(stream)) if tls::chose_http2(&stream) => Ok(self.http2(stream, peer, activity)),
+            Ok(Ok(stream)) => Ok(self.http1(stream, peer, activity)),
+            Ok(Err(HandshakeError::Departed)) => Err(Cause::Departed),
+            Ok(Err(HandshakeError::Failed(error))) => {
                 tracing::debug!(%error, "no TLS");
-                Cause::TlsFailed
+                Err(Cause::TlsFailed)
             }
-            Some(Err(_)) => Cause::TlsTimeout,
-            None => Cause::Drained,
+            Err(_) => Err(Cause::TlsTimeout),
         }
     }
 
@@ -193,8 +195,8 @@ async fn linger(socket: &TcpStream) {
     shut(socket, Shutdown::Write);
     let deadline = Instant::now() + LINGER;
     let mut unheard = 0;
-    let mut bytes = [0; 1024];
     while unheard < LINGER_BYTES && matches!(timeout_at(deadline, socket.readable()).await, Ok(Ok(()))) {
+        let mut bytes = [0; 4096];
         match socket.try_read(&mut bytes) {
             Ok(0) => return,
             Ok(read) => unheard += read,

@@ -94,6 +94,7 @@ pub(super) async fn live<P: Protocol>(
     limits: &Limits,
     drain: &mut DrainSignal,
 ) -> Cause {
+    activity.note_ready();
     let ready = Instant::now();
     let mut clock = Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None };
     let mut timer = pin!(sleep_until(ready + limits.header_timeout));

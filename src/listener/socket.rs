@@ -24,7 +24,7 @@ const BACKLOG: i32 = 65_535;
 
 /// Silence after which the kernel asks whether the peer is still there, and how often and how many times it asks. A client
 /// that vanished without a FIN while its request was held is found within two minutes.
-const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
@@ -74,7 +74,7 @@ pub fn bind(
     clients: &plan::Clients,
     workers: NonZeroUsize,
 ) -> Result<Vec<Vec<Bound>>, BindError> {
-    let mut sockets: Vec<Vec<(Socket, &plan::Listener, Option<Arc<ServerConfig>>)>> = Vec::new();
+    let mut sockets: Vec<Vec<Silent<'_>>> = Vec::new();
     sockets.resize_with(workers.get(), Vec::new);
     for listener in listeners {
         let refused = |cause| BindError::Socket { address: listener.address, cause };
@@ -112,9 +112,10 @@ fn bound(address: SocketAddr, user_timeout: Duration) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listening(
-    (socket, listener, tls): (Socket, &plan::Listener, Option<Arc<ServerConfig>>),
-) -> Result<Bound, BindError> {
+/// A socket that is bound and does not listen yet, what it is for, and what to present on it.
+type Silent<'a> = (Socket, &'a plan::Listener, Option<Arc<ServerConfig>>);
+
+fn listening((socket, listener, tls): Silent<'_>) -> Result<Bound, BindError> {
     socket.listen(BACKLOG).map_err(|cause| BindError::Socket { address: listener.address, cause })?;
     Ok(Bound { socket: socket.into(), tls })
 }

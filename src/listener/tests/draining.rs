@@ -39,8 +39,7 @@ async fn a_drain_says_goaway_and_finishes_the_streams() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(sender.clone().send_request(get("/")).await.is_err(), "a request after GOAWAY");
     server.service.release.notify_one();
-    let answer = answer.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(answer, "released");
+    assert_eq!(body(answer.await.unwrap().unwrap()).await, "released");
     // GOAWAY without an error ends the client's connection well.
     timeout(LONG, connection).await.unwrap().unwrap().unwrap();
     timeout(LONG, server.running).await.unwrap().unwrap().unwrap();

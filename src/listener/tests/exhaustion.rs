@@ -32,3 +32,80 @@ async fn a_client_that_left_while_it_waited_in_the_backlog_harms_nobody() {
     drop(first);
     exchange(&mut last).await;
 }
+
+/// Descriptors that the starved process may have.
+const DESCRIPTORS: u64 = 40;
+
+/// Set in the environment of the starved process.
+const STARVED: &str = "WEIR_TEST_STARVED";
+
+/// The limit of descriptors is the whole process's, so the listener runs in a process of its own: this test, again.
+#[test]
+fn out_of_descriptors_it_waits_without_spinning_and_recovers() {
+    if std::env::var_os(STARVED).is_some() {
+        serve_starved();
+        return;
+    }
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "listener::tests::exhaustion::out_of_descriptors_it_waits_without_spinning_and_recovers",
+        ])
+        .env(STARVED, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(process.stdout.take().unwrap()));
+    let address: SocketAddr =
+        lines.map_while(Result::ok).find_map(|line| line.strip_prefix("serving ")?.parse().ok()).unwrap();
+
+    let outcome = std::panic::catch_unwind(|| crowd(address, process.id()));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    outcome.unwrap();
+}
+
+/// Three times as many clients as descriptors; all are answered once some have left.
+fn crowd(address: SocketAddr, process: u32) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..3 * DESCRIPTORS {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            clients.push(socket);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = ticks(process);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(ticks(process) - before < 20, "spins: {} ticks of 10 ms in a second", ticks(process) - before);
+
+        let mut waited = 0;
+        for mut socket in clients {
+            let mut byte = [0; 1];
+            waited += u32::from(timeout(Duration::from_millis(1), socket.peek(&mut byte)).await.is_err());
+            read_until(&mut socket, "hello").await;
+        }
+        assert!(waited > 0, "nobody had to wait: the limit was not reached");
+    });
+}
+
+/// Processor time that a process has used, in ticks of 10 ms.
+fn ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // proc_pid_stat(5): utime and stime are fields 14 and 15; 3 is the first after the name.
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn serve_starved() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limit = rustix::process::Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    runtime.block_on(async {
+        let server = Server::start(limits());
+        println!("serving {}", server.address);
+        server.running.await.unwrap().unwrap();
+    });
+}

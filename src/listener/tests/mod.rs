@@ -15,7 +15,7 @@ use std::time::Duration;
 use ::http::{Request, Response};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Body, Frame, Incoming};
 use rcgen::{CertifiedKey as Issued, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -165,7 +165,10 @@ impl Server {
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        let socket = TcpStream::connect(self.address).await.unwrap();
+        // As browsers and curl do.
+        socket.set_nodelay(true).unwrap();
+        socket
     }
 
     /// Waits until so many requests are held by `/wait`.
@@ -200,6 +203,13 @@ fn certificate() -> (CertificateDer<'static>, Arc<CertifiedKey>) {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let certified = CertifiedKey::from_der(vec![cert.der().clone()], key, &provider).unwrap();
     (cert.der().clone(), Arc::new(certified))
+}
+
+/// The body of `answer`, which must be whole and small.
+async fn body(answer: Response<Incoming>) -> Bytes {
+    #[expect(clippy::disallowed_methods, reason = "it is limited")]
+    let body = Limited::new(answer.into_body(), 1024).collect();
+    timeout(LONG, body).await.unwrap().unwrap().to_bytes()
 }
 
 /// Reads until the peer closes; the time it took comes with it.

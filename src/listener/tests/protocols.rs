@@ -3,7 +3,7 @@
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,7 +22,8 @@ where
     (sender, tokio::spawn(connection))
 }
 
-async fn tls(server: &Server, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+/// A client that trusts `server` and offers `alpn`.
+fn client(server: &Server, alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(server.certificate.clone()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -31,16 +32,20 @@ async fn tls(server: &Server, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn shake(client: &TlsConnector, server: &Server) -> TlsStream<TcpStream> {
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, server.connect().await).await.unwrap()
+    timeout(LONG, client.connect(name, server.connect().await)).await.unwrap().unwrap()
+}
+
+pub(super) async fn tls(server: &Server, alpn: &[&[u8]]) -> TlsStream<TcpStream> {
+    shake(&client(server, alpn), server).await
 }
 
 fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("http://localhost{path}")).body(Full::default()).unwrap()
-}
-
-async fn body(answer: Response<Incoming>) -> Bytes {
-    timeout(LONG, answer.into_body().collect()).await.unwrap().unwrap().to_bytes()
 }
 
 #[tokio::test]
@@ -93,16 +98,18 @@ async fn http2_with_prior_knowledge() {
 async fn alpn_chooses_the_version() {
     let server = Server::tls(limits());
     let stream = tls(&server, &[b"h2", b"http/1.1"]).await;
-    let (mut sender, _connection) = http2(stream).await;
+    let (mut sender, _connection) = Box::pin(http2(stream)).await;
     assert!(body(sender.send_request(get("/peer")).await.unwrap()).await.ends_with(b" true"));
     assert_eq!(server.connections.open(Kind::Http2), 1);
 
+    let mut open = Vec::new();
     for alpn in [&[&b"http/1.1"[..]][..], &[]] {
         let stream = tls(&server, alpn).await;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let request = Request::get("/").header("host", "localhost").body(Full::<Bytes>::default()).unwrap();
         assert_eq!(body(sender.send_request(request).await.unwrap()).await, "hello");
+        open.push(sender);
     }
     assert_eq!(server.connections.open(Kind::Http1), 2);
 }
@@ -202,4 +209,74 @@ async fn an_upgrade_becomes_a_tunnel_that_keeps_its_slot() {
     drop(socket);
     eventually(|| server.open() == 0).await;
     assert_eq!(server.connections.ended(Cause::Done), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_resumes_its_session_by_one_ticket() {
+    let server = Server::tls(limits());
+    let client = client(&server, &[]);
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut stream = shake(&client, &server).await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        let (_, session) = stream.get_ref();
+        assert_eq!(session.handshake_kind(), Some(expected));
+        assert!(session.tls13_tickets_received() <= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_limit_is_answered_431_on_its_stream() {
+    let server = Server::start(limits());
+    let (mut sender, _connection) = Box::pin(http2(server.connect().await)).await;
+    let long = "a".repeat(20 * 1024);
+    let request = Request::get("http://localhost/").header("x", long).body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 431);
+    assert_eq!(body(sender.send_request(get("/")).await.unwrap()).await, "hello");
+}
+
+#[tokio::test]
+async fn every_worker_serves_its_share_of_one_address() {
+    let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None };
+    let workers = bind(&[listener], &clients(), NonZeroUsize::new(2).unwrap()).unwrap();
+    let address = workers[0][0].local_address().unwrap();
+    let connections = Connections::new(NonZeroUsize::new(100).unwrap(), NonZeroUsize::MIN);
+    let (drain, signal) = drain();
+    let services = [Arc::<Service>::default(), Arc::default()];
+    let threads: Vec<_> = workers
+        .into_iter()
+        .zip(services.clone())
+        .map(|(sockets, service)| {
+            let (connections, signal) = (Arc::clone(&connections), signal.clone());
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(serve(sockets, service, Arc::new(limits()), connections, signal))
+            })
+        })
+        .collect();
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        held.push(socket);
+    }
+    let waiting = || services.each_ref().map(|service| service.waiting.load(Ordering::SeqCst));
+    eventually(|| waiting().iter().sum::<usize>() == 64).await;
+    assert!(waiting().into_iter().all(|share| share > 8), "{:?}", waiting());
+    drain.begin();
+    for service in &services {
+        service.release.notify_waiters();
+    }
+    for socket in &mut held {
+        assert!(read_to_close(socket).await.1.ends_with("released"));
+    }
+    drop(held);
+    tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
+    })
+    .await
+    .unwrap();
 }
