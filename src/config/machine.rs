@@ -20,7 +20,7 @@ const OWN_DESCRIPTORS: u64 = 128;
 /// Connections that the kernel should hold when a crowd comes faster than it is accepted; below this some are lost.
 const LEAST_SOMAXCONN: u64 = 4096;
 /// Time to renew a certificate.
-const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
+const RENEWAL: Duration = Duration::from_hours(14 * 24);
 
 /// One line for each way in which this machine does not fit `plan`.
 #[must_use]

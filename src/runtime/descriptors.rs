@@ -23,7 +23,7 @@ const FEWEST: usize = 64;
 
 /// Connections of clients that may be open at once: as configured, or what `RLIMIT_NOFILE` leaves.
 #[must_use]
-pub fn max_connections(plan: &Plan) -> NonZeroUsize {
+pub(super) fn max_connections(plan: &Plan) -> NonZeroUsize {
     let descriptors = raise();
     let permits: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.concurrency.get())).sum();
     let reserved = permits.saturating_mul(PER_PERMIT).saturating_add(OWN);
@@ -41,7 +41,7 @@ fn raise() -> u64 {
     if limit.current != limit.maximum {
         let current = limit.current;
         limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit.clone()) {
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::warn!(%error, "cannot raise RLIMIT_NOFILE");
             limit.current = current;
         }

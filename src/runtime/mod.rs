@@ -93,7 +93,7 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
     }
     tracing::info!(address = %plan.admin.address, connections_max = connections.limit(), "admin listening");
 
-    let ended = signals::supervise(drain, threads);
+    let ended = signals::supervise(&drain, threads);
     stop_admin.send_replace(true);
     if admin.join().is_err() {
         tracing::error!("the admin thread panicked");

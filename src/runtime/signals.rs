@@ -15,7 +15,7 @@ const IMPATIENT: i32 = 130;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits for a signal and then for the workers; an error if a worker ended by itself.
-pub(super) fn supervise(drain: Drain, threads: Vec<Thread>) -> Result<(), RunError> {
+pub(super) fn supervise(drain: &Drain, threads: Vec<Thread>) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Thread)?;
