@@ -172,16 +172,13 @@ impl Gate {
         self.bucket.is_some()
     }
 
-    /// A permit comes back after `held`.
-    pub(in crate::admission) fn give_back(&self, held_since: Tick) {
+    /// A permit comes back. What it was spent on began at `spent_since`; [`None`] if it was not spent, and teaches nothing.
+    pub(in crate::admission) fn give_back(&self, spent_since: Option<Tick>) {
         let now = self.clock.now();
-        self.predictor.completed(now, now.since(held_since));
+        if let Some(since) = spent_since {
+            self.predictor.completed(now, now.since(since));
+        }
         self.release(now);
-    }
-
-    /// A permit that was granted but never used comes back: nothing is learned from it.
-    pub(in crate::admission) fn give_back_unused(&self) {
-        self.release(self.clock.now());
     }
 
     /// The clock it goes by.

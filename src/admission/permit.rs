@@ -18,23 +18,24 @@ use crate::clock::Tick;
 pub struct Permit {
     gate: Arc<Gate>,
     granted: Tick,
+    used: bool,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(gate: Arc<Gate>, granted: Tick) -> Self {
-        Self { gate, granted }
+        Self { gate, granted, used: false }
     }
 
-    /// When it was granted.
-    #[must_use]
-    pub fn granted(&self) -> Tick {
-        self.granted
+    /// It is being spent on a request: how long it is held tells how fast the upstream is. Without this nothing is learned
+    /// from it.
+    pub fn spend(&mut self) {
+        self.used = true;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.give_back(self.granted);
+        self.gate.give_back(self.used.then_some(self.granted));
     }
 }
 
@@ -86,7 +87,7 @@ impl Future for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(Outcome::Granted) = self.place.take().map(Place::leave) {
-            self.gate.give_back_unused();
+            self.gate.give_back(None);
         }
     }
 }

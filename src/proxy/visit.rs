@@ -182,7 +182,8 @@ pub struct InService {
 impl InService {
     /// The service begins.
     #[must_use]
-    pub fn begin(permit: Permit, route: Arc<Route>, clock: Clock) -> Self {
+    pub fn begin(mut permit: Permit, route: Arc<Route>, clock: Clock) -> Self {
+        permit.spend();
         Self { since: clock.now(), route, clock, _permit: permit }
     }
 }

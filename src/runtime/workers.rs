@@ -93,11 +93,12 @@ async fn pace(gate: Arc<Gate>) {
     }
 }
 
-/// Resolves when no permit is in use any more, or the drain has lasted long enough: an upstream that still works on what its
-/// client gave up must be let finish.
+/// Resolves when no permit is in use or awaited any more, or the drain has lasted long enough: an upstream that still works on
+/// what its client gave up must be let finish, and a line of another worker may need this one's pacing.
 async fn upstreams_done(gateway: &Gateway) {
     let deadline = Instant::now() + gateway.plan().runtime.drain_timeout;
-    while Instant::now() < deadline && gateway.gates().iter().any(|gate| gate.occupancy().in_flight > 0) {
+    let busy = |gate: &Arc<Gate>| gate.occupancy().in_flight > 0 || gate.waiting() > 0;
+    while Instant::now() < deadline && gateway.gates().iter().any(busy) {
         sleep(DRAIN_LOOK).await;
     }
 }

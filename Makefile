@@ -1,0 +1,62 @@
+# Two commands matter: `make demo` shows what weir is for, `make test` is everything CI runs.
+# The README names the others.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+CARGO ?= cargo
+# Programs the tests run for real, and the Debian packages they come from.
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus
+DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test tools fmt clippy unit loom deny doc build
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## the release binaries
+	$(CARGO) build --release --locked --workspace --bins
+
+demo: build ## the collapse without a gateway, and the same crowd through weir; under two minutes
+	target/release/loadtest demo --weir target/release/weir --config config.toml
+
+test: tools fmt clippy doc unit loom deny ## everything CI runs
+	@echo "make test: everything passed"
+
+tools: ## install, or ask for, the programs that the tests run
+	@missing=""; \
+	for tool in $(TOOLS); do \
+		command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq; \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else \
+			echo "make test needs these packages:$$missing (Debian: sudo apt-get install$$missing)" >&2; exit 1; \
+		fi; \
+	fi
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+unit: ## unit, property and end-to-end tests
+	$(CARGO) test --locked --workspace
+
+loom: ## every interleaving of the permit gate
+	$(CARGO) test --locked --lib --features loom admission::model
+
+deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny
+	$(CARGO) deny --config .cargo/deny.toml check bans licenses sources
+	@if $(CARGO) deny --config .cargo/deny.toml fetch db >/dev/null 2>&1; then \
+		$(CARGO) deny --config .cargo/deny.toml check advisories; \
+	else \
+		echo "cargo deny: the advisory database cannot be reached from here: advisories NOT checked"; \
+	fi
