@@ -167,3 +167,36 @@ impl Drop for Stream {
         self.activity.note_stream_gone();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::listener::connections::{Connections, Roll, Slot};
+
+    #[tokio::test]
+    async fn bytes_given_back_are_read_again_before_the_rest_also_in_small_reads() {
+        let listening = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listening.local_addr().unwrap()).await.unwrap();
+        let accepted = listening.accept().unwrap().0;
+        accepted.set_nonblocking(true).unwrap();
+        let connections = Connections::new(std::num::NonZeroUsize::MIN, std::num::NonZeroUsize::MIN);
+        let permit = Arc::clone(connections.slots()).try_acquire_owned().unwrap();
+        let activity = Activity::new(Slot::take(&connections, &Arc::<Roll>::default(), permit));
+        let socket = Arc::new(TcpStream::from_std(accepted).unwrap());
+        let mut stream = Stream::new(socket, activity, Duration::from_secs(10));
+
+        client.write_all(b"abcdefghij").await.unwrap();
+        let mut ahead = [0; 7];
+        stream.read_exact(&mut ahead).await.unwrap();
+        stream.unread(&ahead);
+        let mut all = Vec::new();
+        while all.len() < 10 {
+            let mut few = [0; 3];
+            let read = stream.read(&mut few).await.unwrap();
+            all.extend_from_slice(&few[..read]);
+        }
+        assert_eq!(all, b"abcdefghij");
+    }
+}

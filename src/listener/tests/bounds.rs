@@ -164,6 +164,20 @@ async fn heads_beyond_the_limits_are_answered_431() {
 }
 
 #[tokio::test]
+async fn an_answer_to_a_client_that_still_sends_is_not_destroyed_by_a_reset() {
+    let server = Server::start(limits());
+    let mut socket = server.connect().await;
+    socket.write_all(b"G\0T / HTTP/1.1\r\n").await.unwrap();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        socket.write_all(&[b'x'; 8 * 1024]).await.expect("reset");
+    }
+    let mut answer = String::new();
+    timeout(LONG, socket.read_to_string(&mut answer)).await.unwrap().expect("reset");
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[tokio::test]
 async fn what_hyper_answers_by_itself() {
     let server = Server::start(limits());
     for (head, status) in [

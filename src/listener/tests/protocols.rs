@@ -163,11 +163,11 @@ async fn an_http2_client_that_takes_nothing_of_one_stream_loses_that_stream() {
     let mut taken = 0;
     let end = loop {
         match timeout(LONG, stalled.frame()).await.unwrap() {
-            Some(Ok(frame)) => taken += frame.data_ref().map_or(0, Bytes::len),
+            Some(Ok(frame)) if taken < 64 * 1024 * 1024 => taken += frame.data_ref().map_or(0, Bytes::len),
             end => break end,
         }
     };
-    assert!(end.is_some_and(|end| end.is_err()), "ended well after {taken} bytes");
+    assert!(end.is_some_and(|end| end.is_err()), "still well after {taken} bytes");
 }
 
 #[tokio::test]
