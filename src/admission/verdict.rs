@@ -31,6 +31,8 @@ pub enum Reason {
     MethodNotAllowed,
     /// No route takes this host and path.
     NoRoute,
+    /// More header fields than allowed.
+    HeadTooLarge,
     /// A method or transfer coding that weir does not forward.
     NotImplemented,
     /// No place is left in the line.
@@ -51,7 +53,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
@@ -63,6 +65,7 @@ impl Reason {
         Self::ExpectationFailed,
         Self::MethodNotAllowed,
         Self::NoRoute,
+        Self::HeadTooLarge,
         Self::NotImplemented,
         Self::QueueFull,
         Self::Internal,
@@ -88,6 +91,7 @@ impl Reason {
             Self::ExpectationFailed => "expectation_failed",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoRoute => "no_route",
+            Self::HeadTooLarge => "head_too_large",
             Self::NotImplemented => "not_implemented",
             Self::QueueFull => "queue_full",
             Self::Internal => "internal",

@@ -90,6 +90,11 @@ const fn words(reason: Reason) -> Words {
             (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here.", "Tindakan ini tidak tersedia di sini.")
         }
         Reason::NoRoute => (StatusCode::NOT_FOUND, "There is nothing here.", "Halaman tidak ditemukan."),
+        Reason::HeadTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request has too many fields.",
+            "Permintaan memiliki terlalu banyak bidang.",
+        ),
         Reason::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "This is not supported.", "Ini tidak didukung."),
         Reason::Expired | Reason::QueueFull | Reason::WaitTooLong => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -108,7 +108,7 @@ impl Worker {
         upload: &mut Option<Upload>,
         visit: &mut Visit,
     ) -> Result<Response<Source>, Answer> {
-        let target = Target::of(&head)?;
+        let target = Target::of(&head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
         let route = self.gateway.route(&head.method, &target)?;
         visit.routed(route);

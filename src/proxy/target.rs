@@ -41,6 +41,9 @@ pub enum BadRequest {
     /// A request target of unknown form or with a path that could be read in two ways.
     #[error("the request target {0}")]
     Target(&'static str),
+    /// More header fields than allowed. hyper counts them for HTTP/1.1, not for HTTP/2.
+    #[error("there are too many header fields")]
+    Fields,
     /// Longer than [`TARGET_MAX`].
     #[error("the request target is longer than {TARGET_MAX} bytes")]
     TooLong,
@@ -64,6 +67,7 @@ impl BadRequest {
     pub fn reason(&self) -> Reason {
         match self {
             Self::NotImplemented(_) => Reason::NotImplemented,
+            Self::Fields => Reason::HeadTooLarge,
             Self::TooLong => Reason::UriTooLong,
             Self::Expectation => Reason::ExpectationFailed,
             Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection => Reason::BadRequest,
@@ -72,8 +76,11 @@ impl BadRequest {
 }
 
 impl Target {
-    /// Reads the target of a request by its head.
-    pub fn of(head: &Parts) -> Result<Self, BadRequest> {
+    /// Reads the target of a request by its head, which may have at most `fields_max` fields.
+    pub fn of(head: &Parts, fields_max: usize) -> Result<Self, BadRequest> {
+        if head.headers.len() > fields_max {
+            return Err(BadRequest::Fields);
+        }
         method(&head.method)?;
         length(&head.headers)?;
         expectation(&head.headers)?;
@@ -241,20 +248,24 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
+    fn of(head: &Parts) -> Result<Target, BadRequest> {
+        Target::of(head, 8)
+    }
+
     fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
-        Target::of(&request(target, headers)).err().map(|error| error.reason())
+        of(&request(target, headers)).err().map(|error| error.reason())
     }
 
     #[test]
     fn reads_host_and_path() {
-        let target = Target::of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
+        let target = of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
         assert_eq!((target.host.as_str(), target.path.as_str()), ("daftar.example", "/register"));
         assert_eq!(target.authority.unwrap().as_str(), "Daftar.Example:8080");
-        let target = Target::of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
+        let target = of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
         assert_eq!(target.host, "a.example");
-        let target = Target::of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
+        let target = of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
         assert_eq!(target.host, "[2001:db8::1]");
-        assert_eq!(Target::of(&request("/", &[("host", "a.example.")])).unwrap().host, "a.example");
+        assert_eq!(of(&request("/", &[("host", "a.example.")])).unwrap().host, "a.example");
     }
 
     #[test]
@@ -271,7 +282,7 @@ mod tests {
     fn an_old_client_may_do_without_host() {
         let mut old = request("/x", &[]);
         old.version = Version::HTTP_10;
-        assert_eq!(Target::of(&old).unwrap().host, "");
+        assert_eq!(of(&old).unwrap().host, "");
     }
 
     #[test]
@@ -304,8 +315,15 @@ mod tests {
         for method in [Method::CONNECT, Method::TRACE] {
             let mut request = request("/", &[("host", "a")]);
             request.method = method;
-            assert_eq!(Target::of(&request).unwrap_err().reason(), Reason::NotImplemented);
+            assert_eq!(of(&request).unwrap_err().reason(), Reason::NotImplemented);
         }
+    }
+
+    #[test]
+    fn counts_the_fields_of_a_head() {
+        let many: Vec<_> = std::iter::once(("host", "a")).chain((0..8).map(|_| ("x-many", "1"))).collect();
+        assert_eq!(reason("/", &many), Some(Reason::HeadTooLarge));
+        assert_eq!(reason("/", &many[..8]), None);
     }
 
     #[test]
