@@ -1,0 +1,261 @@
+//! The connections of one worker to one upstream.
+//!
+//! HTTP/1.1: a stack of idle connections for each server, the last used on top, so that those not needed grow old and
+//! go. HTTP/2: one shared connection for each server; while it is being dialled, everybody waits for that one dial.
+//!
+//! **Invariants**: what is in the stack has answered its last request to the end and was sent its request to the end.
+//! No lock is held across an await. The sweep holds the pool weakly: it ends with the pool.
+//! **Cost**: one uncontended lock for each checkout and each return; one sweeping task a pool.
+//! **Not here**: which server (`balance`), how to dial (`dial`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::connection::{Connection, Http1, Http2, Share};
+use super::dial::dial;
+use super::failure::DialError;
+use super::server::{ServerState, Upstream};
+use super::upload::Payload;
+use crate::clock::{Clock, Tick};
+use crate::config::plan::Protocol;
+
+/// The sweep comes round this often in an idle timeout, so that none outstays it by more than a quarter.
+const SWEEPS_PER_TIMEOUT: u32 = 4;
+/// But not more often than this.
+const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The connections of one worker to one upstream. Clones share them.
+#[derive(Debug)]
+pub struct Pool<B>(Arc<Shared<B>>);
+
+impl<B> Clone for Pool<B> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Shared<B> {
+    upstream: Arc<Upstream>,
+    clock: Clock,
+    servers: Box<[Mutex<Kept<B>>]>,
+    swept: AtomicBool,
+}
+
+/// What is kept for one server.
+#[derive(Debug)]
+struct Kept<B> {
+    server: Arc<ServerState>,
+    idle: Vec<(Http1<B>, Tick)>,
+    shared: Option<Arc<Http2<B>>>,
+    dialling: Weak<Dial<B>>,
+    /// What the server spoke last, where that is open until ALPN has decided.
+    speaks_http1: bool,
+}
+
+/// The outcome of a dial that several wait for; `Some(Ok(None))` says: it speaks HTTP/1.1, a connection for each.
+type Dialled<B> = Option<Result<Option<Arc<Http2<B>>>, DialError>>;
+type Dial<B> = watch::Sender<Dialled<B>>;
+
+impl<B> Drop for Kept<B> {
+    fn drop(&mut self) {
+        self.server.idle_shrank(self.idle.len());
+    }
+}
+
+impl<B: Payload> Pool<B> {
+    /// An empty pool. One for each worker: its connections are driven by the runtime that dialled them.
+    #[must_use]
+    pub fn new(upstream: Arc<Upstream>, clock: Clock) -> Self {
+        let kept = |server: &Arc<ServerState>| Kept {
+            server: Arc::clone(server),
+            idle: Vec::new(),
+            shared: None,
+            dialling: Weak::new(),
+            speaks_http1: server.protocol == Protocol::Http1
+                || (server.protocol == Protocol::Auto && server.tls.is_none()),
+        };
+        let servers = upstream.servers.iter().map(|server| Mutex::new(kept(server))).collect();
+        Self(Arc::new(Shared { upstream, clock, servers, swept: AtomicBool::new(false) }))
+    }
+
+    /// The upstream it leads to.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.0.upstream
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    fn kept(&self, index: usize) -> Option<MutexGuard<'_, Kept<B>>> {
+        self.0.servers.get(index).map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection to server `index` that is open as far as we know.
+    pub(super) fn checkout(&self, index: usize) -> Option<Connection<B>> {
+        let mut kept = self.kept(index)?;
+        drop(kept.shared.take_if(|shared| shared.sender.is_closed()));
+        if let Some(shared) = &kept.shared {
+            shared.touch(&self.0.clock);
+            return Some(Connection::Http2(Share::of(shared)));
+        }
+        let now = self.0.clock.now();
+        while let Some((http1, since)) = kept.idle.pop() {
+            kept.server.idle_shrank(1);
+            if http1.sender.is_ready() && now.since(since) < self.0.upstream.idle_timeout {
+                return Some(Connection::Http1(http1));
+            }
+        }
+        None
+    }
+
+    /// A new connection to server `index`, or the shared one that is dialled already.
+    pub(super) async fn connect(&self, index: usize) -> Result<Connection<B>, DialError> {
+        match self.join_dial(index) {
+            Joined::Own => self.dial_own(index).await,
+            Joined::Open(shared) => Ok(Connection::Http2(Share::of(&shared))),
+            Joined::Dialling(mut outcome) => {
+                let dialled = outcome.wait_for(Option::is_some).await.ok().and_then(|dialled| dialled.clone());
+                match dialled {
+                    Some(Ok(Some(shared))) => Ok(Connection::Http2(Share::of(&shared))),
+                    Some(Err(error)) => Err(error),
+                    // HTTP/1.1, or the dial stopped just as we joined.
+                    Some(Ok(None)) | None => match self.checkout(index) {
+                        Some(connection) => Ok(connection),
+                        None => self.dial_own(index).await,
+                    },
+                }
+            }
+        }
+    }
+
+    async fn dial_own(&self, index: usize) -> Result<Connection<B>, DialError> {
+        let server = self.0.upstream.servers.get(index).ok_or(DialError::Closed)?;
+        let connection = dial(&self.0.upstream, server, &self.0.clock).await?;
+        if let Connection::Http2(share) = &connection {
+            self.share(index, &share.connection);
+        }
+        Ok(connection)
+    }
+
+    fn share(&self, index: usize, shared: &Arc<Http2<B>>) {
+        if let Some(mut kept) = self.kept(index) {
+            kept.shared = Some(Arc::clone(shared));
+            kept.speaks_http1 = false;
+        }
+        self.ensure_sweep();
+    }
+
+    fn join_dial(&self, index: usize) -> Joined<B> {
+        let Some(mut kept) = self.kept(index) else {
+            return Joined::Own;
+        };
+        if let Some(shared) = kept.shared.as_ref().filter(|shared| !shared.sender.is_closed()) {
+            return Joined::Open(Arc::clone(shared));
+        }
+        if kept.speaks_http1 {
+            return Joined::Own;
+        }
+        if let Some(dialling) = kept.dialling.upgrade() {
+            return Joined::Dialling(dialling.subscribe());
+        }
+        let (sender, outcome) = watch::channel(None);
+        let sender = Arc::new(sender);
+        kept.dialling = Arc::downgrade(&sender);
+        drop(kept);
+        tokio::spawn(self.clone().dial_for_all(index, sender));
+        Joined::Dialling(outcome)
+    }
+
+    /// Dials for everybody who waits, and stops when nobody does. The task's `sender` is the only strong one: however the
+    /// task ends, waiters are told and the next one dials anew.
+    async fn dial_for_all(self, index: usize, sender: Arc<Dial<B>>) {
+        let dialled = tokio::select! {
+            dialled = self.dial_own(index) => dialled,
+            () = sender.closed() => return,
+        };
+        let outcome = match dialled {
+            Ok(Connection::Http2(share)) => Ok(Some(share.connection)),
+            Ok(Connection::Http1(http1)) => {
+                if let Some(mut kept) = self.kept(index) {
+                    kept.speaks_http1 = true;
+                }
+                self.give_back(index, http1);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+        // Whoever has left in the meantime needs no outcome.
+        drop(sender.send(Some(outcome)));
+    }
+
+    /// Keeps a connection that is ready for its next request.
+    pub(super) fn give_back(&self, index: usize, http1: Http1<B>) {
+        let Some(mut kept) = self.kept(index) else {
+            return;
+        };
+        if kept.idle.len() >= self.0.upstream.idle_max {
+            return;
+        }
+        let now = self.0.clock.now();
+        kept.idle.push((http1, now));
+        kept.server.idle_grew();
+        drop(kept);
+        self.ensure_sweep();
+    }
+
+    /// Forgets a shared connection that gave a request back.
+    pub(super) fn forget(&self, index: usize, shared: &Arc<Http2<B>>) {
+        if let Some(mut kept) = self.kept(index) {
+            drop(kept.shared.take_if(|kept| Arc::ptr_eq(kept, shared)));
+        }
+    }
+
+    /// Starts the sweep with the first connection that is kept.
+    fn ensure_sweep(&self) {
+        if self.0.swept.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let pause = (self.0.upstream.idle_timeout / SWEEPS_PER_TIMEOUT).max(SWEEP_PAUSE_MIN);
+        let pool = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            loop {
+                sleep(pause).await;
+                let Some(pool) = pool.upgrade() else {
+                    return;
+                };
+                pool.sweep();
+            }
+        });
+    }
+}
+
+impl<B> Shared<B> {
+    fn sweep(&self) {
+        let now = self.clock.now();
+        let is_fresh = |since: Tick| now.since(since) < self.upstream.idle_timeout;
+        for kept in &self.servers {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = kept.idle.len();
+            kept.idle.retain(|(http1, since)| is_fresh(*since) && !http1.sender.is_closed());
+            kept.server.idle_shrank(before - kept.idle.len());
+            let unused = |shared: &mut Arc<Http2<B>>| {
+                shared.sender.is_closed() || (Arc::strong_count(shared) == 1 && !is_fresh(shared.last_used()))
+            };
+            drop(kept.shared.take_if(unused));
+        }
+    }
+}
+
+/// What there is to wait for.
+enum Joined<B> {
+    Own,
+    Open(Arc<Http2<B>>),
+    Dialling(watch::Receiver<Dialled<B>>),
+}
