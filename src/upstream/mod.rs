@@ -32,6 +32,9 @@ mod silence;
 mod stream;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
