@@ -24,7 +24,7 @@ const BACKLOG: i32 = 65_535;
 
 /// Silence after which the kernel asks whether the peer is still there, and how often and how many times it asks. A client
 /// that vanished without a FIN while its request was held is found within two minutes.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 

@@ -167,15 +167,15 @@ impl Worker {
         let in_service = InService::begin(permit, Arc::clone(route), self.gateway.clock().clone());
         visit.sent();
         match exchange(pool, request, in_service).await {
-            Ok(Exchanged::Response(mut response)) => {
+            Ok(Exchanged::Response { mut response, server }) => {
                 headers::for_client(response.headers_mut(), &asker.id);
                 *response.version_mut() = Version::HTTP_11;
-                visit.answered(response.status(), None);
+                visit.answered(response.status(), server);
                 Ok(response.map(Source::Upstream))
             }
             Ok(Exchanged::Upgraded { mut response, upgraded, guard }) => {
                 let client = upgrade.ok_or(Reason::UpstreamBroken)?;
-                visit.answered(response.status(), None);
+                visit.answered(response.status(), Arc::clone(guard.server().authority()));
                 tunnel::open(client, upgraded, self.gateway.plan().clients.idle_timeout, guard);
                 response.headers_mut().insert(headers::X_REQUEST_ID, asker.id.value().clone());
                 Ok(response.map(|()| Source::Own(Bytes::new())))

@@ -116,8 +116,8 @@ impl Visit {
     }
 
     /// The upstream's `server` answered with `status`.
-    pub fn answered(&mut self, status: StatusCode, server: Option<Arc<str>>) {
-        (self.reason, self.status, self.server) = (Reason::Admitted, status.as_u16(), server);
+    pub fn answered(&mut self, status: StatusCode, server: Arc<str>) {
+        (self.reason, self.status, self.server) = (Reason::Admitted, status.as_u16(), Some(server));
     }
 
     /// weir answered with `status`, because of `reason`.

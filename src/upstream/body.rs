@@ -12,9 +12,9 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::count::Event;
 use super::failure::Failure;
 use super::flight::Flight;
-use super::server::Event;
 use super::upload::Payload;
 use crate::clock::Tick;
 

@@ -18,8 +18,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::connection::{Connection, Http1, Http2, Share, Task};
+use super::count::Event;
 use super::failure::DialError;
-use super::server::{ALPN_H2, Event, Host, ServerState, Upstream};
+use super::server::{ALPN_H2, Host, ServerState, Upstream};
 use super::silence::Silence;
 use super::stream::{HeadBudget, Socket, Stream};
 use super::upload::{Payload, Upload};
@@ -56,6 +57,8 @@ const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;
+/// A server gone silent below TCP is given up no sooner: room for a few retransmissions (RFC 6298 §2.4: 1 s, doubling).
+const USER_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
 /// Opens a connection to `server` within the upstream's connect timeout. Dropping the future gives up.
 pub(super) async fn dial<B: Payload>(
@@ -124,7 +127,7 @@ fn set_options(tcp: &TcpStream, silence: Duration) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(silence))?;
+    socket.set_tcp_user_timeout(Some(silence.max(USER_TIMEOUT_MIN)))?;
     #[cfg(not(target_os = "linux"))]
     let _ = silence;
     Ok(())

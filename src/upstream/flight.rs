@@ -1,9 +1,9 @@
 //! An exchange that an upstream is working on: what it holds, and how it ends.
 //!
 //! **Invariants**: the guard lives as long as the flight, and the flight until the upstream is done: response read to its
-//! end, or connection closed. Whoever waits for it may leave; then the exchange goes on as a task of its own within
-//! bounds of time and bytes. Dropping a flight, by a panic or by the end of the runtime, closes its connection.
-//! **Cost**: no task unless somebody leaves early or the connection is late to become ready.
+//! end, or connection closed. Dropping a flight, by a panic or by the end of the runtime, closes its connection.
+//! **Cost**: one boxed future.
+//! **Not here**: what becomes of it once nobody waits for it (`detached`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,36 +11,28 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::runtime::Handle;
-use tokio::time::timeout;
-
-use super::connection::{Connection, Http1, Responding};
+use super::connection::{Connection, Responding};
+use super::count::Event;
+use super::detached::{detach, see_through, settle};
 use super::failure::{Failure, Fault};
+use super::in_flight::InFlight;
 use super::pool::Pool;
-use super::server::{Event, InFlight, ServerState};
+use super::server::ServerState;
 use super::upload::{Payload, Progress, Upload};
 use crate::clock::Tick;
-
-/// Bytes of an unwanted response read so that its connection can be used again; beyond it, closing is cheaper.
-pub(super) const DRAIN_BYTES: u64 = 256 * 1024;
-/// Time for the same once the response has begun.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// Time for a connection to become ready after its response: the end of the request may still be on its way out.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
+use http::{Request, Response};
+use hyper::body::Incoming;
 
 /// What one exchange holds while the upstream works. Fields are dropped in order: connection first, then guard.
 #[derive(Debug)]
 pub(super) struct Flight<B, G> {
-    connection: Connection<B>,
-    guard: InFlight<G>,
-    pool: Pool<B>,
+    pub(super) connection: Connection<B>,
+    pub(super) guard: InFlight<G>,
+    pub(super) pool: Pool<B>,
     index: usize,
-    dispatched: Tick,
-    progress: Option<Arc<Progress>>,
-    asked_upgrade: bool,
+    pub(super) dispatched: Tick,
+    pub(super) progress: Option<Arc<Progress>>,
+    pub(super) asked_upgrade: bool,
 }
 
 /// A request handed to a connection: the future of its response.
@@ -153,14 +145,12 @@ impl<B: Payload, G: Send + 'static> Flight<B, G> {
         Outcome::Head(response, self)
     }
 
-    /// The failure that `error` stands for. The flight ends here: its connection is closed.
+    /// The failure that `error` stands for: the caller's own, if it is the request body that failed. The flight ends
+    /// here: its connection is closed.
     pub(super) fn failed(self, error: hyper::Error) -> Failure {
-        if let Some(error) = self.progress.as_ref().and_then(|progress| progress.take_error()) {
-            self.server().record(Event::RequestBodies);
-            return Failure::RequestBody(error);
-        }
-        self.server().record(Event::Broken);
-        Failure::Broken(Fault::Http(error))
+        let own = self.progress.as_ref().and_then(|progress| progress.take_error());
+        self.server().record(if own.is_some() { Event::RequestBodies } else { Event::Broken });
+        own.map_or(Failure::Broken(Fault::Http(error)), Failure::RequestBody)
     }
 
     /// The guard, for as long as an upgraded connection lives; that is the tunnel's own business from here on.
@@ -185,117 +175,10 @@ impl<B: Payload, G: Send + 'static> Flight<B, G> {
         }
         drop(guard);
     }
-
-    /// Nobody wants the rest of the response: reads it to its end within bounds, so that the connection can be used
-    /// again, or closes the connection.
-    pub(super) fn drain_later(self, body: Incoming) {
-        if body.size_hint().lower() > DRAIN_BYTES {
-            self.server().record(Event::Abandoned);
-            return;
-        }
-        detach(async move {
-            let drained = timeout(DRAIN_TIME, drain(body)).await;
-            self.conclude(drained.ok()).await;
-        });
-    }
-
-    /// Ends a flight that nobody waits for: `end` is [`None`] if it had to be cut off.
-    async fn conclude(self, end: Option<End>) {
-        match end {
-            Some(End::Complete) => self.finish(),
-            Some(End::Broken) => self.server().record(Event::Broken),
-            Some(End::Unfinished) | None => {
-                self.server().record(Event::Abandoned);
-                let Self { connection, guard, .. } = self;
-                connection.close().await;
-                drop(guard);
-            }
-        }
-    }
-}
-
-/// How an exchange that nobody waits for came to its end.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Complete,
-    Broken,
-    Unfinished,
-}
-
-/// Sees a request through that nobody waits for: until its response has ended, its connection is dead, or the abandon
-/// timeout, which runs from the moment the upstream had the request, is over.
-async fn see_through<B: Payload, G: Send + 'static>(responding: Responding<B>, flight: Flight<B, G>) {
-    let moved = flight.progress.as_ref().map(|progress| progress.moved());
-    let since = moved.map_or(flight.dispatched, |moved| moved.max(flight.dispatched));
-    let limit = flight.pool.upstream().abandon_timeout.saturating_sub(flight.now().since(since));
-    let asked_upgrade = flight.asked_upgrade;
-    let budget = match &flight.connection {
-        Connection::Http1(http1) => Some(http1.budget.clone()),
-        Connection::Http2(_) => None,
-    };
-    let end = timeout(limit, async move {
-        match responding.await {
-            Ok(response) => {
-                if let Some(budget) = budget {
-                    budget.lift();
-                }
-                if check_framing(&response, asked_upgrade).is_err() {
-                    return End::Broken;
-                }
-                if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-                    return End::Unfinished;
-                }
-                drain(response.into_body()).await
-            }
-            // Given back unsent: there is nothing to see through.
-            Err(error) if error.message().is_some() => End::Complete,
-            Err(_) => End::Broken,
-        }
-    });
-    let end = end.await.ok();
-    flight.conclude(end).await;
-}
-
-/// Reads what is left of an unwanted response, up to [`DRAIN_BYTES`].
-async fn drain(mut body: Incoming) -> End {
-    let mut left = DRAIN_BYTES;
-    while !body.is_end_stream() {
-        match std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            None => break,
-            Some(Err(_)) => return End::Broken,
-            Some(Ok(frame)) => {
-                let length = frame.data_ref().map_or(0, bytes::Bytes::len);
-                match u64::try_from(length).ok().and_then(|length| left.checked_sub(length)) {
-                    Some(rest) => left = rest,
-                    None => return End::Unfinished,
-                }
-            }
-        }
-    }
-    End::Complete
-}
-
-/// Waits for a connection that is done with its exchange but not yet ready, and keeps it if it becomes so.
-fn settle<B: Payload>(pool: Pool<B>, index: usize, mut http1: Http1<B>) {
-    if http1.sender.is_closed() {
-        return;
-    }
-    detach(async move {
-        if let Ok(Ok(())) = timeout(SETTLE_TIME, http1.sender.ready()).await {
-            pool.give_back(index, http1);
-        }
-    });
-}
-
-/// Lets `rest` run as a task of its own; without a runtime there is nobody to run it, and dropping it closes everything.
-fn detach(rest: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = Handle::try_current() {
-        drop(runtime.spawn(rest));
-    }
 }
 
 /// Refuses what another recipient could frame differently (RFC 9112 §6.1, §6.3), and an upgrade nobody asked for.
-fn check_framing(response: &Response<Incoming>, asked_upgrade: bool) -> Result<(), Fault> {
+pub(super) fn check_framing(response: &Response<Incoming>, asked_upgrade: bool) -> Result<(), Fault> {
     if response.status() == http::StatusCode::SWITCHING_PROTOCOLS && !asked_upgrade {
         return Err(Fault::Upgrade);
     }

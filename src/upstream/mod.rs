@@ -11,7 +11,8 @@
 //! * A connection is used again only after request and response have both come to their ends.
 //! * Nobody waits longer than a timeout of the plan; what nobody waits for ends by the abandon timeout.
 //!
-//! **Cost**: one future and one `Arc` allocated a request, no task and no timer of its own (HTTP/1.1, kept-alive).
+//! **Cost** of a request on a kept HTTP/1.1 connection: one future boxed, one `Arc` more if it has a body; no task, no timer
+//! of its own.
 //!
 //! **Not here**: who may send a request and when (`admission`), which header fields pass (`proxy`), retries of requests
 //! that were sent, health checks.
@@ -19,9 +20,12 @@
 mod balance;
 mod body;
 mod connection;
+mod count;
+mod detached;
 mod dial;
 mod failure;
 mod flight;
+mod in_flight;
 mod pool;
 mod server;
 mod silence;
@@ -31,13 +35,17 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 pub use self::body::Body;
+pub use self::count::Event;
 pub use self::failure::{BoxError, DialError, Failure, Fault};
+pub use self::in_flight::InFlight;
 pub use self::pool::Pool;
-pub use self::server::{Event, InFlight, ServerState, Upstream, UpstreamError};
+pub use self::server::{ServerState, Upstream, UpstreamError};
 pub use self::upload::Payload;
 
 use self::balance::Choice;
@@ -52,7 +60,12 @@ const REUSE_ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub enum Exchanged<B: Payload, G: Send + 'static> {
     /// A response; its body holds the guard.
-    Response(Response<Body<B, G>>),
+    Response {
+        /// Head and body.
+        response: Response<Body<B, G>>,
+        /// Who answered, as `host:port`.
+        server: Arc<str>,
+    },
     /// 101, as the request asked for: the connection is now a tunnel.
     Upgraded {
         /// The head to pass on.
@@ -144,5 +157,6 @@ fn answered<B: Payload, G: Send + 'static>(
         let upgraded = hyper::upgrade::on(&mut response);
         return Exchanged::Upgraded { response: response.map(drop), upgraded, guard: flight.upgrade() };
     }
-    Exchanged::Response(response.map(|incoming| Body::new(incoming, flight)))
+    let server = Arc::clone(flight.server().authority());
+    Exchanged::Response { response: response.map(|incoming| Body::new(incoming, flight)), server }
 }

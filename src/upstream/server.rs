@@ -1,6 +1,6 @@
 //! The servers of an upstream as all workers see them: where they are, how busy, what went wrong.
 //!
-//! **Invariants**: `in_flight` of a server counts exactly the living [`InFlight`]s that name it; counters only grow.
+//! **Invariants**: `in_flight` of a server counts exactly the living [`super::InFlight`]s that name it; counters only grow.
 //! **Cost**: two atomic additions a request for `in_flight`, one relaxed addition for each event counted.
 //! **Not here**: connections (`pool`), the limit on what is in flight (the guard of the caller).
 
@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -17,6 +17,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
+use super::count::{Counters, Event};
 use crate::config::plan::{self, Protocol};
 
 /// TLS sessions remembered for resumption, over all servers of an upstream.
@@ -183,6 +184,14 @@ impl ServerState {
         self.counters.of(event).load(Ordering::Relaxed)
     }
 
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn record(&self, event: Event) {
         self.counters.of(event).fetch_add(1, Ordering::Relaxed);
     }
@@ -193,102 +202,5 @@ impl ServerState {
 
     pub(super) fn idle_shrank(&self, by: usize) {
         self.idle.fetch_sub(u32::try_from(by).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-}
-
-/// What is counted for each server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// A request was handed to a connection; again, if a connection that had just closed gave it back unsent.
-    Requests,
-    /// A connection was opened, TLS included.
-    Connections,
-    /// A dial failed.
-    Unreachable,
-    /// A dial took too long.
-    ConnectTimeouts,
-    /// The server was silent for too long, before or in its response.
-    ResponseTimeouts,
-    /// The caller's request body failed.
-    RequestBodies,
-    /// The server broke connection or protocol.
-    Broken,
-    /// We cut an exchange that nobody waited for any longer.
-    Abandoned,
-}
-
-impl Event {
-    /// Every event, in the order of the fields.
-    pub const ALL: [Self; 8] = [
-        Self::Requests,
-        Self::Connections,
-        Self::Unreachable,
-        Self::ConnectTimeouts,
-        Self::ResponseTimeouts,
-        Self::RequestBodies,
-        Self::Broken,
-        Self::Abandoned,
-    ];
-}
-
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    connections: AtomicU64,
-    unreachable: AtomicU64,
-    connect_timeouts: AtomicU64,
-    response_timeouts: AtomicU64,
-    request_bodies: AtomicU64,
-    broken: AtomicU64,
-    abandoned: AtomicU64,
-}
-
-impl Counters {
-    const fn of(&self, event: Event) -> &AtomicU64 {
-        match event {
-            Event::Requests => &self.requests,
-            Event::Connections => &self.connections,
-            Event::Unreachable => &self.unreachable,
-            Event::ConnectTimeouts => &self.connect_timeouts,
-            Event::ResponseTimeouts => &self.response_timeouts,
-            Event::RequestBodies => &self.request_bodies,
-            Event::Broken => &self.broken,
-            Event::Abandoned => &self.abandoned,
-        }
-    }
-}
-
-/// The caller's guard together with the place it takes at a server. Dropping it says: the upstream is done.
-#[derive(Debug)]
-#[must_use = "dropping it gives the permit back"]
-pub struct InFlight<G> {
-    // Before the guard, so that whoever the guard lets in already sees the server less busy.
-    place: Place,
-    guard: G,
-}
-
-impl<G> InFlight<G> {
-    pub(super) fn new(server: &Arc<ServerState>, guard: G) -> Self {
-        server.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { place: Place(Arc::clone(server)), guard }
-    }
-
-    /// The server that works on it.
-    #[must_use]
-    pub fn server(&self) -> &Arc<ServerState> {
-        &self.place.0
-    }
-
-    pub(super) fn into_guard(self) -> G {
-        self.guard
-    }
-}
-
-#[derive(Debug)]
-struct Place(Arc<ServerState>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -34,8 +34,8 @@ fn defaults() {
     assert_eq!(upstream.rate, None);
     assert_eq!(upstream.connect_timeout, Duration::from_secs(3));
     assert_eq!(upstream.response_timeout, Duration::from_secs(30));
-    assert_eq!(upstream.abandon_timeout, Duration::from_secs(300));
-    assert_eq!(upstream.idle_timeout, Duration::from_secs(60));
+    assert_eq!(upstream.abandon_timeout, Duration::from_mins(5));
+    assert_eq!(upstream.idle_timeout, Duration::from_mins(1));
     assert_eq!(upstream.protocol, Protocol::Auto);
     assert!(upstream.roots.is_none());
     let route = &plan.routes[0];
@@ -65,7 +65,7 @@ fn values() {
     assert_eq!((rate.rate.count.get(), rate.rate.per, rate.burst.get()), (400, Duration::from_secs(1), 40));
     let limit = &plan.client_limits[0];
     assert_eq!(limit.key, ClientKey::Header("x-id".parse().expect("a name")));
-    assert_eq!(limit.rate, Rate { count: NonZeroU32::new(20).expect("not zero"), per: Duration::from_secs(60) });
+    assert_eq!(limit.rate, Rate { count: NonZeroU32::new(20).expect("not zero"), per: Duration::from_mins(1) });
     assert_eq!((limit.burst.get(), limit.capacity.get()), (7, 5));
     let route = &plan.routes[0];
     assert_eq!(route.name, "POST,PUT daftar.example/*");

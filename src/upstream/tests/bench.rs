@@ -146,7 +146,7 @@ pub(super) async fn send(
     request: Request<Sent>,
 ) -> Result<Response<Received>, Failure> {
     match exchange(pool, request, permits.take()).await? {
-        Exchanged::Response(response) => Ok(response),
+        Exchanged::Response { response, .. } => Ok(response),
         Exchanged::Upgraded { .. } => panic!("upgraded"),
     }
 }

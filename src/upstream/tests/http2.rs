@@ -42,10 +42,14 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Answers after 30 ms, `/path?query` at once with what it got, `/never` never.
+/// Answers after 30 ms with what it got, on `/early` at once, on `/never` never.
 async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     seen.working.fetch_add(1, Ordering::SeqCst);
     let mut working = Working(&seen, false);
+    if request.uri().path() == "/early" {
+        working.1 = true;
+        return Ok(Response::new(Full::default()));
+    }
     if request.uri().path() == "/never" {
         std::future::pending::<()>().await;
     }
@@ -270,4 +274,18 @@ async fn fields_of_a_connection_do_not_cross_into_http2() {
     }
     let text = String::from_utf8(read(send(&pool, &permits, request).await.unwrap()).await.unwrap()).unwrap();
     assert_eq!(text, "HTTP/2.0 http://service.example/register None None");
+}
+
+#[tokio::test]
+async fn early_answer_ends_the_upload_and_leaves_the_connection() {
+    let (address, seen) = serve_hyper(None, Protocol::Http2);
+    let (pool, permits) = (pool(&http2_plan(address)), Permits::default());
+    let (feed, upload) = Sent::fed();
+    let mut request = post(upload);
+    *request.uri_mut() = "/early".parse().unwrap();
+    read(send(&pool, &permits, request).await.unwrap()).await.unwrap();
+    assert_eq!(permits.out(), 0);
+    eventually("nobody reads the caller's body any longer", || feed.is_closed()).await;
+    fetch(&pool, &permits).await.unwrap();
+    assert_eq!(seen.connections.load(Ordering::SeqCst), 1);
 }
