@@ -112,9 +112,10 @@ pub fn crowd(accounts: &[&Account], allowed: Option<u64>) -> Vec<Row> {
         row("attempts a person", &|a| format!("{:.2}", a.attempts_per_person())),
         row("answers by status", &statuses),
         row("no answer in time / cut off", &|a| format!("{} / {}", count(a.silences), count(a.disconnects))),
-        row("registered after, from arrival (s)", &|a| quantiles(&a.from_arrival)),
-        row("  from the last attempt (s)", &|a| quantiles(&a.last_attempt)),
-        row("any answer after (s)", &|a| quantiles(&a.any_answer)),
+        row("seconds to …  (p50 / p90 / p99 / max)", &|_| String::new()),
+        row("  registered, from arrival", &|a| quantiles(&a.from_arrival)),
+        row("  registered, from last attempt", &|a| quantiles(&a.last_attempt)),
+        row("  any answer, from its attempt", &|a| quantiles(&a.any_answer)),
         row("harness lag p99 / max (ms)", &|a| format!("{:.1} / {:.1}", a.lag.p99 * 1e3, a.lag.max * 1e3)),
         row("waited for a socket here", &|a| count(a.descriptor_waits)),
     ]);

@@ -75,7 +75,7 @@ struct Service {
     #[arg(long, value_enum, default_value_t = Shape::Kink)]
     shape: Shape,
     /// Kink: beyond the knee it does CAPACITY / (1 + SLOPE·(n − knee)/knee)
-    #[arg(long, default_value = "0.1", value_parser = not_negative)]
+    #[arg(long, default_value = "0.05", value_parser = not_negative)]
     slope: f64,
     /// Usl: contention, from 0 to below 1
     #[arg(long, default_value = "0.02", value_parser = share)]

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use http::uri::Authority;
 use serde::Serialize;
 
 use super::{People, Verdict};
-use crate::crowd::attempt::Target;
+use crate::crowd::attempt::{self, Target};
 use crate::crowd::plan::{Arrivals, Behaviour};
 use crate::crowd::tally::Account;
 use crate::crowd::{self, Crowd, progress};
@@ -18,8 +19,8 @@ use crate::{descriptors, ideal, table};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Where people go
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    target: String,
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = attempt::authority)]
+    target: Authority,
     /// How many people come
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     people: u32,

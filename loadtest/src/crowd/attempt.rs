@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
+use http::uri::Authority;
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -36,21 +37,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// Resolves `http://host:port`.
+    /// Resolves `authority`.
     ///
     /// On the loopback every person gets a source address of their own out of 127/8 where the machine lets us: people at
     /// home have one too, a gateway's limits per address see what they would see, and ports do not run out.
-    pub async fn resolve(url: &str) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("{url} is not a URL"))?;
-        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") {
-            bail!("{url}: a target is http://host:port, without a path");
-        }
-        let authority = uri.authority().with_context(|| format!("{url} has no host"))?;
+    pub async fn resolve(authority: &Authority) -> anyhow::Result<Self> {
         let port = authority.port_u16().unwrap_or(80);
         let name = authority.host().trim_matches(['[', ']']).to_owned();
-        let address =
-            tokio::net::lookup_host((name, port)).await.with_context(|| format!("cannot resolve {url}"))?.next();
-        let address = address.with_context(|| format!("{url} resolves to nothing"))?;
+        let found = tokio::net::lookup_host((name, port)).await;
+        let address = found.with_context(|| format!("cannot resolve {authority}"))?.next();
+        let address = address.with_context(|| format!("{authority} resolves to nothing"))?;
         let own_addresses = address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) && bind(source(0)).is_ok();
         Ok(Self { address, host: HeaderValue::from_str(authority.as_str())?, own_addresses })
     }
@@ -90,6 +86,15 @@ impl Target {
         headers.insert(IDEMPOTENCY_KEY, key.clone());
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
         request
+    }
+}
+
+/// Reads `http://host:port`; nothing else can be a target yet.
+pub fn authority(url: &str) -> Result<Authority, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
+    match (uri.scheme_str(), uri.authority(), uri.path()) {
+        (Some("http"), Some(authority), "/" | "") => Ok(authority.clone()),
+        _ => Err("a target is http://host:port, without a path".into()),
     }
 }
 
@@ -177,12 +182,19 @@ mod tests {
         assert_eq!(unreachable_target(&io::ErrorKind::ConnectionRefused.into()), Answer::Disconnected);
     }
 
-    #[tokio::test]
-    async fn targets_are_checked() {
-        for wrong in ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "ftp://h"] {
-            assert!(Target::resolve(wrong).await.is_err(), "{wrong}");
+    #[test]
+    fn targets_are_checked() {
+        for wrong in ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "ftp://h", "http://"] {
+            assert!(authority(wrong).is_err(), "{wrong}");
         }
-        let target = Target::resolve("http://127.0.0.1:8080").await.expect("a target");
+        assert_eq!(authority("http://[::1]:8080/"), Ok(Authority::from_static("[::1]:8080")));
+    }
+
+    #[tokio::test]
+    async fn targets_resolve() {
+        let target = Target::resolve(&Authority::from_static("127.0.0.1:8080")).await.expect("a target");
         assert_eq!(target.address(), SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let target = Target::resolve(&Authority::from_static("[::1]:8080")).await.expect("a target");
+        assert_eq!(target.address(), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 8080)));
     }
 }

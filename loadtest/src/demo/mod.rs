@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use http::uri::Authority;
 use serde::Serialize;
 
 use self::child::Program;
@@ -131,7 +132,7 @@ impl Demo {
     }
 
     async fn crowd(&self, to: SocketAddr, title: &'static str) -> anyhow::Result<crate::crowd::tally::Account> {
-        let target = Target::resolve(&format!("http://{to}")).await?;
+        let target = Target::resolve(&Authority::try_from(to.to_string())?).await?;
         let crowd = Crowd { plan: Arc::clone(&self.plan), target, sockets: self.sockets };
         tokio::task::spawn_blocking(move || progress::watch(crowd, title)).await?
     }

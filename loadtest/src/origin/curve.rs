@@ -19,7 +19,7 @@ enum Shape {
 
 impl Curve {
     /// Linear up to the knee, then `capacity / (1 + slope·(n − knee)/knee)`: with slope 0.1 a service at eleven times
-    /// its knee does half of what it could.
+    /// its knee does half of what it could, with 0.05 two thirds.
     ///
     /// `capacity` in requests per second, positive; `knee` in requests in flight, at least 1; `slope` not negative.
     #[must_use]
