@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use super::plan::Behaviour;
 
+/// Nobody reloads a page faster than this, whatever Retry-After says.
+const FASTEST_RELOAD: Duration = Duration::from_millis(200);
+
 /// How one attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -64,7 +67,7 @@ pub fn react(answer: Answer, behaviour: &Behaviour, ignores_retry_after: bool, r
         StatusCode::FORBIDDEN | StatusCode::GONE => Next::Leave(Outcome::ToldNo),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => match retry_after {
             Some(_) if ignores_retry_after => pause(&behaviour.think, rng),
-            Some(wait) => Next::Again(wait),
+            Some(wait) => Next::Again(wait.max(FASTEST_RELOAD)),
             None => pause(&behaviour.retry, rng),
         },
         status if status.is_server_error() => pause(&behaviour.retry, rng),
@@ -114,6 +117,7 @@ mod tests {
     fn retry_after_is_honoured_but_by_sceptics() {
         assert_eq!(reaction(503, Some(17), false), Next::Again(Duration::from_secs(17)));
         assert_eq!(reaction(429, Some(17), false), Next::Again(Duration::from_secs(17)));
+        assert_eq!(reaction(503, Some(0), false), Next::Again(FASTEST_RELOAD));
         assert!(again_within(reaction(503, Some(17), true), 1..3));
         assert!(again_within(reaction(503, None, false), 1..5));
     }

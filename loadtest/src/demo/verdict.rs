@@ -38,13 +38,14 @@ pub struct Check {
 }
 
 impl Half {
-    /// Share of the service's work that reached nobody. The greater of two accounts: the ledger's, which sees callers
-    /// that have gone, and the sign-ups made less the people told of one, because a gateway may well listen to the end
-    /// for somebody who left.
+    /// Share of the service's work that reached nobody. The greater of two accounts: the ledger's (work that is not
+    /// finished when the last person has left, or finished for a caller that had gone) and the sign-ups made less the
+    /// people told of one, because a gateway may well listen to the end for somebody who left.
     #[must_use]
     pub fn waste(&self) -> f64 {
         let counts = self.service.service.counts;
-        let gone = counts.wasted_work / self.service.service.work.max(1.0);
+        let heard = counts.finished_work - counts.wasted_work;
+        let gone = 1.0 - heard / self.service.service.work.max(heard).max(1e-9);
         let unheard = counts.effects.saturating_sub(self.crowd.registered) as f64 / (counts.effects as f64).max(1.0);
         gone.max(unheard)
     }
@@ -113,7 +114,12 @@ mod tests {
             let outcome = if person < registered { Outcome::Registered } else { Outcome::GaveUp };
             tally.left(outcome, Duration::from_secs(1), Duration::from_secs(1));
         }
-        let counts = Counts { effects: registered, unique_keys: registered, ..Counts::default() };
+        let counts = Counts {
+            effects: registered,
+            unique_keys: registered,
+            finished_work: registered as f64,
+            ..Counts::default()
+        };
         let mut service =
             Summary { counts, in_flight: 0, max_in_flight: 40, work: registered as f64, refused: 0, elapsed: 30.0 };
         edit(&mut service);
@@ -139,6 +145,7 @@ mod tests {
         assert_eq!(failed(&direct, &half(990, 1_000, |service| service.max_in_flight = 41)), [4]);
         assert_eq!(failed(&direct, &half(990, 1_000, |service| service.counts.wasted_work = 1.0)), [5]);
         assert_eq!(failed(&direct, &half(990, 1_000, |service| service.counts.effects = 992)), [5]);
+        assert_eq!(failed(&direct, &half(990, 1_000, |service| service.work = 992.0)), [5]);
     }
 
     #[test]

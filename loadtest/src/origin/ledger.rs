@@ -67,7 +67,9 @@ pub struct Counts {
     pub recognised: u64,
     /// Requests whose caller had gone when the answer was ready.
     pub wasted: u64,
-    /// Work of those, in units of the mean request.
+    /// Work of all completed requests, in units of the mean request.
+    pub finished_work: f64,
+    /// Work of those nobody waited for, in units of the mean request.
     pub wasted_work: f64,
 }
 
@@ -111,6 +113,7 @@ impl Ledger {
             Effect::Duplicate => self.counts.duplicates += 1,
             Effect::Recognised => self.counts.recognised += 1,
         }
+        self.counts.finished_work += record.work;
         if !record.heard {
             self.counts.wasted += 1;
             self.counts.wasted_work += record.work;
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(record(&mut ledger, "a", true), (Effect::Duplicate, 3));
         let counts = ledger.counts();
         assert_eq!((counts.effects, counts.unique_keys, counts.duplicates, counts.wasted), (3, 2, 1, 1));
+        assert!((counts.finished_work - 3.75).abs() < 1e-9);
         assert!((counts.wasted_work - 1.25).abs() < 1e-9);
     }
 

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use self::curve::Curve;
 use self::ledger::Ledger;
@@ -63,8 +63,9 @@ pub async fn run(
     server::serve(listener, Arc::clone(&service), Arc::clone(&door), origin.max_connections, stop).await;
     let account = door.account(&service);
     service.stop();
-    for thread in [Some(driver.join().map(Ok)), writer.map(std::thread::JoinHandle::join)].into_iter().flatten() {
-        thread.map_err(|_| anyhow::anyhow!("a thread of the service panicked"))?.context("the ledger is incomplete")?;
+    driver.join().map_err(|_| anyhow!("the service's driver panicked"))?;
+    if let Some(writer) = writer {
+        writer.join().map_err(|_| anyhow!("the ledger's writer panicked"))?.context("the ledger is incomplete")?;
     }
     Ok(account)
 }
