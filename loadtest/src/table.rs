@@ -36,10 +36,10 @@ pub fn render(heads: &[&str], rows: &[Row]) -> String {
     text
 }
 
-/// A bar that is full at 1.
+/// A bar that is full at 1 and not before.
 #[must_use]
 pub fn bar(share: f64) -> String {
-    let filled = (1..=BAR).filter(|mark| *mark as f64 <= share * BAR as f64 + 0.5).count();
+    let filled = (1..=BAR).filter(|mark| *mark as f64 <= share * BAR as f64 + 1e-9).count();
     format!("{}{}", "█".repeat(filled), "·".repeat(BAR - filled))
 }
 
@@ -140,5 +140,6 @@ mod tests {
             (bar(0.0).matches('█').count(), bar(0.5).matches('█').count(), bar(7.0).chars().count()),
             (0, 12, 24)
         );
+        assert_eq!((bar(0.999).matches('█').count(), bar(1.0).matches('█').count()), (23, 24));
     }
 }

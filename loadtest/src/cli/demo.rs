@@ -1,7 +1,7 @@
 //! `loadtest demo`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
     });
     // The crowd's thread may still run after an interruption: it is not waited for.
     runtime.shutdown_background();
-    let report = report.with_context(|| format!("no result (logs in {})", folder.display()))?;
+    let report = report.map_err(|error| no_result(error, &folder))?;
     print!("\n{}\n{}", report.table(), report.verdicts());
     if let Some(path) = &options.json {
         super::run::write_json(path, &report)?;
@@ -79,6 +79,15 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
         println!("\n  logs and ledgers: {}", folder.display());
     }
     Ok(verdict)
+}
+
+fn no_result(error: anyhow::Error, folder: &Path) -> anyhow::Error {
+    // Removes the folder only if nothing has been started yet, because only then it is empty.
+    if std::fs::remove_dir(folder).is_ok() {
+        error
+    } else {
+        error.context(format!("no result (logs in {})", folder.display()))
+    }
 }
 
 fn conclude(report: &Report) -> Verdict {

@@ -56,9 +56,7 @@ enum Command {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shape {
-    /// Linear up to the knee, then falling
     Kink,
-    /// Universal Scalability Law with its maximum at the knee
     Usl,
 }
 
@@ -71,7 +69,7 @@ struct Service {
     /// Requests in flight at which it does most
     #[arg(long, value_name = "N", default_value = "40", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     knee: u32,
-    /// How it behaves beyond the knee
+    /// How it falls beyond the knee: by SLOPE, or by the Universal Scalability Law
     #[arg(long, value_enum, default_value_t = Shape::Kink)]
     shape: Shape,
     /// Kink: beyond the knee it does CAPACITY / (1 + SLOPE·(n − knee)/knee)
