@@ -54,6 +54,8 @@ pub struct Demo {
 /// Everything the demonstration measured.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// The service's capacity per second.
+    pub capacity: f64,
     /// What the capacity allows, in people.
     pub allowed: u64,
     /// Fingerprint of the plan.
@@ -77,10 +79,11 @@ impl Demo {
             bail!("there is no gateway at {}: build it, or name it with --weir", self.gateway.display());
         }
         let allowed = self.ideal().registered;
+        let capacity = self.capacity;
         let direct = self.direct().await.context("without a gateway")?;
         let gateway = self.through().await.context("through the gateway")?;
         let checks = verdict::judge(&direct, &gateway, allowed, self.limit);
-        Ok(Report { allowed, plan: format!("{:016x}", self.plan.fingerprint()), direct, gateway, checks })
+        Ok(Report { capacity, allowed, plan: format!("{:016x}", self.plan.fingerprint()), direct, gateway, checks })
     }
 
     /// What the capacity allows.
@@ -121,6 +124,8 @@ impl Demo {
 
     async fn start_origin(&self, half: &str) -> anyhow::Result<Program> {
         let ledger = self.folder.join(format!("ledger-{half}.jsonl"));
+        // The service appends; an earlier demonstration's records in the same folder are not this one's.
+        std::fs::write(&ledger, "").with_context(|| format!("cannot write {}", ledger.display()))?;
         let mut arguments = ["origin", "--listen", &self.origin.to_string(), "--ledger", &ledger.display().to_string()]
             .map(String::from)
             .to_vec();
@@ -152,6 +157,10 @@ impl Report {
         let mut row = |label: &str, cell: &dyn Fn(&Half) -> String| {
             rows.push((label.to_owned(), halves.iter().map(|half| cell(half)).collect()));
         };
+        row("last person left after (s)", &|half| format!("{:.1}", half.crowd.elapsed));
+        row("service: capacity used for people who heard", &|half| {
+            table::percent(half.crowd.registered as f64, self.capacity * half.crowd.elapsed)
+        });
         row("service: most in flight", &|half| table::count(half.service.service.max_in_flight as u64));
         row("service: sign-ups made", &|half| table::count(half.service.service.counts.effects));
         row("service: sign-ups beyond a person's first", &|half| table::count(half.service.service.counts.duplicates));
