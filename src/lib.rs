@@ -1,7 +1,8 @@
-//! weir: admission control in front of services that can do only so much.
+#![doc = include_str!("ARCHITECTURE.md")]
 //!
-//! The modules stand in the order in which a request meets them; each uses only what ranks lower (`tests/house.rs`
-//! enforces it).
+//! # Modules
+//!
+//! In the order in which a request meets them.
 
 pub mod runtime;
 

@@ -1,7 +1,7 @@
 //! The permit gate: the lock-free heart.
 //!
 //! One packed word holds the limit and the permits in use, so "in use ≤ limit" is decided by one compare-and-swap and is
-//! exact at every instant. Whoever finds no permit joins the [`Line`]; whoever gives one back hands it on.
+//! exact at every instant. Whoever finds no permit joins the line (`queue`); whoever gives one back hands it on.
 //!
 //! ```text
 //! enter:    nobody in line and acquire → go          otherwise: join; fence; dispatch

@@ -180,3 +180,13 @@ fn in_table(table: &str, line: &str) -> String {
         _ => format!("{LEAST}{table}\n{line}\n"),
     }
 }
+
+/// The README's table is the one that is proved complete against the code.
+#[test]
+fn the_readme_has_the_reference() {
+    let readme = include_str!("../../README.md");
+    assert!(
+        readme.contains(include_str!("../../src/config/reference.md")),
+        "copy src/config/reference.md into README.md"
+    );
+}

@@ -161,7 +161,7 @@ fn time(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = text.strip_suffix(unit).and_then(|number| number.parse().ok()).ok_or("not a number")?;
     let span = Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())?;
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     if span.is_zero() || span > day { Err("from 1ms to 24 hours".into()) } else { Ok(span) }
 }
 

@@ -41,7 +41,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             patience: Duration::from_secs(10),
-            give_up: Duration::from_secs(60),
+            give_up: Duration::from_mins(1),
             think: 1.0..3.0,
             retry: 1.0..5.0,
             ignore_retry_after: 0.1,

@@ -230,7 +230,7 @@ mod tests {
             tally.answered(answer, Duration::from_millis(20));
         }
         tally.left(Outcome::Registered, Duration::from_secs(2), Duration::from_millis(20));
-        tally.left(Outcome::GaveUp, Duration::from_secs(60), Duration::from_secs(9));
+        tally.left(Outcome::GaveUp, Duration::from_mins(1), Duration::from_secs(9));
         let account = tally.close(Duration::from_secs(61));
         assert_eq!((account.people, account.registered, account.gave_up), (2, 1, 1));
         assert_eq!((account.silences, account.disconnects, account.harness_troubles), (1, 1, 1));
