@@ -1,67 +1,39 @@
-//! The permit gate: the lock-free heart.
+//! A permit gate: what one upstream or dependency can have in flight, and how often.
 //!
 //! One packed word holds the limit and the permits in use, so "in use ≤ limit" is decided by one compare-and-swap and is
-//! exact at every instant. Whoever finds no permit joins the line (`queue`); whoever gives one back hands it on.
+//! exact at every instant. A lowered limit takes nothing back: it only holds until enough permits have come home.
 //!
-//! ```text
-//! enter:    nobody in line and acquire → go          otherwise: join; fence; dispatch
-//! give back: in use − 1; fence; somebody in line → dispatch
-//! dispatch: while somebody in line and acquire:      grant to the first living waiter, the permit travels with the grant
-//!                                                    none found → un-acquire; fence; look again
-//! ```
-//!
-//! **Invariants** (proved by loom in `model`): in use ≤ limit; no permit is lost or doubled over grant, expiry, departure;
-//! no wake-up is lost — at rest, nobody lives in the line while a permit is free; nobody overtakes: an arrival takes a
-//! permit directly only when nobody stands in line.
-//!
-//! The two fences are a Dekker pair. The one who joins writes the line and then reads the word; the one who gives back writes
-//! the word and then reads the line; sequentially consistent fences between make it impossible that both miss the other.
-//!
-//! **Cost**: two atomic operations to enter and two to leave an uncontended gate; no allocation, no lock, no system call
-//! but the wake-up of a waiter on another worker.
-//! **Not here**: who may wait (`route`), timers (the caller's), what a permit is spent on.
+//! **Invariants**: in use ≤ the limit in force at every acquisition; a token of the bucket is taken only together with a permit.
+//! **Cost**: one compare-and-swap and, for a contract rate, one more.
+//! **Not here**: who is next (`dispatch`), the line (`queue`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use crate::admission::permit::{Permit, Waiting};
 use crate::admission::predictor::Predictor;
-use crate::admission::queue::Line;
 use crate::admission::rate::Bucket;
-use crate::admission::sync::{Alarm, AtomicU64, Ordering, fence};
-use crate::clock::{Clock, Tick};
+use crate::admission::shares::Shares;
+use crate::admission::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::clock::Tick;
+use crate::config::plan::Class;
 
 /// In use: the low half of the word. The limit: the high half.
 const LIMIT_SHIFT: u32 = 32;
 
-/// No token is awaited.
-const NOT_DUE: u64 = u64::MAX;
-
-/// Permits of one upstream, and the line of those who wait for one.
+/// Permits of one upstream or dependency.
 #[derive(Debug)]
 pub struct Gate {
     word: CachePadded<AtomicU64>,
-    line: Arc<Line>,
     bucket: Option<Bucket>,
     predictor: Predictor,
-    clock: Clock,
-    /// When the next token comes that somebody in line waits for; [`NOT_DUE`] if nobody does.
-    due: AtomicU64,
-    pacer: Alarm,
-}
-
-/// What the gate says to an arrival.
-#[derive(Debug)]
-#[must_use]
-pub enum Entry {
-    /// No slot is free in the line.
-    Full,
-    /// A permit, at once.
-    Granted(Permit),
-    /// A place in the line.
-    Waiting(Waiting),
+    /// Entries in lines that need this gate, departed ones included until the line has passed them.
+    entries: CachePadded<AtomicUsize>,
+    /// The living among them, by class.
+    live: [AtomicUsize; Class::COUNT],
+    /// What each class took lately.
+    shares: Shares,
 }
 
 /// What the gate knows of itself at one instant.
@@ -69,47 +41,32 @@ pub enum Entry {
 pub struct Occupancy {
     /// Permits there are.
     pub limit: u32,
-    /// Permits in use.
+    /// Permits in use. More than the limit only while a lowered limit waits for permits to come home.
     pub in_flight: u32,
 }
 
+/// What a gate lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::admission) enum Lack {
+    /// A permit.
+    Permit,
+    /// A token; the next comes then.
+    Token(Tick),
+}
+
 impl Gate {
-    /// A gate of `limit` permits with a line of at most `capacity` waiters, driven no faster than `bucket` allows.
+    /// A gate of `limit` permits, driven no faster than `bucket` allows.
     #[must_use]
-    pub fn new(limit: u32, capacity: usize, bucket: Option<Bucket>, clock: Clock) -> Arc<Self> {
+    pub fn new(limit: u32, bucket: Option<Bucket>) -> Arc<Self> {
         let ceiling = bucket.as_ref().map_or(f64::INFINITY, Bucket::rate);
         Arc::new(Self {
-            word: CachePadded::new(AtomicU64::new(u64::from(limit) << LIMIT_SHIFT)),
-            line: Arc::new(Line::new(capacity)),
+            word: CachePadded::new(AtomicU64::new(pack(Occupancy { limit, in_flight: 0 }))),
             bucket,
             predictor: Predictor::new(ceiling),
-            clock,
-            due: AtomicU64::new(NOT_DUE),
-            pacer: Alarm::default(),
+            entries: CachePadded::new(AtomicUsize::new(0)),
+            live: std::array::from_fn(|_| AtomicUsize::new(0)),
+            shares: Shares::default(),
         })
-    }
-
-    /// Asks for a permit, or else for a place in line that is worth nothing after `deadline`.
-    pub fn enter(self: &Arc<Self>, now: Tick, deadline: Tick) -> Entry {
-        if let Some(permit) = self.try_enter(now) {
-            return Entry::Granted(permit);
-        }
-        let Some(place) = self.line.join(deadline) else { return Entry::Full };
-        fence(Ordering::SeqCst);
-        self.dispatch(now);
-        Entry::Waiting(Waiting::new(Arc::clone(self), place))
-    }
-
-    /// Asks for a permit; [`None`] if there is none or somebody waits for one.
-    pub fn try_enter(self: &Arc<Self>, now: Tick) -> Option<Permit> {
-        if !self.line.is_empty() || !self.acquire(now) {
-            return None;
-        }
-        if self.token(now).is_err() {
-            self.release(now);
-            return None;
-        }
-        Some(Permit::new(Arc::clone(self), now))
     }
 
     /// The limit and what is in use.
@@ -118,21 +75,50 @@ impl Gate {
         unpack(self.word.load(Ordering::Acquire))
     }
 
-    /// People alive in the line.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.line.live()
+    /// Replaces the limit. Whoever raises it must let the dispatcher look (`Dispatcher::look`).
+    pub(in crate::admission) fn set_limit(&self, limit: u32) {
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let next = pack(Occupancy { limit, ..unpack(word) });
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(current) => word = current,
+            }
+        }
     }
 
-    /// Predicted wait of somebody who came now.
+    /// People alive in lines that need this gate.
     #[must_use]
-    pub fn predicted_wait(&self, now: Tick) -> Duration {
+    pub fn waiting(&self) -> usize {
+        self.live.iter().map(|live| live.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether anybody, living or departed, stands in a line that needs this gate.
+    pub(in crate::admission) fn has_line(&self) -> bool {
+        self.entries.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether requests are bounded by a rate.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.bucket.is_some()
+    }
+
+    /// Predicted wait of somebody of `class` who came now.
+    #[must_use]
+    pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
         let Occupancy { limit, in_flight } = self.occupancy();
-        let waiting = self.waiting();
-        if waiting == 0 && in_flight < limit {
+        let ahead = self.ahead(class);
+        if ahead == 0 && in_flight < limit && self.waiting() == 0 {
             return Duration::ZERO;
         }
-        self.predictor.wait(now, limit, in_flight, waiting)
+        let pace = self.shares.left(class, self.predictor.rate(now, limit, in_flight));
+        Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).unwrap_or(Duration::MAX)
+    }
+
+    /// Looks how much each class took since the last look. To be called a few times a second, by one caller.
+    pub fn observe(&self, now: Tick) {
+        self.shares.observe(now);
     }
 
     /// When somebody who is refused now, because the wait would exceed the bound by `excess`, should come back.
@@ -148,69 +134,68 @@ impl Gate {
         self.predictor.mean_hold()
     }
 
-    /// Resolves when somebody in line waits for a token, with the moment it comes. Whoever drives it sleeps until then
-    /// and calls [`Gate::pace`]. One driver a gate.
-    pub async fn due(&self) -> Tick {
-        std::future::poll_fn(|context| {
-            self.pacer.set(context.waker());
-            match self.due.swap(NOT_DUE, Ordering::AcqRel) {
-                NOT_DUE => std::task::Poll::Pending,
-                due => std::task::Poll::Ready(Tick::from_nanos(due)),
-            }
-        })
-        .await
-    }
-
-    /// Serves the line with the tokens that have come.
-    pub fn pace(&self) {
-        self.dispatch(self.clock.now());
-    }
-
-    /// Whether requests to this upstream are bounded by a rate, so that [`Gate::due`] needs a driver.
-    #[must_use]
-    pub fn is_paced(&self) -> bool {
-        self.bucket.is_some()
-    }
-
-    /// A permit comes back. What it was spent on began at `spent_since`; [`None`] if it was not spent, and teaches nothing.
-    pub(in crate::admission) fn give_back(&self, spent_since: Option<Tick>) {
-        let now = self.clock.now();
-        if let Some(since) = spent_since {
-            self.predictor.completed(now, now.since(since));
+    /// Takes a permit and, for a contract rate, a token: both or neither.
+    pub(in crate::admission) fn acquire(&self, now: Tick) -> Result<(), Lack> {
+        if !self.acquire_permit(now) {
+            return Err(Lack::Permit);
         }
-        self.release(now);
-    }
-
-    /// The clock it goes by.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    fn release(&self, now: Tick) {
-        self.word.fetch_sub(1, Ordering::AcqRel);
-        fence(Ordering::SeqCst);
-        if !self.line.is_empty() {
-            self.dispatch(now);
-        }
-    }
-
-    fn dispatch(&self, now: Tick) {
-        while !self.line.is_empty() && self.acquire(now) {
-            if let Err(due) = self.token(now) {
-                self.word.fetch_sub(1, Ordering::AcqRel);
-                self.await_token(due);
-                return;
-            }
-            if !self.line.grant(now) {
-                self.word.fetch_sub(1, Ordering::AcqRel);
-                // Whoever joined meanwhile may have found this permit taken: look again.
-                fence(Ordering::SeqCst);
+        match self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(now)) {
+            Ok(()) => Ok(()),
+            Err(due) => {
+                self.release();
+                Err(Lack::Token(due))
             }
         }
     }
 
-    fn acquire(&self, now: Tick) -> bool {
+    /// Undoes [`Gate::acquire`]: nothing was sent.
+    pub(in crate::admission) fn undo(&self) {
+        if let Some(bucket) = &self.bucket {
+            bucket.give_back();
+        }
+        self.release();
+    }
+
+    /// A permit comes back. What it was spent on lasted `held`; [`None`] if it was not spent, and teaches nothing.
+    pub(in crate::admission) fn give_back(&self, now: Tick, held: Option<Duration>) {
+        match held {
+            Some(held) => {
+                self.predictor.completed(now, held);
+                self.release();
+            }
+            None => self.undo(),
+        }
+    }
+
+    pub(in crate::admission) fn joined(&self, class: Class) {
+        self.entries.fetch_add(1, Ordering::AcqRel);
+        if let Some(live) = self.live.get(class.index()) {
+            live.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody of `class` was let in.
+    pub(in crate::admission) fn granted(&self, class: Class) {
+        self.shares.granted(class);
+    }
+
+    /// Somebody of `class` is not waiting any more.
+    pub(in crate::admission) fn settled(&self, class: Class) {
+        if let Some(live) = self.live.get(class.index()) {
+            live.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// An entry has left its line.
+    pub(in crate::admission) fn passed(&self) {
+        self.entries.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn ahead(&self, class: Class) -> usize {
+        self.live.iter().take(class.index() + 1).map(|live| live.load(Ordering::Relaxed)).sum()
+    }
+
+    fn acquire_permit(&self, now: Tick) -> bool {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let Occupancy { limit, in_flight } = unpack(word);
@@ -229,14 +214,13 @@ impl Gate {
         }
     }
 
-    fn token(&self, now: Tick) -> Result<(), Tick> {
-        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(now))
+    fn release(&self) {
+        self.word.fetch_sub(1, Ordering::AcqRel);
     }
+}
 
-    fn await_token(&self, due: Tick) {
-        self.due.fetch_min(due.as_nanos(), Ordering::AcqRel);
-        self.pacer.ring();
-    }
+fn pack(occupancy: Occupancy) -> u64 {
+    u64::from(occupancy.limit) << LIMIT_SHIFT | u64::from(occupancy.in_flight)
 }
 
 fn unpack(word: u64) -> Occupancy {

@@ -9,6 +9,8 @@
 //! **Not here**: I/O, timers, HTTP. Time and chance are arguments; the same code runs under sockets, under loom and in
 //! virtual time.
 
+mod class;
+pub mod dispatch;
 pub mod gate;
 #[cfg(all(test, feature = "loom"))]
 mod model;
@@ -16,8 +18,9 @@ pub mod permit;
 mod predictor;
 #[cfg(all(test, not(feature = "loom")))]
 mod props;
-mod queue;
+pub mod queue;
 pub mod rate;
 pub mod route;
+mod shares;
 mod sync;
 pub mod verdict;

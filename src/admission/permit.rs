@@ -1,6 +1,6 @@
-//! The right to have one request in flight at an upstream, and the wait for it.
+//! The right to have one request in flight at an upstream and its dependencies, and the wait for it.
 //!
-//! **Invariants**: a [`Permit`] counts against its gate from grant to drop, exactly once, whatever happens to its holder;
+//! **Invariants**: a [`Permit`] counts against its gates from grant to drop, exactly once, whatever happens to its holder;
 //! a [`Waiting`] that is dropped leaves the line, and gives back a grant that was already on its way.
 //! **Not here**: when the upstream is done; whoever sends the request holds the permit until then.
 
@@ -8,26 +8,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::admission::gate::Gate;
-use crate::admission::queue::{Outcome, Place};
+use crate::admission::dispatch::Dispatcher;
+use crate::admission::queue::{Line, Outcome, Place};
 use crate::clock::Tick;
 
-/// The right to have one request in flight at an upstream; given back on drop.
+/// The right to have one request in flight; given back on drop.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit {
-    gate: Arc<Gate>,
+    dispatcher: Arc<Dispatcher>,
+    line: Arc<Line>,
     granted: Tick,
     used: bool,
 }
 
 impl Permit {
-    pub(in crate::admission) fn new(gate: Arc<Gate>, granted: Tick) -> Self {
-        Self { gate, granted, used: false }
+    pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
+        Self { dispatcher, line, granted, used: false }
     }
 
     /// It is being spent on a request: how long it is held tells how fast the upstream is. Without this nothing is learned
-    /// from it.
+    /// from it, and tokens are given back with it.
     pub fn spend(&mut self) {
         self.used = true;
     }
@@ -35,8 +36,16 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.give_back(self.used.then_some(self.granted));
+        give_back(&self.dispatcher, &self.line, self.used.then_some(self.granted));
     }
+}
+
+fn give_back(dispatcher: &Dispatcher, line: &Line, spent_since: Option<Tick>) {
+    let now = dispatcher.clock().now();
+    for gate in line.gates() {
+        gate.give_back(now, spent_since.map(|since| now.since(since)));
+    }
+    dispatcher.released(line);
 }
 
 /// The line reached this waiter only after the deadline.
@@ -50,13 +59,13 @@ pub struct Expired;
 #[derive(Debug)]
 #[must_use = "whoever drops the place leaves the line"]
 pub struct Waiting {
-    gate: Arc<Gate>,
+    dispatcher: Arc<Dispatcher>,
     place: Option<Place>,
 }
 
 impl Waiting {
-    pub(in crate::admission) fn new(gate: Arc<Gate>, place: Place) -> Self {
-        Self { gate, place: Some(place) }
+    pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, place: Place) -> Self {
+        Self { dispatcher, place: Some(place) }
     }
 
     /// Leaves the line; a permit that was granted at the same instant is handed over.
@@ -66,8 +75,10 @@ impl Waiting {
     }
 
     fn settle(&mut self) -> Option<Permit> {
-        match self.place.take()?.leave() {
-            Outcome::Granted => Some(Permit::new(Arc::clone(&self.gate), self.gate.clock().now())),
+        let place = self.place.take()?;
+        let line = Arc::clone(place.line());
+        match place.leave() {
+            Outcome::Granted => Some(Permit::new(Arc::clone(&self.dispatcher), line, self.dispatcher.clock().now())),
             Outcome::Cancelled | Outcome::Expired => None,
         }
     }
@@ -86,8 +97,7 @@ impl Future for Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(Outcome::Granted) = self.place.take().map(Place::leave) {
-            self.gate.give_back(None);
-        }
+        // A grant that was on its way becomes a permit, and is given back as one.
+        drop(self.settle());
     }
 }

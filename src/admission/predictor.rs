@@ -2,10 +2,10 @@
 //!
 //! By Little's law a gate whose permits are all in use completes `X = L / R` requests a second, `L` the limit and `R` the mean
 //! time a permit is held. `R` needs two to three times fewer completions than counting them (notes of first trials), and is
-//! not fooled by a gate that is short of people. A newcomer with `a` living waiters ahead waits `ŵ = (a + 1) / X`.
+//! not fooled by a gate that is short of people.
 //!
-//! **Invariants**: `X` is finite and positive; `ŵ` grows with the people ahead; a service that has stopped completing makes
-//! `ŵ` grow although no new sample arrives; bookings are handed out in order, one at a time.
+//! **Invariants**: `X` is finite and positive; it falls when a service has stopped completing although no new sample
+//! arrives; bookings are handed out in order, one at a time.
 //! **Cost**: four relaxed atomics, no lock, no allocation.
 //! **Not here**: who may wait how long (`route`).
 
@@ -100,12 +100,6 @@ impl Predictor {
         rate.max(SLOWEST)
     }
 
-    /// Predicted wait of somebody with `ahead` living waiters before them.
-    pub(in crate::admission) fn wait(&self, now: Tick, limit: u32, in_flight: u32, ahead: usize) -> Duration {
-        let seconds = (ahead as f64 + 1.0) / self.rate(now, limit, in_flight);
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
-    }
-
     /// The moment at which somebody refused now should come back: not before `excess` has passed (by then the line has
     /// shrunk enough), and one booking after another at the pace of the service, so that the refused do not return at once.
     pub(in crate::admission) fn book(&self, now: Tick, rate: f64, excess: Duration) -> Duration {
@@ -149,12 +143,6 @@ mod tests {
     }
 
     #[test]
-    fn wait_is_people_ahead_over_rate() {
-        let wait = steady().wait(after(200), 40, 40, 399);
-        assert!((wait.as_secs_f64() - 1.0).abs() < 0.01, "{wait:?}");
-    }
-
-    #[test]
     fn contract_rate_caps_the_pace() {
         let predictor = Predictor::new(50.0);
         predictor.completed(after(1), Duration::from_millis(1));
@@ -162,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn stall_makes_the_wait_grow_without_samples() {
+    fn a_stall_lowers_the_pace_without_samples() {
         let predictor = steady();
-        let before = predictor.wait(after(300), 40, 40, 100);
-        let after_five = predictor.wait(after(5_200), 40, 40, 100);
-        assert!(before < SECOND, "{before:?}");
-        assert!(after_five > 30 * SECOND, "{after_five:?}");
-        assert!(predictor.wait(after(5_200), 40, 0, 100) < SECOND, "an idle gate is not a stalled one");
+        let before = predictor.rate(after(300), 40, 40);
+        let after_five = predictor.rate(after(5_200), 40, 40);
+        assert!(before > 100.0, "{before:?}");
+        assert!(after_five < 3.0, "{after_five:?}");
+        assert!(predictor.rate(after(5_200), 40, 0) > 100.0, "an idle gate is not a stalled one");
     }
 
     #[test]
@@ -206,7 +194,6 @@ mod tests {
             predictor.completed(Tick::from_nanos(u64::MAX), held);
             let rate = predictor.rate(Tick::ZERO, u32::MAX, u32::MAX);
             assert!(rate.is_finite() && rate >= SLOWEST, "{rate}");
-            assert!(predictor.wait(Tick::ZERO, 1, 1, usize::MAX) > Duration::ZERO);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The gate and its line against a plain model: a deque, a counter, and no concurrency.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -8,14 +9,23 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::gate::{Entry, Gate, Occupancy};
+use super::dispatch::{Dispatcher, Entry};
+use super::gate::{Gate, Occupancy};
 use super::permit::{Permit, Waiting};
+use super::queue::Line;
+use super::rate::Bucket;
 use crate::clock::{Clock, Tick};
+use crate::config::plan::{Class, Rate, RateLimit};
+
+/// Kinds of requests: what each needs. Two upstreams, two dependencies; the first kind needs an upstream alone.
+const NEEDS: [&[usize]; 4] = [&[2], &[0, 2], &[0, 1, 2], &[0, 3]];
+/// Gates 0 and 1 are dependencies, 2 and 3 upstreams.
+const UPSTREAM_OF: [usize; 4] = [2, 2, 2, 3];
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Somebody comes, with this much patience in milliseconds.
-    Arrive(u64),
+    /// Somebody comes: what he needs, his class, and his patience in milliseconds.
+    Arrive(usize, Class, u64),
     /// The n-th of those inside is done.
     Finish(usize),
     /// The n-th of those in line leaves.
@@ -26,43 +36,126 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0_u64..50).prop_map(Step::Arrive),
+        4 => (0..NEEDS.len(), prop::sample::select(&Class::ALL[..]), 0_u64..50)
+            .prop_map(|(kind, class, patience)| Step::Arrive(kind, class, patience)),
         3 => any::<usize>().prop_map(Step::Finish),
         2 => any::<usize>().prop_map(Step::Leave),
         1 => (0_u64..20).prop_map(Step::Pass),
     ]
 }
 
-/// What must happen, said plainly.
-#[derive(Debug, Default)]
+/// Somebody, as the plain model sees him.
+#[derive(Clone, Debug)]
+struct Person {
+    id: usize,
+    kind: usize,
+    class: Class,
+    deadline: Tick,
+}
+
+/// What must happen, said plainly: lists and searches, no atomics.
+#[derive(Debug)]
 struct Plain {
-    inside: Vec<usize>,
-    line: VecDeque<(usize, Tick)>,
+    limits: [u32; 4],
+    used: [u32; 4],
+    inside: Vec<Person>,
+    line: Vec<Person>,
     expired: Vec<usize>,
+    grants: [u64; 4],
+    rounds: usize,
 }
 
 impl Plain {
-    fn serve(&mut self, limit: usize, now: Tick) {
-        while self.inside.len() < limit {
-            let Some((person, deadline)) = self.line.pop_front() else { return };
-            if now > deadline {
-                self.expired.push(person);
-            } else {
-                self.inside.push(person);
+    fn free(&self, kind: usize) -> bool {
+        NEEDS[kind].iter().all(|gate| self.used[*gate] < self.limits[*gate])
+    }
+
+    fn admit(&mut self, person: Person) {
+        NEEDS[person.kind].iter().for_each(|gate| self.used[*gate] += 1);
+        self.inside.push(person);
+    }
+
+    /// Directly, if nobody stands in line for any of the same gates; otherwise into the line.
+    fn arrive(&mut self, person: Person) -> bool {
+        let shares = |other: &Person| NEEDS[other.kind].iter().any(|gate| NEEDS[person.kind].contains(gate));
+        if !self.line.iter().any(shares) && self.free(person.kind) {
+            self.admit(person);
+            return true;
+        }
+        self.line.push(person);
+        false
+    }
+
+    fn leave(&mut self, id: usize) {
+        self.line.retain(|person| person.id != id);
+    }
+
+    fn finish(&mut self, which: usize) -> usize {
+        let person = self.inside.remove(which % self.inside.len());
+        NEEDS[person.kind].iter().for_each(|gate| self.used[*gate] -= 1);
+        person.id
+    }
+
+    /// Serves until nobody more can be served.
+    fn serve(&mut self, now: Tick) {
+        self.rounds += 1;
+        for offset in 0..2 {
+            let upstream = 2 + (self.rounds + offset) % 2;
+            while self.serve_one(upstream, now) {}
+        }
+    }
+
+    fn serve_one(&mut self, upstream: usize, now: Tick) -> bool {
+        for class in super::class::order(self.grants[upstream] + 1) {
+            let of_class = |person: &&Person| UPSTREAM_OF[person.kind] == upstream && person.class == class;
+            // The first of each kind only: nobody passes another of the same kind and class.
+            let mut firsts: Vec<Person> = Vec::new();
+            for person in self.line.iter().filter(of_class) {
+                if !firsts.iter().any(|first| first.kind == person.kind) {
+                    firsts.push(person.clone());
+                }
+            }
+            for person in firsts {
+                if now > person.deadline {
+                    self.expired.push(person.id);
+                    self.leave(person.id);
+                    return true;
+                }
+                if self.free(person.kind) {
+                    self.leave(person.id);
+                    self.admit(person);
+                    self.grants[upstream] += 1;
+                    return true;
+                }
             }
         }
+        false
     }
 }
 
-/// The gate under test, with everybody it has spoken to.
+/// The dispatcher under test, with everybody it has spoken to.
 struct Real {
-    gate: Arc<Gate>,
+    dispatcher: Arc<Dispatcher>,
+    gates: Vec<Arc<Gate>>,
+    lines: Vec<Arc<Line>>,
     inside: Vec<(usize, Permit)>,
     line: Vec<(usize, Waiting)>,
     expired: Vec<usize>,
 }
 
 impl Real {
+    fn new(limits: [u32; 4], capacity: usize, clock: &Clock) -> Self {
+        let gates: Vec<_> = limits.iter().map(|limit| Gate::new(*limit, None)).collect();
+        let line = |needs: &&[usize]| Line::new(needs.iter().map(|gate| Arc::clone(&gates[*gate])).collect(), capacity);
+        let lines: Vec<_> = NEEDS.iter().map(line).collect();
+        let group = |upstream| {
+            let of_this = |kind: &usize| UPSTREAM_OF[*kind] == upstream;
+            (0..NEEDS.len()).filter(of_this).map(|kind| Arc::clone(&lines[kind])).collect()
+        };
+        let dispatcher = Dispatcher::new(vec![group(2), group(3)], clock.clone());
+        Self { dispatcher, gates, lines, inside: Vec::new(), line: Vec::new(), expired: Vec::new() }
+    }
+
     fn settle(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         let mut rest = Vec::new();
@@ -89,48 +182,82 @@ fn sorted(list: &[usize]) -> Vec<usize> {
     list
 }
 
-fn run(limit: u32, steps: Vec<Step>) -> Result<(), TestCaseError> {
+fn ids(list: &[Person]) -> Vec<usize> {
+    sorted(&list.iter().map(|person| person.id).collect::<Vec<_>>())
+}
+
+fn run(limits: [u32; 4], steps: Vec<Step>) -> Result<(), TestCaseError> {
     let clock = Clock::manual();
-    let gate = Gate::new(limit, steps.len(), None, clock.clone());
-    let mut real = Real { gate, inside: Vec::new(), line: Vec::new(), expired: Vec::new() };
-    let mut plain = Plain::default();
-    for (person, step) in steps.into_iter().enumerate() {
+    let mut real = Real::new(limits, steps.len(), &clock);
+    let mut plain = Plain {
+        limits,
+        used: [0; 4],
+        inside: Vec::new(),
+        line: Vec::new(),
+        expired: Vec::new(),
+        grants: [0; 4],
+        rounds: 0,
+    };
+    for (id, step) in steps.into_iter().enumerate() {
         let now = clock.now();
         match step {
-            Step::Arrive(patience) => {
+            Step::Arrive(kind, class, patience) => {
                 let deadline = now.after(Duration::from_millis(patience));
-                match real.gate.enter(now, deadline) {
+                let line = &real.lines[kind];
+                match real.dispatcher.enter(line, class, now, deadline) {
                     Entry::Full => prop_assert!(false, "the line has a slot for everyone"),
-                    Entry::Granted(permit) => real.inside.push((person, permit)),
-                    Entry::Waiting(waiting) => real.line.push((person, waiting)),
+                    Entry::Granted(permit) => real.inside.push((id, permit)),
+                    Entry::Waiting(waiting) => real.line.push((id, waiting)),
                 }
-                plain.line.push_back((person, deadline));
+                plain.arrive(Person { id, kind, class, deadline });
             }
             Step::Finish(which) if !plain.inside.is_empty() => {
-                let person = plain.inside.remove(which % plain.inside.len());
-                real.inside.retain(|(inside, _)| *inside != person);
+                let id = plain.finish(which);
+                real.inside.retain(|(inside, _)| *inside != id);
             }
             Step::Leave(which) if !real.line.is_empty() => {
-                let (person, waiting) = real.line.remove(which % real.line.len());
+                let (id, waiting) = real.line.remove(which % real.line.len());
                 drop(waiting);
-                plain.line.retain(|(waiting, _)| *waiting != person);
+                plain.leave(id);
+                plain.expired.retain(|expired| *expired != id);
             }
             Step::Pass(millis) => clock.advance(Duration::from_millis(millis)),
             Step::Finish(_) | Step::Leave(_) => {}
         }
-        plain.serve(limit as usize, clock.now());
+        real.dispatcher.look();
         real.settle();
-        prop_assert_eq!(people(&real.inside), sorted(&plain.inside));
-        prop_assert_eq!(people(&real.line), sorted(&plain.line.iter().map(|(person, _)| *person).collect::<Vec<_>>()));
-        prop_assert_eq!(sorted(&real.expired), sorted(&plain.expired));
-        prop_assert_eq!(real.gate.waiting(), plain.line.len());
-        let Occupancy { in_flight, .. } = real.gate.occupancy();
-        prop_assert_eq!(in_flight as usize, plain.inside.len());
+        compare(&real, &mut plain, clock.now())?;
     }
-    drop(real.line);
-    drop(real.inside);
-    prop_assert_eq!(real.gate.occupancy().in_flight, 0);
-    prop_assert_eq!(real.gate.waiting(), 0);
+    drop(std::mem::take(&mut real.line));
+    drop(std::mem::take(&mut real.inside));
+    for gate in &real.gates {
+        prop_assert_eq!((gate.occupancy().in_flight, gate.waiting()), (0, 0));
+    }
+    Ok(())
+}
+
+/// The same people are inside, in line and expired. Which of two upstreams is asked first for a dependency they share is the
+/// dispatcher's affair: the plain model may ask in either order.
+fn compare(real: &Real, plain: &mut Plain, now: Tick) -> Result<(), TestCaseError> {
+    let before = (plain.rounds, plain.used, plain.grants);
+    let (inside, line, expired) = (plain.inside.clone(), plain.line.clone(), plain.expired.clone());
+    plain.serve(now);
+    if people(&real.inside) != ids(&plain.inside) {
+        (plain.rounds, plain.used, plain.grants) = before;
+        (plain.inside, plain.line, plain.expired) = (inside, line, expired);
+        plain.rounds += 1;
+        plain.serve(now);
+    }
+    prop_assert_eq!(people(&real.inside), ids(&plain.inside));
+    // Who is too late is told when the line comes to him, or by his own timer: not at one instant.
+    let outside = [people(&real.line), real.expired.clone()].concat();
+    prop_assert_eq!(sorted(&outside), sorted(&[ids(&plain.line), plain.expired.clone()].concat()));
+    let in_time = |person: &&Person| now <= person.deadline;
+    prop_assert!(plain.line.iter().filter(in_time).all(|person| !real.expired.contains(&person.id)));
+    for (gate, used) in real.gates.iter().zip(plain.used) {
+        prop_assert_eq!(gate.occupancy().in_flight, used);
+        prop_assert!(used <= gate.occupancy().limit);
+    }
     Ok(())
 }
 
@@ -138,76 +265,124 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_gate_does_what_a_plain_queue_would(limit in 1_u32..5, steps in prop::collection::vec(step(), 1..120)) {
-        run(limit, steps)?;
+    fn the_gates_do_what_a_plain_list_would(
+        limits in prop::array::uniform4(1_u32..5),
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        run(limits, steps)?;
     }
 }
 
 /// Threads instead of steps: nothing may be left over, whatever the interleaving was.
 #[test]
 fn a_storm_of_threads_leaves_nothing_behind() {
-    const LIMIT: u32 = 3;
-    let gate = Gate::new(LIMIT, 64, None, Clock::machine());
-    let inside = std::sync::atomic::AtomicU32::new(0);
+    const LIMITS: [u32; 4] = [3, 2, 4, 2];
+    let real = Real::new(LIMITS, 64, &Clock::machine());
+    let inside: [std::sync::atomic::AtomicU32; 4] = std::array::from_fn(|_| std::sync::atomic::AtomicU32::new(0));
     std::thread::scope(|scope| {
         for thread in 0..4_u64 {
-            let (gate, inside) = (&gate, &inside);
+            let (real, inside) = (&real, &inside);
             scope.spawn(move || {
                 let mut random = fastrand::Rng::with_seed(thread);
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
                 for _ in 0..5_000 {
-                    let now = Clock::manual().now();
-                    let permit = match gate.enter(now, Tick::from_nanos(u64::MAX)) {
+                    let (kind, class) = (random.usize(..NEEDS.len()), Class::ALL[random.usize(..Class::COUNT)]);
+                    let entry = real.dispatcher.enter(&real.lines[kind], class, Tick::ZERO, Tick::from_nanos(u64::MAX));
+                    let permit = match entry {
                         Entry::Full => None,
                         Entry::Granted(permit) => Some(permit),
                         Entry::Waiting(waiting) if random.bool() => waiting.leave(),
                         Entry::Waiting(waiting) => runtime.block_on(waiting).ok(),
                     };
                     if permit.is_some() {
-                        assert!(inside.fetch_add(1, std::sync::atomic::Ordering::AcqRel) < LIMIT);
+                        for gate in NEEDS[kind] {
+                            let others = inside[*gate].fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+                            assert!(others < LIMITS[*gate], "gate {gate}");
+                        }
                         std::hint::spin_loop();
-                        inside.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+                        for gate in NEEDS[kind] {
+                            inside[*gate].fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+                        }
                     }
                 }
             });
         }
     });
-    assert_eq!(gate.occupancy(), Occupancy { limit: LIMIT, in_flight: 0 });
-    assert_eq!(gate.waiting(), 0);
+    for (gate, limit) in real.gates.iter().zip(LIMITS) {
+        assert_eq!(gate.occupancy(), Occupancy { limit, in_flight: 0 });
+        assert_eq!(gate.waiting(), 0);
+    }
 }
 
-/// A contract rate holds people in line until tokens come; the driver of [`Gate::due`] lets them go on time.
+/// Design rule 3: mid-funnel beats new, with a floor so that nobody starves.
+#[test]
+fn lower_classes_keep_their_floor_while_others_press() {
+    const EACH: usize = 2_000;
+    let line = Line::new(vec![Gate::new(1, None)], 4 * EACH);
+    let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], Clock::manual());
+    let far = Tick::from_nanos(u64::MAX);
+    let Entry::Granted(mut inside) = dispatcher.enter(&line, Class::New, Tick::ZERO, far) else { panic!("free") };
+    let classes = [Class::InProgress, Class::Returning, Class::New, Class::Bulk];
+    let mut lines: Vec<VecDeque<Waiting>> = classes
+        .iter()
+        .map(|class| {
+            let one = |_| match dispatcher.enter(&line, *class, Tick::ZERO, far) {
+                Entry::Waiting(waiting) => waiting,
+                other => panic!("taken: {other:?}"),
+            };
+            (0..EACH).map(one).collect()
+        })
+        .collect();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut served = [0; 4];
+    for _ in 0..1_000 {
+        drop(inside);
+        let granted = lines.iter_mut().enumerate().find_map(|(class, line)| {
+            let Poll::Ready(Ok(permit)) = Pin::new(line.front_mut()?).poll(&mut context) else { return None };
+            line.pop_front();
+            Some((class, permit))
+        });
+        let (class, permit) = granted.expect("a permit is free: the first of some class has it");
+        served[class] += 1;
+        inside = permit;
+    }
+    assert_eq!(served, [890, 50, 50, 10]);
+}
+
+/// A contract rate holds people in line until tokens come; the driver of [`Dispatcher::due`] lets them go on time.
 #[test]
 fn a_paced_gate_serves_the_line_as_tokens_come() {
-    use super::rate::Bucket;
-    use crate::config::plan::{Rate, RateLimit};
-    use std::num::NonZeroU32;
-
     let clock = Clock::manual();
     let count = NonZeroU32::new(10).unwrap();
     let limit = RateLimit { rate: Rate { count, per: Duration::from_secs(1) }, burst: NonZeroU32::MIN };
-    let gate = Gate::new(100, 10, Some(Bucket::new(limit)), clock.clone());
+    let line = Line::new(vec![Gate::new(100, Some(Bucket::new(limit)))], 10);
+    let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], clock.clone());
     let far = Tick::from_nanos(u64::MAX);
     let mut context = Context::from_waker(Waker::noop());
-    let Entry::Granted(_first) = gate.enter(clock.now(), far) else { panic!("the bucket was full") };
-    let mut line: Vec<_> = (0..3)
-        .map(|_| match gate.enter(clock.now(), far) {
+    let enter = |now| dispatcher.enter(&line, Class::New, now, far);
+    let Entry::Granted(mut first) = enter(clock.now()) else { panic!("the bucket was full") };
+    first.spend();
+    let mut waiting: Vec<_> = (0..3)
+        .map(|_| match enter(clock.now()) {
             Entry::Waiting(waiting) => waiting,
             other => panic!("no token has come: {other:?}"),
         })
         .collect();
+    let mut inside = vec![first];
     for turn in 1..=3_u64 {
         let due = {
-            let mut due = std::pin::pin!(gate.due());
+            let mut due = std::pin::pin!(dispatcher.due());
             let Poll::Ready(due) = due.as_mut().poll(&mut context) else { panic!("somebody waits for a token") };
             due
         };
         assert_eq!(due, Tick::ZERO.after(Duration::from_millis(100 * turn)));
         clock.advance(due.since(clock.now()));
-        gate.pace();
-        let mut first = line.remove(0);
-        assert!(Pin::new(&mut first).poll(&mut context).is_ready(), "turn {turn} is not kept");
-        assert!(line.iter_mut().all(|later| Pin::new(later).poll(&mut context).is_pending()), "overtaking");
+        dispatcher.look();
+        let mut first = waiting.remove(0);
+        let Poll::Ready(Ok(mut permit)) = Pin::new(&mut first).poll(&mut context) else { panic!("turn {turn}") };
+        permit.spend();
+        inside.push(permit);
+        assert!(waiting.iter_mut().all(|later| Pin::new(later).poll(&mut context).is_pending()), "overtaking");
     }
-    assert!(std::pin::pin!(gate.due()).as_mut().poll(&mut context).is_pending(), "nobody waits any more");
+    assert!(std::pin::pin!(dispatcher.due()).as_mut().poll(&mut context).is_pending(), "nobody waits any more");
 }

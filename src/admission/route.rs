@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::admission::gate::{Entry, Gate};
+use crate::admission::dispatch::{Dispatcher, Entry};
 use crate::admission::permit::{Permit, Waiting};
+use crate::admission::queue::Line;
 use crate::admission::rate::client::{ClientHash, ClientLimit};
 use crate::admission::verdict::{Reason, Refusal};
 use crate::clock::Tick;
-use crate::config::plan::{ClientKey, Queue};
+use crate::config::plan::{Class, ClientKey, Queue};
 
 /// Width of the jitter on what refused clients are told: ±10 %, so that those refused together do not return together.
 const JITTER: f64 = 0.2;
@@ -27,7 +28,8 @@ const SOONEST_RETURN: Duration = Duration::from_secs(1);
 /// Admission of one route.
 #[derive(Debug)]
 pub struct RouteAdmission {
-    gate: Arc<Gate>,
+    dispatcher: Arc<Dispatcher>,
+    line: Arc<Line>,
     client_limits: Vec<Arc<ClientLimit>>,
     queue: Queue,
     held: Arc<AtomicUsize>,
@@ -61,34 +63,46 @@ impl Drop for Held {
 }
 
 impl RouteAdmission {
-    /// Joins the parts; several routes may share a gate.
+    /// Joins the parts; several routes may share a line.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, client_limits: Vec<Arc<ClientLimit>>, queue: Queue) -> Self {
-        Self { gate, client_limits, queue, held: Arc::default() }
+    pub fn new(
+        dispatcher: Arc<Dispatcher>,
+        line: Arc<Line>,
+        client_limits: Vec<Arc<ClientLimit>>,
+        queue: Queue,
+    ) -> Self {
+        Self { dispatcher, line, client_limits, queue, held: Arc::default() }
     }
 
-    /// Decides. `client` tells clients apart by a key; `chance` in `0..1` is the jitter of this request.
-    pub fn decide(&self, now: Tick, client: impl Fn(&ClientKey) -> ClientHash, chance: f64) -> Verdict {
+    /// Decides about a request of `class`. `client` tells clients apart by a key; `chance` in `0..1` is the jitter of this
+    /// request.
+    pub fn decide(&self, class: Class, now: Tick, client: impl Fn(&ClientKey) -> ClientHash, chance: f64) -> Verdict {
         for (position, limit) in self.client_limits.iter().enumerate() {
             if let Err(over) = limit.charge(now, client(limit.key())) {
                 let retry_after = jittered(over.retry_after, chance);
                 return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit: Some(position) });
             }
         }
-        if let Some(permit) = self.gate.try_enter(now) {
+        if let Some(permit) = self.dispatcher.try_enter(&self.line, class, now) {
             return Verdict::Admit(permit);
         }
-        let predicted = self.gate.predicted_wait(now);
-        if predicted > self.queue.wait {
+        let predicted = self.predicted_wait(class, now);
+        if predicted > self.queue.wait && class != Class::Exempt {
             return self.refuse(Reason::WaitTooLong, now, predicted, chance);
         }
-        self.enqueue(now, predicted, chance)
+        self.enqueue(class, now, predicted, chance)
     }
 
     /// A refusal for somebody who was held and whose turn did not come in time.
     #[must_use]
-    pub fn expired(&self, now: Tick, chance: f64) -> Refusal {
-        self.refusal(Reason::Expired, now, self.gate.predicted_wait(now), chance)
+    pub fn expired(&self, class: Class, now: Tick, chance: f64) -> Refusal {
+        self.refusal(Reason::Expired, now, self.predicted_wait(class, now), chance)
+    }
+
+    /// Predicted wait of a request of `class` that came now: that of the slowest of its gates.
+    #[must_use]
+    pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
+        self.line.gates().iter().map(|gate| gate.predicted_wait(class, now)).max().unwrap_or_default()
     }
 
     /// Requests of this route held in line.
@@ -97,25 +111,19 @@ impl RouteAdmission {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// The gate of the route's upstream.
-    #[must_use]
-    pub fn gate(&self) -> &Arc<Gate> {
-        &self.gate
-    }
-
     /// The client limit at `position` of the route's list.
     #[must_use]
     pub fn client_limit(&self, position: usize) -> Option<&ClientLimit> {
         self.client_limits.get(position).map(Arc::as_ref)
     }
 
-    fn enqueue(&self, now: Tick, predicted: Duration, chance: f64) -> Verdict {
+    fn enqueue(&self, class: Class, now: Tick, predicted: Duration, chance: f64) -> Verdict {
         let reserve = |held| (held < self.queue.length).then_some(held + 1);
         if self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
             return self.refuse(Reason::QueueFull, now, predicted, chance);
         }
         let deadline = now.after(self.queue.wait);
-        match self.gate.enter(now, deadline) {
+        match self.dispatcher.enter(&self.line, class, now, deadline) {
             Entry::Waiting(waiting) => Verdict::Queue(Held { waiting, deadline, count: Arc::clone(&self.held) }),
             Entry::Granted(permit) => {
                 self.held.fetch_sub(1, Ordering::Relaxed);
@@ -134,7 +142,10 @@ impl RouteAdmission {
 
     fn refusal(&self, reason: Reason, now: Tick, predicted: Duration, chance: f64) -> Refusal {
         let excess = predicted.saturating_sub(self.queue.wait).max(SOONEST_RETURN);
-        Refusal { reason, retry_after: jittered(self.gate.book(now, excess), chance), limit: None }
+        // Booked with the gate that makes people wait; the others have room.
+        let slowest = self.line.gates().iter().max_by_key(|gate| gate.predicted_wait(Class::Bulk, now));
+        let back = slowest.map_or(excess, |gate| gate.book(now, excess));
+        Refusal { reason, retry_after: jittered(back, chance), limit: None }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The atomics of the gate: the machine's, or the model checker's in `make loom` builds.
 //!
 //! **Why a ring of our own naming**: `crossbeam_queue::ArrayQueue` cannot be looked into by loom. Under the model the ring
-//! is a locked deque whose *length* is a separate atomic with acquire/release only, so that `is_empty` is as weak as the
-//! real one and a missing fence shows.
+//! is a locked deque. Nothing relies on the ring for synchronisation across a race: whether somebody waits is a counter of
+//! its own (`gate`), whose orderings the model does explore.
 
 #[cfg(not(all(test, feature = "loom")))]
 mod machine {
-    pub(in crate::admission) use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(in crate::admission) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     use std::task::Waker;
 
@@ -53,11 +53,6 @@ mod machine {
         pub(in crate::admission) fn pop(&self) -> Option<u32> {
             self.0.pop()
         }
-
-        /// Whether nothing is in it at this instant.
-        pub(in crate::admission) fn is_empty(&self) -> bool {
-            self.0.is_empty()
-        }
     }
 }
 
@@ -72,7 +67,7 @@ mod model {
 
     use loom::future::AtomicWaker;
     use loom::sync::Mutex;
-    pub(in crate::admission) use loom::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(in crate::admission) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
     #[derive(Debug, Default)]
     pub(in crate::admission) struct Alarm(AtomicWaker);
@@ -94,31 +89,22 @@ mod model {
     #[derive(Debug)]
     pub(in crate::admission) struct Ring {
         numbers: Mutex<VecDeque<u32>>,
-        length: AtomicUsize,
         capacity: usize,
     }
 
     impl Ring {
         pub(in crate::admission) fn new(capacity: usize) -> Self {
-            Self { numbers: Mutex::new(VecDeque::new()), length: AtomicUsize::new(0), capacity: capacity.max(1) }
+            Self { numbers: Mutex::new(VecDeque::new()), capacity: capacity.max(1) }
         }
 
         pub(in crate::admission) fn push(&self, slot: u32) {
             let mut numbers = self.numbers.lock().unwrap();
             assert!(numbers.len() < self.capacity, "slot {slot} stands in two places");
             numbers.push_back(slot);
-            self.length.store(numbers.len(), Ordering::Release);
         }
 
         pub(in crate::admission) fn pop(&self) -> Option<u32> {
-            let mut numbers = self.numbers.lock().unwrap();
-            let slot = numbers.pop_front();
-            self.length.store(numbers.len(), Ordering::Release);
-            slot
-        }
-
-        pub(in crate::admission) fn is_empty(&self) -> bool {
-            self.length.load(Ordering::Acquire) == 0
+            self.numbers.lock().unwrap().pop_front()
         }
     }
 }

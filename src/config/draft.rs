@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 use super::explain::{Faults, Span};
-use super::plan::{AccessLog, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
+use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
 use super::reader::{Parsed, Table, Written};
 use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
@@ -57,6 +57,10 @@ const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr:
 const PROTOCOLS: [(&str, Protocol); 3] =
     [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
 
+/// `returning` is not written: it is what a ticket makes of a newcomer.
+const CLASSES: [(&str, Class); 4] =
+    [("new", Class::New), ("bulk", Class::Bulk), ("in_progress", Class::InProgress), ("exempt", Class::Exempt)];
+
 const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
@@ -72,6 +76,7 @@ pub(super) struct Draft {
     pub(super) admin: Admin,
     pub(super) clients: Clients,
     pub(super) client_limits: Vec<ClientLimit>,
+    pub(super) dependencies: Vec<Dependency>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
     pub(super) runtime: Runtime,
@@ -123,6 +128,18 @@ pub(super) struct ClientLimit {
     pub(super) capacity: NonZeroUsize,
 }
 
+/// `[[dependency]]`
+#[derive(Debug)]
+pub(super) struct Dependency {
+    pub(super) span: Span,
+    pub(super) name: Option<Written<String>>,
+    pub(super) concurrency: Option<NonZeroU32>,
+    pub(super) concurrency_is_written: bool,
+    pub(super) rate: Option<Written<Rate>>,
+    pub(super) rate_is_written: bool,
+    pub(super) burst: Option<Written<NonZeroU32>>,
+}
+
 /// `[[upstream]]`
 #[derive(Debug)]
 pub(super) struct Upstream {
@@ -150,6 +167,8 @@ pub(super) struct Route {
     pub(super) path: Option<Written<PathPattern>>,
     pub(super) methods: Option<Written<Vec<Written<Method>>>>,
     pub(super) upstream: Option<Written<String>>,
+    pub(super) uses: Vec<Written<String>>,
+    pub(super) class: Class,
     pub(super) client_limits: Vec<Written<String>>,
     pub(super) queue: Queue,
     pub(super) body_size: Option<u64>,
@@ -168,6 +187,7 @@ impl Draft {
                 admin: file.table("admin", "[admin]", Admin::read).unwrap_or(Admin::DEFAULT),
                 clients: file.table("clients", "[clients]", Clients::read).unwrap_or(Clients::DEFAULT),
                 client_limits: file.tables("client_limit", "[[client_limit]]", ClientLimit::read),
+                dependencies: file.tables("dependency", "[[dependency]]", Dependency::read),
                 upstreams: file.tables("upstream", "[[upstream]]", Upstream::read),
                 routes: file.tables("route", "[[route]]", Route::read),
                 runtime: file.table("runtime", "[runtime]", runtime).unwrap_or(DEFAULT_RUNTIME),
@@ -243,6 +263,20 @@ impl ClientLimit {
     }
 }
 
+impl Dependency {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            span: table.span(),
+            name: table.required("name", text("a name", syntax::name)),
+            concurrency: table.optional("concurrency", concurrency).map(|written| written.value),
+            concurrency_is_written: table.has("concurrency"),
+            rate: table.optional("rate", rate),
+            rate_is_written: table.has("rate"),
+            burst: table.optional("burst", burst),
+        }
+    }
+}
+
 impl Upstream {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         table.require("servers");
@@ -281,6 +315,18 @@ impl Route {
             path: table.required("path", text("a path such as \"/register\" or \"/register/*\"", syntax::path)),
             methods: table.filled_list("methods", "methods", text("a method such as \"POST\"", syntax::method)),
             upstream: table.required("upstream", text("the name of an [[upstream]]", |name| Ok(name.to_owned()))),
+            uses: table
+                .list(
+                    "uses",
+                    "names of [[dependency]]s",
+                    text("the name of a [[dependency]]", |name| Ok(name.to_owned())),
+                )
+                .map_or_else(Vec::new, |list| list.value),
+            class: table.or(
+                "class",
+                Class::New,
+                text("\"new\", \"bulk\", \"in_progress\" or \"exempt\"", |found| word(found, &CLASSES)),
+            ),
             client_limits: table
                 .list(
                     "client_limits",

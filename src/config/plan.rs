@@ -28,6 +28,8 @@ pub struct Plan {
     pub clients: Clients,
     /// Token buckets per client, referred to by [`Route::client_limits`].
     pub client_limits: Vec<ClientLimit>,
+    /// What lies behind several upstreams with a capacity of its own, referred to by [`Route::uses`].
+    pub dependencies: Vec<Dependency>,
     /// Services behind the gateway, at least one.
     pub upstreams: Vec<Upstream>,
     /// Routes in the order in which they are tried: the most specific first.
@@ -116,6 +118,62 @@ pub struct Rate {
     pub per: Duration,
 }
 
+/// Position in [`Plan::dependencies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DependencyId(pub usize);
+
+/// Something behind the upstreams with a capacity of its own (NIK check, SMS).
+#[derive(Debug)]
+pub struct Dependency {
+    /// Name in metrics and logs.
+    pub name: String,
+    /// Requests that use it in flight, over all upstreams and workers; [`None`] where only the rate is bounded.
+    pub concurrency: Option<NonZeroU32>,
+    /// Requests that use it sent, over all upstreams and workers.
+    pub rate: Option<RateLimit>,
+}
+
+/// What a request is to admission; the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Health and operations: before everybody, never refused for the length of the line.
+    Exempt,
+    /// Already inside the funnel: whoever has been admitted shall finish.
+    InProgress,
+    /// A ticket whose turn has come.
+    Returning,
+    /// A newcomer.
+    New,
+    /// What can wait: imports, crawlers.
+    Bulk,
+}
+
+impl Class {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; Self::COUNT] = [Self::Exempt, Self::InProgress, Self::Returning, Self::New, Self::Bulk];
+
+    /// The word in configuration, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exempt => "exempt",
+            Self::InProgress => "in_progress",
+            Self::Returning => "returning",
+            Self::New => "new",
+            Self::Bulk => "bulk",
+        }
+    }
+
+    /// Position in [`Class::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Position in [`Plan::upstreams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamId(pub usize);
@@ -187,6 +245,10 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Where it goes.
     pub upstream: UpstreamId,
+    /// Dependencies of which a request needs a permit and a token as well, in the order of the plan.
+    pub uses: Vec<DependencyId>,
+    /// What its requests are to admission, unless they carry a pass.
+    pub class: Class,
     /// Buckets a request must pass, in order.
     pub client_limits: Vec<ClientLimitId>,
     /// Bounds of the line in front of the upstream; zero length refuses whoever finds no permit.

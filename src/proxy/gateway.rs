@@ -7,19 +7,22 @@
 
 use std::hash::RandomState;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use metrics::{Counter, Histogram};
 
+use crate::admission::dispatch::Dispatcher;
 use crate::admission::gate::Gate;
+use crate::admission::queue::Line;
 use crate::admission::rate::Bucket;
 use crate::admission::rate::client::{ClientHash, ClientLimit};
 use crate::admission::route::RouteAdmission;
 use crate::admission::verdict::Reason;
 use crate::clock::Clock;
-use crate::config::plan::{self, ClientKey, Plan};
+use crate::config::plan::{self, Class, ClientKey, Plan};
 use crate::proxy::address;
 use crate::proxy::answer::Answer;
 use crate::proxy::route::{self, Match};
@@ -28,6 +31,15 @@ use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
 use crate::upstream::{Event, Upstream, UpstreamError};
+
+/// Names of what a gate shows: in use, limit, in line, predicted wait.
+const UPSTREAM_GAUGES: [&str; 4] = ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds"];
+const DEPENDENCY_GAUGES: [&str; 4] = [
+    "weir_dependency_in_flight",
+    "weir_dependency_limit",
+    "weir_dependency_queued",
+    "weir_dependency_predicted_wait_seconds",
+];
 
 /// Label of requests that no route took.
 const NO_ROUTE: &str = "none";
@@ -42,9 +54,22 @@ pub struct Gateway {
     budget: Arc<Budget>,
     routes: Vec<Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
-    gates: Vec<Arc<Gate>>,
+    gates: Gates,
     client_limits: Vec<Arc<ClientLimit>>,
     unrouted: Vec<Counter>,
+}
+
+/// What the whole process may have in flight.
+#[derive(Debug)]
+pub struct Gates {
+    /// Hands out permits.
+    pub dispatcher: Arc<Dispatcher>,
+    /// In the order of the plan.
+    pub upstreams: Vec<Arc<Gate>>,
+    /// In the order of the plan.
+    pub dependencies: Vec<Arc<Gate>>,
+    /// For each route of the plan the line its requests wait in.
+    lines: Vec<Arc<Line>>,
 }
 
 /// A route made live.
@@ -69,7 +94,7 @@ impl Gateway {
         registry: &Registry,
     ) -> Result<Arc<Self>, UpstreamError> {
         let upstreams = plan.upstreams.iter().map(Upstream::new).collect::<Result<Vec<_>, _>>()?;
-        let gates: Vec<_> = (0..plan.upstreams.len()).map(|position| gate(&plan, position, &clock)).collect();
+        let gates = Gates::new(&plan, clock.clone());
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())
             .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, registry))
@@ -123,9 +148,9 @@ impl Gateway {
         &self.upstreams
     }
 
-    /// The gates, in the order of the upstreams.
+    /// What the whole process may have in flight.
     #[must_use]
-    pub fn gates(&self) -> &[Arc<Gate>] {
+    pub fn gates(&self) -> &Gates {
         &self.gates
     }
 
@@ -164,7 +189,7 @@ impl Route {
     fn new(
         plan: &Plan,
         position: usize,
-        gates: &[Arc<Gate>],
+        gates: &Gates,
         client_limits: &[Arc<ClientLimit>],
         registry: &Registry,
     ) -> Option<Self> {
@@ -172,14 +197,14 @@ impl Route {
         let upstream = plan.upstreams.get(route.upstream.0)?;
         let limits =
             route.client_limits.iter().filter_map(|limit| client_limits.get(limit.0)).map(Arc::clone).collect();
-        let gate = Arc::clone(gates.get(route.upstream.0)?);
+        let line = Arc::clone(gates.lines.get(position)?);
         let labels = [("route", route.name.as_str())];
         let by_upstream = [("upstream", upstream.name.as_str())];
         Some(Self {
             name: route.name.as_str().into(),
             position,
             upstream: route.upstream,
-            admission: RouteAdmission::new(gate, limits, route.queue),
+            admission: RouteAdmission::new(Arc::clone(&gates.dispatcher), line, limits, route.queue),
             verdicts: verdicts(registry, &route.name),
             wait: registry.histogram(
                 "weir_wait_seconds",
@@ -229,14 +254,42 @@ impl Route {
     }
 }
 
-fn gate(plan: &Plan, position: usize, clock: &Clock) -> Arc<Gate> {
-    // The line is shared by all routes to the upstream; each keeps to its own length.
-    let of_this = |route: &&plan::Route| route.upstream.0 == position;
-    let capacity = plan.routes.iter().filter(of_this).map(|route| route.queue.length).sum();
-    let upstream = plan.upstreams.get(position);
-    let limit = upstream.map_or(1, |upstream| upstream.concurrency.get());
-    let bucket = upstream.and_then(|upstream| upstream.rate).map(Bucket::new);
-    Gate::new(limit, capacity, bucket, clock.clone())
+impl Gates {
+    fn new(plan: &Plan, clock: Clock) -> Self {
+        let bucket = |rate: &Option<plan::RateLimit>| rate.map(Bucket::new);
+        let upstreams: Vec<_> =
+            plan.upstreams.iter().map(|one| Gate::new(one.concurrency.get(), bucket(&one.rate))).collect();
+        let dependencies: Vec<_> = plan
+            .dependencies
+            .iter()
+            .map(|one| Gate::new(one.concurrency.map_or(u32::MAX, NonZeroU32::get), bucket(&one.rate)))
+            .collect();
+        let mut groups = vec![Vec::new(); upstreams.len()];
+        let mut lines: Vec<Arc<Line>> = Vec::with_capacity(plan.routes.len());
+        for (position, route) in plan.routes.iter().enumerate() {
+            // Routes that need the same wait in the same line, each within its own length.
+            let alike = |other: &&plan::Route| other.upstream == route.upstream && other.uses == route.uses;
+            let first = plan.routes.iter().take(position).position(|other| alike(&other));
+            if let Some(line) = first.and_then(|first| lines.get(first)).map(Arc::clone) {
+                lines.push(line);
+                continue;
+            }
+            let capacity = plan.routes.iter().filter(alike).map(|route| route.queue.length).sum();
+            let needs =
+                route.uses.iter().filter_map(|id| dependencies.get(id.0)).chain(upstreams.get(route.upstream.0));
+            let line = Line::new(needs.map(Arc::clone).collect(), capacity);
+            if let Some(group) = groups.get_mut(route.upstream.0) {
+                group.push(Arc::clone(&line));
+            }
+            lines.push(line);
+        }
+        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, lines }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Gate>> {
+        self.upstreams.iter().chain(&self.dependencies)
+    }
 }
 
 fn verdicts(registry: &Registry, route: &str) -> Vec<Counter> {
@@ -252,12 +305,15 @@ fn observe(
     plan: &Plan,
     registry: &Registry,
     upstreams: &[Arc<Upstream>],
-    gates: &[Arc<Gate>],
+    gates: &Gates,
     client_limits: &[Arc<ClientLimit>],
     clock: &Clock,
 ) {
-    for (upstream, gate) in plan.upstreams.iter().zip(gates) {
-        observe_gate(registry, &upstream.name, gate, clock);
+    for (upstream, gate) in plan.upstreams.iter().zip(&gates.upstreams) {
+        observe_gate(registry, ("upstream", &upstream.name), gate, clock);
+    }
+    for (dependency, gate) in plan.dependencies.iter().zip(&gates.dependencies) {
+        observe_gate(registry, ("dependency", &dependency.name), gate, clock);
     }
     for upstream in upstreams {
         observe_servers(registry, upstream);
@@ -270,21 +326,22 @@ fn observe(
     }
 }
 
-fn observe_gate(registry: &Registry, upstream: &str, gate: &Arc<Gate>, clock: &Clock) {
-    let labels = [("upstream", upstream)];
+fn observe_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, clock: &Clock) {
+    let names = if label.0 == "upstream" { &UPSTREAM_GAUGES } else { &DEPENDENCY_GAUGES };
+    let labels = [label];
     let read = |value: fn(&Gate, &Clock) -> f64| {
         let (gate, clock) = (Arc::clone(gate), clock.clone());
         move || value(&gate, &clock)
     };
     let in_flight = read(|gate, _| f64::from(gate.occupancy().in_flight));
-    registry.observe_gauge("weir_in_flight", "Permits in use.", &labels, in_flight);
+    registry.observe_gauge(names[0], "Permits in use.", &labels, in_flight);
     let limit = read(|gate, _| f64::from(gate.occupancy().limit));
-    registry.observe_gauge("weir_limit", "Permits there are.", &labels, limit);
+    registry.observe_gauge(names[1], "Permits there are.", &labels, limit);
     let queued = read(|gate, _| gate.waiting() as f64);
-    registry.observe_gauge("weir_queued", "Requests held in line.", &labels, queued);
-    let wait = read(|gate, clock| gate.predicted_wait(clock.now()).as_secs_f64());
-    let help = "How long a request that came now would be held in line.";
-    registry.observe_gauge("weir_predicted_wait_seconds", help, &labels, wait);
+    registry.observe_gauge(names[2], "Requests held in line.", &labels, queued);
+    let wait = read(|gate, clock| gate.predicted_wait(Class::New, clock.now()).as_secs_f64());
+    let help = "How long a newcomer's request would be held in line if it came now.";
+    registry.observe_gauge(names[3], help, &labels, wait);
 }
 
 fn observe_servers(registry: &Registry, upstream: &Arc<Upstream>) {

@@ -50,6 +50,7 @@ use crate::admission::permit::Permit;
 use crate::admission::route::Verdict;
 use crate::admission::verdict::{Reason, Refusal};
 use crate::clock::Tick;
+use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 
 /// One worker's part of the gateway: the shared state, and connections of its own.
@@ -133,8 +134,9 @@ impl Worker {
         visit: &mut Visit,
     ) -> Result<Permit, Answer> {
         let arrival = visit.arrival();
+        let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
         let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
-        let place = match route.admission().decide(arrival, client, fastrand::f64()) {
+        let place = match route.admission().decide(class, arrival, client, fastrand::f64()) {
             Verdict::Admit(permit) => return Ok(permit),
             Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
             Verdict::Queue(place) => place,
@@ -148,7 +150,7 @@ impl Worker {
                 visit.waited(now.since(arrival));
                 Ok(permit)
             }
-            Err(Reason::Expired) => Err(expired(route, now)),
+            Err(Reason::Expired) => Err(expired(route, class, now)),
             Err(reason) => Err(reason.into()),
         }
     }
@@ -238,8 +240,8 @@ fn refused(route: &Route, refusal: &Refusal) -> Answer {
     Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }
 
-fn expired(route: &Route, now: Tick) -> Answer {
-    refused(route, &route.admission().expired(now, fastrand::f64()))
+fn expired(route: &Route, class: Class, now: Tick) -> Answer {
+    refused(route, &route.admission().expired(class, now, fastrand::f64()))
 }
 
 /// Whose doing a failed exchange is.

@@ -24,6 +24,9 @@ use crate::proxy::peer::Peer;
 /// How often a draining worker looks whether upstreams are done with what clients no longer wait for.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// How often it is looked what each class takes: ten times in the memory of it.
+const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
+
 /// A running worker thread.
 pub(super) type Thread = JoinHandle<io::Result<()>>;
 
@@ -42,17 +45,17 @@ pub(super) fn start(
     connections: &Arc<Connections>,
     draining: &DrainSignal,
 ) -> Result<Vec<Thread>, RunError> {
-    let workers = sockets.len();
     sockets
         .into_iter()
         .enumerate()
         .map(|(number, sockets)| {
             let runtime = Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
-            let paced: Vec<_> = gateway.gates().iter().skip(number).step_by(workers).map(Arc::clone).collect();
+            // One of them keeps the time for all.
+            let chores = (number == 0).then(|| Arc::clone(gateway));
             let (gateway, connections, draining) = (Arc::clone(gateway), Arc::clone(connections), draining.clone());
             std::thread::Builder::new()
                 .name(format!("weir-worker-{number}"))
-                .spawn(move || work(&runtime, sockets, &gateway, connections, draining, paced))
+                .spawn(move || work(&runtime, sockets, &gateway, connections, draining, chores))
                 .map_err(RunError::Thread)
         })
         .collect()
@@ -64,14 +67,15 @@ fn work(
     gateway: &Arc<Gateway>,
     connections: Arc<Connections>,
     draining: DrainSignal,
-    paced: Vec<Arc<Gate>>,
+    chores: Option<Arc<Gateway>>,
 ) -> io::Result<()> {
     let limits = Arc::new(Limits::of(&gateway.plan().clients, &gateway.plan().runtime));
     let worker = Arc::new(Worker::new(gateway));
     runtime.block_on(async {
-        for gate in paced.into_iter().filter(|gate| gate.is_paced()) {
-            // Detached: it ends with the runtime.
-            drop(tokio::spawn(pace(gate)));
+        if let Some(gateway) = chores {
+            // Detached: they end with the runtime.
+            drop(tokio::spawn(pace(Arc::clone(&gateway))));
+            drop(tokio::spawn(observe(gateway)));
         }
         let mut begun = draining.clone();
         let (served, ()) = tokio::join!(listener::serve(sockets, worker, limits, connections, draining), async {
@@ -82,14 +86,23 @@ fn work(
     })
 }
 
-/// Serves the line of a gate with a contract rate as its tokens come.
-async fn pace(gate: Arc<Gate>) {
+/// Serves the lines as tokens of contract rates come.
+async fn pace(gateway: Arc<Gateway>) {
+    let dispatcher = &gateway.gates().dispatcher;
     loop {
-        let due = gate.due().await;
-        if let Some(due) = gate.clock().instant(due) {
+        let due = dispatcher.due().await;
+        if let Some(due) = dispatcher.clock().instant(due) {
             sleep_until(due.into()).await;
         }
-        gate.pace();
+        dispatcher.look();
+    }
+}
+
+/// Keeps an eye on what each class takes.
+async fn observe(gateway: Arc<Gateway>) {
+    loop {
+        sleep(OBSERVE_PERIOD).await;
+        gateway.gates().all().for_each(|gate| gate.observe(gateway.clock().now()));
     }
 }
 
@@ -98,7 +111,7 @@ async fn pace(gate: Arc<Gate>) {
 async fn upstreams_done(gateway: &Gateway) {
     let deadline = Instant::now() + gateway.plan().runtime.drain_timeout;
     let busy = |gate: &Arc<Gate>| gate.occupancy().in_flight > 0 || gate.waiting() > 0;
-    while Instant::now() < deadline && gateway.gates().iter().any(busy) {
+    while Instant::now() < deadline && gateway.gates().upstreams.iter().any(busy) {
         sleep(DRAIN_LOOK).await;
     }
 }

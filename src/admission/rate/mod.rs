@@ -11,12 +11,13 @@ pub mod client;
 
 use std::cell::Cell;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock as GovernorClock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{NotUntil, Quota, RateLimiter};
 
 use crate::clock::{Tick, saturating_nanos};
@@ -25,7 +26,10 @@ use crate::config::plan::{Rate, RateLimit};
 /// A bucket for one upstream, shared by everybody.
 #[derive(Debug)]
 pub struct Bucket {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Hand, NoOpMiddleware<Instant>>,
+    state: Arc<InMemoryState>,
+    limiter: RateLimiter<NotKeyed, Shared, Hand, NoOpMiddleware<Instant>>,
+    /// What one token weighs: the time in which it comes.
+    weight: Nanos,
     rate: f64,
 }
 
@@ -33,8 +37,14 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn new(limit: RateLimit) -> Self {
-        let limiter = RateLimiter::new(quota(limit.rate, limit.burst), InMemoryState::default(), Hand);
-        Self { limiter, rate: f64::from(limit.rate.count.get()) / limit.rate.per.as_secs_f64() }
+        let quota = quota(limit.rate, limit.burst);
+        let state = Arc::new(InMemoryState::default());
+        Self {
+            limiter: RateLimiter::new(quota, Shared(Arc::clone(&state)), Hand),
+            state,
+            weight: quota.replenish_interval().into(),
+            rate: f64::from(limit.rate.count.get()) / limit.rate.per.as_secs_f64(),
+        }
     }
 
     /// Takes a token, or says when the next one comes.
@@ -43,10 +53,35 @@ impl Bucket {
         self.limiter.check().map_err(|refusal| refusal.earliest_possible().0)
     }
 
+    /// Undoes a [`Bucket::take`] that was not used: the theoretical arrival time moves back by one token, to where it was or
+    /// to a full bucket, never further.
+    pub fn give_back(&self) {
+        let undo = |arrival: Option<Nanos>| {
+            let arrival = arrival.map_or(0, Nanos::as_u64);
+            Ok::<_, std::convert::Infallible>(((), Nanos::new(arrival.saturating_sub(self.weight.as_u64()))))
+        };
+        self.state.measure_and_replace(&NotKeyed::NonKey, undo).ok();
+    }
+
     /// Tokens a second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.rate
+    }
+}
+
+/// The state as the limiter owns it; governor gives no way back to what it was handed.
+#[derive(Debug)]
+struct Shared(Arc<InMemoryState>);
+
+impl StateStore for Shared {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, key: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, decide)
     }
 }
 
@@ -128,6 +163,16 @@ mod tests {
         let due = bucket.take(start).unwrap_err();
         assert_eq!(due.since(start), Duration::from_millis(100));
         assert_eq!(bucket.take(due), Ok(()));
+    }
+
+    #[test]
+    fn a_token_given_back_is_there_again_and_not_twice() {
+        let bucket = Bucket::new(limit(10, Duration::from_secs(1), 2));
+        let now = Tick::ZERO.after(Duration::from_secs(5));
+        assert!(bucket.take(now).is_ok() && bucket.take(now).is_ok() && bucket.take(now).is_err());
+        bucket.give_back();
+        assert!(bucket.take(now).is_ok());
+        assert!(bucket.take(now).is_err(), "one was given back, one may be taken");
     }
 
     proptest! {

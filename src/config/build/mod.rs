@@ -14,7 +14,9 @@ use std::path::Path;
 
 use super::draft::{self, Draft};
 use super::explain::Faults;
-use super::plan::{AccessLog, Admin, ClientLimit, Clients, Listener, Log, Plan, Rate, RateLimit, Server, Upstream};
+use super::plan::{
+    AccessLog, Admin, ClientLimit, Clients, Dependency, Listener, Log, Plan, Rate, RateLimit, Server, Upstream,
+};
 use super::reader::Written;
 use files::Files;
 use names::Names;
@@ -27,14 +29,18 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     check_addresses(&draft.listeners, &draft.admin, faults);
     let limits = Names::of("client_limit", draft.client_limits.iter().map(|limit| limit.name.as_ref()), faults);
     let upstreams = Names::of("upstream", draft.upstreams.iter().map(|upstream| upstream.name.as_ref()), faults);
+    let dependencies =
+        Names::of("dependency", draft.dependencies.iter().map(|dependency| dependency.name.as_ref()), faults);
     names::warn_of_unused(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
-    let routes = route::routes(draft.routes, &upstreams, &limits, clients.body_size, faults);
+    let known = route::Known { upstreams: &upstreams, limits: &limits, dependencies: &dependencies };
+    let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 
     // Each list is walked to its end before any is given up.
     let listeners: Vec<_> = draft.listeners.into_iter().map(|one| listener(one, &files, faults)).collect();
     let client_limits: Vec<_> = draft.client_limits.into_iter().map(client_limit).collect();
+    let dependencies: Vec<_> = draft.dependencies.into_iter().map(|one| dependency(one, faults)).collect();
     let upstreams: Vec<_> = draft.upstreams.into_iter().map(|one| upstream(one, &mut files, faults)).collect();
     let access = draft.access_log.map_or(AccessLog::Stdout, |log| access_log(log, &files, faults));
     Some(Plan {
@@ -42,6 +48,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         admin: Admin { address: draft.admin.address },
         clients,
         client_limits: client_limits.into_iter().collect::<Option<_>>()?,
+        dependencies: dependencies.into_iter().collect::<Option<_>>()?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes: routes?,
         runtime: draft.runtime,
@@ -120,11 +127,36 @@ fn burst_of(rate: Rate, part: u64) -> NonZeroU32 {
     u32::try_from(cells).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
-fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'_>) -> Option<Upstream> {
-    if let Some(burst) = draft.burst.as_ref().filter(|_| !draft.rate_is_written) {
+/// A burst without a rate bounds nothing.
+fn check_burst(burst: Option<&Written<NonZeroU32>>, rate_is_written: bool, faults: &mut Faults<'_>) {
+    if let Some(burst) = burst.filter(|_| !rate_is_written) {
         let message = "`burst` has no meaning without `rate`".to_owned();
         faults.add(&burst.span, message, Some("write `rate` too, or leave this out".to_owned()), None);
     }
+}
+
+fn contract(rate: Option<Written<Rate>>, burst: Option<Written<NonZeroU32>>) -> Option<RateLimit> {
+    rate.map(|rate| RateLimit {
+        rate: rate.value,
+        burst: burst.map_or_else(|| burst_of(rate.value, UPSTREAM_BURST_PART), |burst| burst.value),
+    })
+}
+
+fn dependency(draft: draft::Dependency, faults: &mut Faults<'_>) -> Option<Dependency> {
+    check_burst(draft.burst.as_ref(), draft.rate_is_written, faults);
+    if !draft.rate_is_written && !draft.concurrency_is_written {
+        let message = "a [[dependency]] needs `rate` or `concurrency`, or both".to_owned();
+        faults.add(&draft.span, message, Some("bounds nothing".to_owned()), None);
+    }
+    Some(Dependency {
+        name: draft.name?.value,
+        concurrency: draft.concurrency,
+        rate: contract(draft.rate, draft.burst),
+    })
+}
+
+fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'_>) -> Option<Upstream> {
+    check_burst(draft.burst.as_ref(), draft.rate_is_written, faults);
     let servers = draft.servers.and_then(|servers| distinct_servers(servers, faults));
     let https = servers.as_ref().is_some_and(|servers| servers.iter().any(|server| server.tls));
     let roots = match &draft.ca {
@@ -137,15 +169,11 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         None if https => Some(files.machine_trust_anchors(&draft.span, faults)?),
         None => None,
     };
-    let burst = draft.burst.map(|burst| burst.value);
     Some(Upstream {
         name: draft.name?.value,
         servers: servers?,
         concurrency: draft.concurrency,
-        rate: draft.rate.map(|rate| RateLimit {
-            rate: rate.value,
-            burst: burst.unwrap_or_else(|| burst_of(rate.value, UPSTREAM_BURST_PART)),
-        }),
+        rate: contract(draft.rate, draft.burst),
         connect_timeout: draft.connect_timeout,
         response_timeout: draft.response_timeout,
         abandon_timeout: draft.abandon_timeout,

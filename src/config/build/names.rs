@@ -54,7 +54,7 @@ impl Names {
     }
 }
 
-/// Warns of upstreams and client limits that no route refers to.
+/// Warns of upstreams, dependencies and client limits that no route refers to.
 pub(super) fn warn_of_unused(draft: &Draft, faults: &mut Faults<'_>) {
     let upstreams: BTreeSet<&str> =
         draft.routes.iter().filter_map(|route| route.upstream.as_ref()).map(|name| name.value.as_str()).collect();
@@ -67,5 +67,11 @@ pub(super) fn warn_of_unused(draft: &Draft, faults: &mut Faults<'_>) {
     let named_limits = draft.client_limits.iter().filter_map(|limit| limit.name.as_ref());
     for name in named_limits.filter(|name| !limits.contains(name.value.as_str())) {
         faults.warn(&name.span, &format!("no route uses the client limit {}", quoted(&name.value)));
+    }
+    let used: BTreeSet<&str> =
+        draft.routes.iter().flat_map(|route| &route.uses).map(|name| name.value.as_str()).collect();
+    let named_dependencies = draft.dependencies.iter().filter_map(|dependency| dependency.name.as_ref());
+    for name in named_dependencies.filter(|name| !used.contains(name.value.as_str())) {
+        faults.warn(&name.span, &format!("no route uses the dependency {}", quoted(&name.value)));
     }
 }

@@ -10,15 +10,22 @@ use http::Method;
 
 use super::super::draft;
 use super::super::explain::Faults;
-use super::super::plan::{ClientLimitId, PathPattern, Route, UpstreamId};
+use super::super::plan::{ClientLimitId, DependencyId, PathPattern, Route, UpstreamId};
 use super::super::reader::Written;
 use super::Names;
+
+/// The names that routes refer to.
+#[derive(Debug)]
+pub(super) struct Known<'n> {
+    pub(super) upstreams: &'n Names,
+    pub(super) limits: &'n Names,
+    pub(super) dependencies: &'n Names,
+}
 
 /// All routes in the order in which they are tried; `None` if a fault is recorded.
 pub(super) fn routes(
     drafts: Vec<draft::Route>,
-    upstreams: &Names,
-    limits: &Names,
+    known: &Known<'_>,
     body_size: u64,
     faults: &mut Faults<'_>,
 ) -> Option<Vec<Route>> {
@@ -27,7 +34,7 @@ pub(super) fn routes(
         .into_iter()
         .map(|draft| {
             let span = draft.path.as_ref().map_or_else(|| draft.span.clone(), |path| path.span.clone());
-            route(draft, upstreams, limits, body_size, faults).map(|route| Written { value: route, span })
+            route(draft, known, body_size, faults).map(|route| Written { value: route, span })
         })
         .collect();
     let mut earlier: Vec<&Route> = Vec::with_capacity(built.len());
@@ -43,15 +50,10 @@ pub(super) fn routes(
     Some(routes)
 }
 
-fn route(
-    draft: draft::Route,
-    upstreams: &Names,
-    limits: &Names,
-    body_size: u64,
-    faults: &mut Faults<'_>,
-) -> Option<Route> {
-    let upstream = draft.upstream.as_ref().and_then(|name| upstreams.resolve(name, faults));
-    let client_limits = client_limits(&draft.client_limits, limits, faults);
+fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Faults<'_>) -> Option<Route> {
+    let upstream = draft.upstream.as_ref().and_then(|name| known.upstreams.resolve(name, faults));
+    let client_limits = distinct(&draft.client_limits, "client_limits", known.limits, faults);
+    let uses = distinct(&draft.uses, "uses", known.dependencies, faults);
     let methods = draft.methods.map_or_else(|| Some(Vec::new()), |methods| distinct_methods(methods, faults));
     let path = draft.path?.value;
     let host = draft.host.map(|host| host.value);
@@ -62,24 +64,32 @@ fn route(
         path,
         methods,
         upstream: UpstreamId(upstream?),
-        client_limits: client_limits?,
+        uses: {
+            // One order for all routes: whatever is taken, is taken in it.
+            let mut uses: Vec<_> = uses?.into_iter().map(DependencyId).collect();
+            uses.sort_unstable();
+            uses
+        },
+        class: draft.class,
+        client_limits: client_limits?.into_iter().map(ClientLimitId).collect(),
         queue: draft.queue,
         body_size: draft.body_size.unwrap_or(body_size),
         upgrade: draft.upgrade,
     })
 }
 
-fn client_limits(names: &[Written<String>], limits: &Names, faults: &mut Faults<'_>) -> Option<Vec<ClientLimitId>> {
-    let mut ids: Vec<Option<ClientLimitId>> = Vec::with_capacity(names.len());
+/// The positions of the tables that the list `key` names, each once.
+fn distinct(names: &[Written<String>], key: &str, known: &Names, faults: &mut Faults<'_>) -> Option<Vec<usize>> {
+    let mut positions: Vec<Option<usize>> = Vec::with_capacity(names.len());
     for name in names {
-        let id = limits.resolve(name, faults).map(ClientLimitId);
-        if id.is_some() && ids.contains(&id) {
-            let message = format!("`client_limits` names \"{}\" twice", name.value);
+        let position = known.resolve(name, faults);
+        if position.is_some() && positions.contains(&position) {
+            let message = format!("`{key}` names \"{}\" twice", name.value);
             faults.add(&name.span, message, Some("already in the list".to_owned()), None);
         }
-        ids.push(id);
+        positions.push(position);
     }
-    ids.into_iter().collect()
+    positions.into_iter().collect()
 }
 
 fn distinct_methods(list: Written<Vec<Written<Method>>>, faults: &mut Faults<'_>) -> Option<Vec<Method>> {
