@@ -148,8 +148,10 @@ fn upstreams() {
 #[test]
 fn routes() {
     assert_all_refused(&[
-        (ROUTE, "class = \"new\"", 9, "unknown key `class` in [[route]]"),
-        (ROUTE, "uses = [\"nik\"]", 9, "unknown key `uses`"),
+        (ROUTE, "class = \"returning\"", 9, "exempt"),
+        (ROUTE, "class = \"in-progress\"", 9, "in_progress"),
+        (ROUTE, "uses = [\"nik\"]", 9, "there is no [[dependency]] with the name"),
+        (ROUTE, "uses = [\"a\"]\n[[dependency]]\nname = \"nik\"\nrate = \"1/s\"", 9, "there is \"nik\""),
         (ROUTE, "waiting_room = \"opening\"", 9, "unknown key `waiting_room`"),
         (ROUTE, "methods = \"POST\"", 9, "did you mean [\"POST\"]?"),
         (ROUTE, "methods = [\"post\"]", 9, "did you mean \"POST\"?"),
@@ -191,7 +193,13 @@ fn runtime_log_and_tables_without_code() {
         (ROUTE, "[log]\naccess = \"file:\"", 10, "\"file:PATH\""),
         (ROUTE, "[log]\naccess = \"file:/does/not/exist/access.log\"", 10, "existing directory"),
         (ROUTE, "[log]\naccess = \"file:/tmp\"", 10, "is a directory"),
-        (ROUTE, "[[dependency]]\nname = \"nik\"", 9, "unknown key `dependency`"),
+        (ROUTE, "[[dependency]]\nname = \"nik\"", 9, "needs `rate` or `concurrency`"),
+        (
+            ROUTE,
+            "[[dependency]]\nname = \"nik\"\nconcurrency = 3\nburst = 2",
+            12,
+            "`burst` has no meaning without `rate`",
+        ),
         (ROUTE, "[[waiting_room]]\nname = \"opening\"", 9, "unknown key `waiting_room`"),
         (ROUTE, "[client]\nbody_size = \"1MiB\"", 9, "did you mean `clients`?"),
     ]);

@@ -148,7 +148,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 10);
+    assert_eq!(tables.len(), 11);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -166,7 +166,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 24, "defaults compared");
+    assert_eq!(compared, 26, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -176,6 +176,7 @@ fn in_table(table: &str, line: &str) -> String {
         "[[upstream]]" => least_with(UPSTREAM, line),
         "[[route]]" => least_with(ROUTE, line),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
+        "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"address\"\nrate = \"1/s\"\n{line}\n"),
         _ => format!("{LEAST}{table}\n{line}\n"),
     }
