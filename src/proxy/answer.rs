@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
@@ -140,6 +140,10 @@ impl Answer {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static("accept"));
         fields.insert(X_REQUEST_ID, request_id.value().clone());
+        if self.reason == Reason::ClientLeft {
+            // What it had pipelined is not to be served either.
+            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
