@@ -60,9 +60,9 @@ fn beyond_its_own_limit_clients_wait_in_the_kernel() {
     for client in &mut clients {
         client.ask("GET", "/");
     }
-    weir.wait_for("weir_connections{kind=\"http1\"}", 10.0);
+    weir.wait_for("weir_connections{kind=\"http1\"}", 10);
     std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(weir.metrics().sum("weir_connections{"), 10.0);
+    assert_eq!(weir.metrics().sum("weir_connections{"), 10);
     // Whoever leaves makes room: all are served in the end.
     let mut served = 0;
     eventually("everybody is served", || {

@@ -263,7 +263,7 @@ impl Latch {
     /// Waits to be let pass; for two minutes at most, so that no thread outlives its test for good.
     pub(crate) fn pass(&self) {
         let passes = self.passes.lock().unwrap();
-        let limit = Duration::from_secs(120);
+        let limit = Duration::from_mins(2);
         let (mut passes, waited) = self.changed.wait_timeout_while(passes, limit, |passes| *passes == 0).unwrap();
         if !waited.timed_out() {
             *passes -= 1;

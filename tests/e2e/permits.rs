@@ -12,8 +12,8 @@ const A_WHILE: Duration = Duration::from_millis(300);
 
 /// The origin works on a request whose client has gone: proves that the permit stays, and that the next waits for it.
 fn the_next_waits_until_the_origin_is_done(weir: &Weir, origin: &Origin, latch: &Latch) {
-    weir.wait_for("weir_connections{kind=\"http1\"}", 0.0);
-    weir.wait_for("weir_connections{kind=\"http2\"}", 0.0);
+    weir.wait_for("weir_connections{kind=\"http1\"}", 0);
+    weir.wait_for("weir_connections{kind=\"http2\"}", 0);
     let before = origin.requests();
     let mut next = Client::connect(weir.http);
     next.ask("GET", "/next");
@@ -65,7 +65,7 @@ fn a_timeout_answers_at_once_and_keeps_the_permit_busy() {
     let mut client = Client::connect(weir.http);
     let answer = client.ask("GET", "/first").answer();
     assert_eq!((answer.status, answer.reason().as_str()), (504, "upstream_timeout"));
-    assert_eq!(weir.metrics().requests("all", "upstream_timeout"), 1.0);
+    assert_eq!(weir.metrics().requests("all", "upstream_timeout"), 1);
     weir.wait_for_load("u", 1, 0);
 
     // On the connection that was just answered.

@@ -92,7 +92,7 @@ fn what_is_larger_than_allowed_is_said_so() {
     }
     let answer = chunked.answer();
     assert_eq!((answer.status, answer.reason().as_str()), (413, "body_too_large"));
-    weir.wait_for("weir_in_flight{upstream=\"u\"}", 0.0);
+    weir.wait_for("weir_in_flight{upstream=\"u\"}", 0);
 }
 
 #[test]
@@ -117,6 +117,6 @@ fn a_refused_stream_leaves_the_others_alone() {
         }
         assert!(String::from_utf8_lossy(&body).contains("queue_full"), "{body:?}");
     }
-    assert_eq!(weir.metrics().value("weir_connections{kind=\"http2\"}"), 1.0);
+    assert_eq!(weir.metrics().value("weir_connections{kind=\"http2\"}"), 1);
     latch.let_pass(1);
 }

@@ -97,7 +97,7 @@ fn an_exchange_nobody_waits_for_is_waited_for() {
     client.ask("GET", "/abandoned");
     weir.wait_for_load("u", 1, 0);
     drop(client);
-    weir.wait_for("weir_connections{kind=\"http1\"}", 0.0);
+    weir.wait_for("weir_connections{kind=\"http1\"}", 0);
     weir.signal(Signal::TERM);
     drains(&weir);
     assert!(weir.exit(Duration::from_secs(1)).is_none(), "it ended while the origin was working");

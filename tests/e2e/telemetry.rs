@@ -52,8 +52,8 @@ fn every_refusal_is_counted_where_it_belongs() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
     let weir = Weir::start(&config(&origin));
-    let mut seen: BTreeMap<(&str, String), f64> = BTreeMap::new();
-    let mut note = |route, answer: &Response| *seen.entry((route, answer.reason())).or_default() += 1.0;
+    let mut seen: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let mut note = |route, answer: &Response| *seen.entry((route, answer.reason())).or_default() += 1;
     let post = |length: usize| format!("POST /form HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
     let post = |length: usize| [post(length).into_bytes(), vec![b'x'; length]].concat();
 
@@ -103,9 +103,9 @@ fn every_refusal_is_counted_where_it_belongs() {
     for ((route, reason), count) in &seen {
         assert_eq!(metrics.requests(route, reason), *count, "{route} {reason}");
     }
-    let refused: f64 = seen.values().sum();
-    assert_eq!(metrics.sum("weir_requests_total{"), refused + 1.0, "and nothing else");
-    assert_eq!(metrics.value("weir_upstream_seconds_count{upstream=\"one\"}"), 2.0);
+    let refused: u64 = seen.values().sum();
+    assert_eq!(metrics.sum("weir_requests_total{"), refused + 1, "and nothing else");
+    assert_eq!(metrics.value("weir_upstream_seconds_count{upstream=\"one\"}"), 2);
     promtool_has_nothing_to_say(&metrics.0);
 }
 

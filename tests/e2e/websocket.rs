@@ -60,8 +60,8 @@ fn frames_pass_both_ways_until_the_close() {
         assert_eq!(client.send(HELLO).bytes(HELLO_BACK.len() as u64).unwrap(), HELLO_BACK);
     }
     let metrics = weir.metrics();
-    assert_eq!(metrics.value("weir_connections{kind=\"tunnel\"}"), 1.0);
-    assert_eq!(metrics.value("weir_in_flight{upstream=\"u\"}"), 1.0, "a tunnel keeps its permit");
+    assert_eq!(metrics.value("weir_connections{kind=\"tunnel\"}"), 1);
+    assert_eq!(metrics.value("weir_in_flight{upstream=\"u\"}"), 1, "a tunnel keeps its permit");
     assert_eq!(client.send(CLOSE).bytes(CLOSE_BACK.len() as u64).unwrap(), CLOSE_BACK);
     assert!(client.is_closed_within(PATIENCE));
     weir.wait_for_rest();

@@ -123,14 +123,14 @@ impl Weir {
     }
 
     /// Waits until `series` has `value`.
-    pub(crate) fn wait_for(&self, series: &str, value: f64) {
-        eventually(&format!("{series} {value}"), || (self.metrics().value(series) - value).abs() < 0.5);
+    pub(crate) fn wait_for(&self, series: &str, value: u64) {
+        eventually(&format!("{series} {value}"), || self.metrics().value(series) == value);
     }
 
     /// Waits until `upstream` has so many requests in flight and in line.
     pub(crate) fn wait_for_load(&self, upstream: &str, in_flight: u32, queued: u32) {
-        self.wait_for(&format!("weir_in_flight{{upstream=\"{upstream}\"}}"), f64::from(in_flight));
-        self.wait_for(&format!("weir_queued{{upstream=\"{upstream}\"}}"), f64::from(queued));
+        self.wait_for(&format!("weir_in_flight{{upstream=\"{upstream}\"}}"), u64::from(in_flight));
+        self.wait_for(&format!("weir_queued{{upstream=\"{upstream}\"}}"), u64::from(queued));
     }
 
     /// Waits until nothing is in flight, in line or connected any more: nothing leaked.
@@ -144,7 +144,7 @@ impl Weir {
                 .lines()
                 .filter(|line| busy.iter().any(|name| line.starts_with(name)))
                 .fold(String::new(), |text, line| text + line + "\n");
-            busy.iter().all(|name| metrics.sum(name) == 0.0)
+            busy.iter().all(|name| metrics.sum(name) == 0)
         });
         assert!(rest, "not at rest:\n{last}");
     }
@@ -193,20 +193,20 @@ impl Drop for Weir {
 pub(crate) struct Metrics(pub(crate) String);
 
 impl Metrics {
-    /// The value of one series, labels in alphabetical order.
-    pub(crate) fn value(&self, series: &str) -> f64 {
+    /// The value of one series, labels in alphabetical order. All that are asked for are whole numbers.
+    pub(crate) fn value(&self, series: &str) -> u64 {
         let found = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         found.unwrap_or_else(|| panic!("no {series} in\n{}", self.0)).parse().unwrap()
     }
 
     /// The sum of all series that begin so.
-    pub(crate) fn sum(&self, prefix: &str) -> f64 {
+    pub(crate) fn sum(&self, prefix: &str) -> u64 {
         let series = self.0.lines().filter(|line| line.starts_with(prefix));
-        series.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        series.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 
     /// How many requests of `route` ended for `reason`.
-    pub(crate) fn requests(&self, route: &str, reason: &str) -> f64 {
+    pub(crate) fn requests(&self, route: &str, reason: &str) -> u64 {
         self.value(&format!("weir_requests_total{{reason=\"{reason}\",route=\"{route}\"}}"))
     }
 }
@@ -241,12 +241,12 @@ pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
 /// An address nobody listens on, and nobody will unless told to.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let count = PORTS.end - PORTS.start;
+    let count = u32::from(PORTS.end - PORTS.start);
     // Processes that test at the same time start at different places.
-    let start = u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(count)).unwrap();
+    let start = std::process::id().wrapping_mul(7919) % count;
     loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + (u32::from(start) + u32::from(step)).rem_euclid(u32::from(count)) as u16;
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from((start + step) % count).unwrap();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() {
             return address;
