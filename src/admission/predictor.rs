@@ -25,6 +25,10 @@ const FIRST_HOLD: Duration = Duration::from_millis(250);
 /// silence of twice the mean is not chance.
 const SILENT_HOLDS: u32 = 2;
 
+/// And no silence is a stall that is shorter than this: a fast service, the kernel, or a worker of ours that is busy with a
+/// burst pauses for so long now and then, and the line must not be judged by the rate of such a moment.
+const SHORTEST_STALL: Duration = Duration::from_millis(250);
+
 /// Rule of three: nothing seen in a time `t` puts the rate below `3/t` with 95 % confidence.
 const RULE_OF_THREE: f64 = 3.0;
 
@@ -92,7 +96,7 @@ impl Predictor {
         let mut rate = by_hold.min(self.ceiling);
         if in_flight > 0 {
             let silence = now.since(Tick::from_nanos(self.progress.load(Ordering::Relaxed)));
-            let stalled = silence.saturating_sub(hold.saturating_mul(SILENT_HOLDS));
+            let stalled = silence.saturating_sub(hold.saturating_mul(SILENT_HOLDS).max(SHORTEST_STALL));
             if !stalled.is_zero() {
                 rate = rate.min(RULE_OF_THREE / stalled.as_secs_f64());
             }
@@ -169,6 +173,17 @@ mod tests {
         assert!(before < SECOND, "{before:?}");
         assert!(after_five > 30 * SECOND, "{after_five:?}");
         assert!(predictor.wait(after(5_200), 40, 0, 100) < SECOND, "an idle gate is not a stalled one");
+    }
+
+    #[test]
+    fn a_short_pause_of_a_fast_service_is_no_stall() {
+        let predictor = Predictor::new(f64::INFINITY);
+        for at in 0..200 {
+            predictor.completed(after(at), Duration::from_millis(6));
+        }
+        // 64 permits of 6 ms each: the line of 10,000 takes a second.
+        let wait = predictor.wait(after(400), 64, 64, 10_000);
+        assert!(wait < 2 * SECOND, "{wait:?}");
     }
 
     #[test]
