@@ -41,6 +41,11 @@ fn h2load_is_served_without_error() {
         let arguments = ["-n", REQUESTS, "-c", "100", "-m", "100", "-t", "2", &url];
         let said = text(&run("h2load", "nghttp2-client", &arguments));
         println!("{said}");
+        for line in
+            weir.metrics().0.lines().filter(|line| line.starts_with("weir_requests_total{") && !line.ends_with(" 0"))
+        {
+            println!("{line}");
+        }
         assert!(said.contains(&format!("{REQUESTS} succeeded, 0 failed, 0 errored, 0 timeout")), "{said}");
         assert!(said.contains(&format!("status codes: {REQUESTS} 2xx, 0 3xx, 0 4xx, 0 5xx")), "{said}");
         weir.wait_for_rest();
