@@ -138,20 +138,18 @@ fn the_access_log_tells_what_happened_and_nothing_private() {
         ("--http2", format!("https://{}", weir.https)),
     ] {
         for path in ["/form?nik=m-query", "/refused?nik=m-query", "/dead?nik=m-query"] {
-            curl(&[
-                way,
-                "--cacert",
-                &certificate,
+            let fields = [
                 "-H",
                 "authorization: Bearer m-authorization",
                 "-H",
                 "cookie: sid=m-cookie",
                 "-H",
                 "idempotency-key: m-key",
-                "-d",
-                "nik=m-body",
-                &format!("{base}{path}"),
-            ]);
+            ];
+            let url = format!("{base}{path}");
+            // Debian's curl 7.88 takes an early answer on HTTP/2 for an error while it still has a body to send.
+            let body = if path.starts_with("/dead") { ["-X", "POST"] } else { ["-d", "nik=m-body"] };
+            curl(&[&[way, "--cacert", &certificate], &fields[..], &body[..], &[&url]].concat());
         }
     }
     let mut lines = Vec::new();
