@@ -215,7 +215,7 @@ fn the_request_id_of_an_answer_is_the_one_the_origin_saw() {
 fn a_refusal_speaks_the_language_of_its_client() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1s\", length = 0 }"));
+    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1h\", length = 0 }"));
     let mut busy = Client::connect(weir.http);
     busy.ask("GET", "/busy");
     weir.wait_for_load("u", 1, 0);
@@ -251,7 +251,7 @@ fn a_refusal_speaks_the_language_of_its_client() {
 fn who_is_refused_is_never_told_to_continue() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1s\", length = 0 }"));
+    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1h\", length = 0 }"));
     let ask = "POST /form HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
     latch.let_pass(1);
     let mut welcome = Client::connect(weir.http);

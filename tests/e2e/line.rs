@@ -27,7 +27,7 @@ fn refused(answer: &Response, reason: &str) {
 #[test]
 fn first_come_first_served() {
     let latch = Latch::new();
-    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"60s\", length = 100 }");
+    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"1h\", length = 100 }");
     let mut waiting = Vec::new();
     let mut frames = Frames::connect(weir.http);
     for number in 1..=12 {
@@ -107,7 +107,7 @@ fn a_turn_that_does_not_come_in_time_is_said_so() {
 #[test]
 fn a_line_has_its_length() {
     let latch = Latch::new();
-    let (_origin, weir, _first) = busy(&latch, "queue = { wait = \"60s\", length = 2 }");
+    let (_origin, weir, _first) = busy(&latch, "queue = { wait = \"1h\", length = 2 }");
     let mut held: Vec<Client> = (0..2).map(|_| Client::connect(weir.http)).collect();
     for client in &mut held {
         client.ask("GET", "/held");
@@ -119,7 +119,7 @@ fn a_line_has_its_length() {
         assert_eq!(client.answer().status, 200);
     }
     let none = Latch::new();
-    let (_origin, weir, _first) = busy(&none, "queue = { wait = \"60s\", length = 0 }");
+    let (_origin, weir, _first) = busy(&none, "queue = { wait = \"1h\", length = 0 }");
     refused(&crate::client::get(weir.http, "/second"), "queue_full");
     none.let_pass(1);
 }
@@ -127,7 +127,7 @@ fn a_line_has_its_length() {
 #[test]
 fn who_leaves_the_line_is_never_served() {
     let latch = Latch::new();
-    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"60s\", length = 100 }");
+    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"1h\", length = 100 }");
     let post = |length: usize, fields: &str, sent: usize| {
         let head = format!("POST /left HTTP/1.1\r\nhost: localhost\r\n{fields}content-length: {length}\r\n\r\n");
         [head.into_bytes(), vec![b'x'; sent]].concat()
@@ -185,7 +185,7 @@ fn who_leaves_the_line_is_never_served() {
 #[test]
 fn who_pipelines_and_leaves_is_never_served() {
     let latch = Latch::new();
-    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"60s\", length = 100 }");
+    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"1h\", length = 100 }");
     let request = "GET /left HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let ways = [vec![request.repeat(2)], vec![request.to_owned(), request.to_owned(), request.to_owned()]];
     for (queued, parts) in (1..).zip(ways) {
@@ -209,7 +209,7 @@ fn who_pipelines_and_leaves_is_never_served() {
 #[test]
 fn who_leaves_the_line_under_tls_is_never_served() {
     let latch = Latch::new();
-    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"60s\", length = 100 }");
+    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"1h\", length = 100 }");
     let url = format!("https://{}/left", weir.https);
     let file = weir.scratch("body");
     // The end of a connection stands behind what was sent before it; of a body that fits into the kernel's buffers it can be

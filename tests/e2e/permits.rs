@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::client::Client;
 use crate::frames::Frames;
 use crate::origin::{Latch, Origin};
-use crate::weir::{Weir, one_route};
+use crate::weir::{Weir, eventually, one_route};
 
 /// Long enough for a request to reach the origin if nothing held it back.
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -28,28 +28,32 @@ fn the_next_waits_until_the_origin_is_done(weir: &Weir, origin: &Origin, latch: 
     weir.wait_for_rest();
 }
 
+/// Waits until the origin was asked so often: what was not sent yet is given up with its client.
+fn reaches(origin: &Origin, count: usize) {
+    eventually("the origin is asked", || origin.requests() == count);
+}
+
 #[test]
 fn a_client_that_leaves_keeps_the_permit_busy() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"60s\", length = 10 }"));
+    let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1h\", length = 10 }"));
 
     let mut without_body = Client::connect(weir.http);
     without_body.ask("GET", "/first");
-    weir.wait_for_load("u", 1, 0);
+    reaches(&origin, 1);
     drop(without_body);
     the_next_waits_until_the_origin_is_done(&weir, &origin, &latch);
 
     let mut with_body = Client::connect(weir.http);
     with_body.send("POST /first HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello");
-    weir.wait_for_load("u", 1, 0);
-    crate::weir::eventually("the origin has the body", || origin.seen().iter().any(|seen| seen.ends_with("hello")));
+    eventually("the origin has the body", || origin.seen().iter().any(|seen| seen.ends_with("hello")));
     drop(with_body);
     the_next_waits_until_the_origin_is_done(&weir, &origin, &latch);
 
     let mut stream = Frames::connect(weir.http);
     let number = stream.ask("GET", "/first", &[], true);
-    weir.wait_for_load("u", 1, 0);
+    reaches(&origin, 5);
     stream.reset(number);
     drop(stream);
     the_next_waits_until_the_origin_is_done(&weir, &origin, &latch);
@@ -59,7 +63,7 @@ fn a_client_that_leaves_keeps_the_permit_busy() {
 fn a_timeout_answers_at_once_and_keeps_the_permit_busy() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let config = one_route(origin.address, 1, "queue = { wait = \"60s\", length = 10 }")
+    let config = one_route(origin.address, 1, "queue = { wait = \"1h\", length = 10 }")
         .replace("[[route]]", "response_timeout = \"500ms\"\n[[route]]");
     let weir = Weir::start(&config);
     let mut client = Client::connect(weir.http);
@@ -84,12 +88,12 @@ fn a_timeout_answers_at_once_and_keeps_the_permit_busy() {
 fn what_everybody_gave_up_counts_until_the_abandon_timeout() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let config = one_route(origin.address, 1, "queue = { wait = \"60s\", length = 10 }")
+    let config = one_route(origin.address, 1, "queue = { wait = \"1h\", length = 10 }")
         .replace("[[route]]", "abandon_timeout = \"1s\"\n[[route]]");
     let weir = Weir::start(&config);
     let mut client = Client::connect(weir.http);
     client.ask("GET", "/never");
-    weir.wait_for_load("u", 1, 0);
+    reaches(&origin, 1);
     drop(client);
     // The origin never answers.
     weir.wait_for_rest();

@@ -11,7 +11,7 @@ use crate::weir::{Weir, one_route};
 /// A weir without a free permit, and who took it.
 fn full(latch: &Arc<Latch>) -> (Origin, Weir, Client) {
     let origin = Origin::latched(latch);
-    let route = "queue = { wait = \"1s\", length = 0 }\nbody_size = \"64MiB\"";
+    let route = "queue = { wait = \"1h\", length = 0 }\nbody_size = \"64MiB\"";
     let weir = Weir::start(&one_route(origin.address, 1, route));
     let mut busy = Client::connect(weir.http);
     busy.ask("GET", "/busy");

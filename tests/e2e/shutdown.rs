@@ -9,7 +9,7 @@ use crate::frames::{END_STREAM, Frames, GOAWAY, HEADERS};
 use crate::origin::{Latch, Origin};
 use crate::weir::{PATIENCE, Weir, eventually, one_route};
 
-const QUEUE: &str = "queue = { wait = \"60s\", length = 10 }\n[runtime]\ndrain_timeout = \"60s\"";
+const QUEUE: &str = "queue = { wait = \"1h\", length = 10 }\n[runtime]\ndrain_timeout = \"60s\"";
 
 /// Waits until the drain has begun.
 fn drains(weir: &Weir) {
@@ -95,7 +95,7 @@ fn an_exchange_nobody_waits_for_is_waited_for() {
     let mut weir = Weir::start(&one_route(origin.address, 1, QUEUE));
     let mut client = Client::connect(weir.http);
     client.ask("GET", "/abandoned");
-    weir.wait_for_load("u", 1, 0);
+    eventually("the origin is asked", || origin.requests() == 1);
     drop(client);
     weir.wait_for("weir_connections{kind=\"http1\"}", 0);
     weir.signal(Signal::TERM);
