@@ -138,8 +138,7 @@ impl Gate {
     /// When somebody who is refused now, because the wait would exceed the bound by `excess`, should come back.
     #[must_use]
     pub fn book(&self, now: Tick, excess: Duration) -> Duration {
-        let Occupancy { limit, in_flight } = self.occupancy();
-        self.predictor.book(now, self.predictor.rate(now, limit, in_flight), excess)
+        self.predictor.book(now, self.predictor.rate(self.occupancy().limit), excess)
     }
 
     /// Mean time a permit is held.
