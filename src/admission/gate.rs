@@ -112,8 +112,9 @@ impl Gate {
         if ahead == 0 && in_flight < limit && self.waiting() == 0 {
             return Duration::ZERO;
         }
-        let pace = self.shares.left(class, self.predictor.rate(now, limit, in_flight));
-        Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).unwrap_or(Duration::MAX)
+        let pace = self.shares.left(class, self.predictor.rate(limit));
+        let at_pace = Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).unwrap_or(Duration::MAX);
+        at_pace.saturating_add(self.predictor.stalled(now, in_flight))
     }
 
     /// Looks how much each class took since the last look. To be called a few times a second, by one caller.
@@ -124,8 +125,7 @@ impl Gate {
     /// When somebody who is refused now, because the wait would exceed the bound by `excess`, should come back.
     #[must_use]
     pub fn book(&self, now: Tick, excess: Duration) -> Duration {
-        let Occupancy { limit, in_flight } = self.occupancy();
-        self.predictor.book(now, self.predictor.rate(now, limit, in_flight), excess)
+        self.predictor.book(now, self.predictor.rate(self.occupancy().limit), excess)
     }
 
     /// Mean time a permit is held.

@@ -4,8 +4,7 @@
 //! time a permit is held. `R` needs two to three times fewer completions than counting them (notes of first trials), and is
 //! not fooled by a gate that is short of people.
 //!
-//! **Invariants**: `X` is finite and positive; it falls when a service has stopped completing although no new sample
-//! arrives; bookings are handed out in order, one at a time.
+//! **Invariants**: `X` is finite and positive; a stall shows although no new sample arrives; bookings are handed out in order, one at a time.
 //! **Cost**: four relaxed atomics, no lock, no allocation.
 //! **Not here**: who may wait how long (`route`).
 
@@ -25,8 +24,9 @@ const FIRST_HOLD: Duration = Duration::from_millis(250);
 /// silence of twice the mean is not chance.
 const SILENT_HOLDS: u32 = 2;
 
-/// Rule of three: nothing seen in a time `t` puts the rate below `3/t` with 95 % confidence.
-const RULE_OF_THREE: f64 = 3.0;
+/// And no silence is a stall that is shorter than this: a fast service, the kernel, or a worker of ours that is busy with a
+/// burst pauses for so long now and then, and the line must not be judged by the rate of such a moment.
+const SHORTEST_STALL: Duration = Duration::from_millis(250);
 
 /// People refused are called back faster than the service can take them, so that the line does not run dry when some do
 /// not return; two to three visits a person (notes of first trials: 2.5).
@@ -86,18 +86,21 @@ impl Predictor {
     }
 
     /// Requests a second the upstream completes while every permit of `limit` is in use.
-    pub(in crate::admission) fn rate(&self, now: Tick, limit: u32, in_flight: u32) -> f64 {
-        let hold = self.mean_hold();
-        let by_hold = f64::from(limit) / hold.as_secs_f64().max(f64::EPSILON);
-        let mut rate = by_hold.min(self.ceiling);
-        if in_flight > 0 {
-            let silence = now.since(Tick::from_nanos(self.progress.load(Ordering::Relaxed)));
-            let stalled = silence.saturating_sub(hold.saturating_mul(SILENT_HOLDS));
-            if !stalled.is_zero() {
-                rate = rate.min(RULE_OF_THREE / stalled.as_secs_f64());
-            }
+    pub(in crate::admission) fn rate(&self, limit: u32) -> f64 {
+        let by_hold = f64::from(limit) / self.mean_hold().as_secs_f64().max(f64::EPSILON);
+        by_hold.min(self.ceiling).max(SLOWEST)
+    }
+
+    /// How long a busy gate has completed nothing although it should have.
+    ///
+    /// A stall that has lasted so long is taken to last as long again: the median of what is left of a thing met at a random
+    /// moment of its life (Gott, Nature 363, 1993).
+    pub(in crate::admission) fn stalled(&self, now: Tick, in_flight: u32) -> Duration {
+        if in_flight == 0 {
+            return Duration::ZERO;
         }
-        rate.max(SLOWEST)
+        let silence = now.since(Tick::from_nanos(self.progress.load(Ordering::Relaxed)));
+        silence.saturating_sub(self.mean_hold().saturating_mul(SILENT_HOLDS).max(SHORTEST_STALL))
     }
 
     /// The moment at which somebody refused now should come back: not before `excess` has passed (by then the line has
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn learns_the_rate_from_held_permits() {
-        let rate = steady().rate(after(200), 40, 40);
+        let rate = steady().rate(40);
         assert!((rate - 400.0).abs() < 1.0, "{rate}");
     }
 
@@ -146,17 +149,24 @@ mod tests {
     fn contract_rate_caps_the_pace() {
         let predictor = Predictor::new(50.0);
         predictor.completed(after(1), Duration::from_millis(1));
-        assert!((predictor.rate(after(1), 40, 40) - 50.0).abs() < f64::EPSILON);
+        assert!((predictor.rate(40) - 50.0).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_stall_lowers_the_pace_without_samples() {
+    fn a_stall_is_as_long_as_its_age_and_needs_no_samples() {
         let predictor = steady();
-        let before = predictor.rate(after(300), 40, 40);
-        let after_five = predictor.rate(after(5_200), 40, 40);
-        assert!(before > 100.0, "{before:?}");
-        assert!(after_five < 3.0, "{after_five:?}");
-        assert!(predictor.rate(after(5_200), 40, 0) > 100.0, "an idle gate is not a stalled one");
+        assert_eq!(predictor.stalled(after(300), 40), Duration::ZERO);
+        assert!(predictor.stalled(after(5_200), 40) > 4 * SECOND);
+        assert_eq!(predictor.stalled(after(5_200), 0), Duration::ZERO, "an idle gate is not a stalled one");
+    }
+
+    #[test]
+    fn a_short_pause_of_a_fast_service_is_no_stall() {
+        let predictor = Predictor::new(f64::INFINITY);
+        for at in 0..200 {
+            predictor.completed(after(at), Duration::from_millis(6));
+        }
+        assert_eq!(predictor.stalled(after(400), 64), Duration::ZERO);
     }
 
     #[test]
@@ -165,7 +175,7 @@ mod tests {
         for at in 200..500 {
             predictor.completed(after(at), Duration::from_millis(400));
         }
-        let rate = predictor.rate(after(500), 40, 40);
+        let rate = predictor.rate(40);
         assert!((rate - 100.0).abs() < 5.0, "{rate}");
     }
 
@@ -192,7 +202,7 @@ mod tests {
         let predictor = Predictor::new(f64::INFINITY);
         for held in [Duration::ZERO, Duration::MAX, Duration::ZERO, Duration::MAX] {
             predictor.completed(Tick::from_nanos(u64::MAX), held);
-            let rate = predictor.rate(Tick::ZERO, u32::MAX, u32::MAX);
+            let rate = predictor.rate(u32::MAX);
             assert!(rate.is_finite() && rate >= SLOWEST, "{rate}");
         }
     }

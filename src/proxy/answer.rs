@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
@@ -35,6 +35,8 @@ pub struct Answer {
     pub allow: Vec<Method>,
     /// The limit that was exceeded, for [`Reason::ClientLimit`].
     pub limit: Option<LimitPolicy>,
+    /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
+    pub closes: bool,
 }
 
 /// A client limit as the `RateLimit` fields state it.
@@ -50,7 +52,9 @@ pub struct LimitPolicy {
 
 impl From<Reason> for Answer {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None }
+        // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well.
+        let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented);
+        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, closes }
     }
 }
 
@@ -145,6 +149,9 @@ impl Answer {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static("accept"));
         fields.insert(X_REQUEST_ID, request_id.value().clone());
+        if self.closes {
+            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

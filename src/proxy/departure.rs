@@ -9,9 +9,11 @@
 //! **Cost**: one descriptor and three system calls while watching; one for [`has_left`].
 //! **Not here**: HTTP/2, whose streams are reset one by one and noticed by hyper.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
@@ -34,6 +36,11 @@ pub async fn departed(socket: &TcpStream) {
 /// Whether the client has left, as far as can be seen without reading what it sent.
 #[must_use]
 pub fn has_left(socket: &TcpStream) -> bool {
+    // What it pipelined stands before the end in the queue of the socket, and hides it from whoever peeks.
+    let ready = pin!(socket.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+    if matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed()) {
+        return true;
+    }
     match recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
         Ok((_, 0)) => true,
         Ok(_) => false,
@@ -87,6 +94,17 @@ mod tests {
         let mut bytes = [0; 5];
         timeout(SOON, server.read_exact(&mut bytes)).await.unwrap().unwrap();
         assert_eq!(&bytes, b"first");
+    }
+
+    #[tokio::test]
+    async fn a_look_sees_past_unread_bytes() {
+        let (mut client, server) = pair().await;
+        client.write_all(b"the next request").await.unwrap();
+        assert!(timeout(A_WHILE, departed(&server)).await.is_err());
+        assert!(!has_left(&server));
+        drop(client);
+        timeout(SOON, departed(&server)).await.unwrap();
+        assert!(has_left(&server));
     }
 
     #[tokio::test]

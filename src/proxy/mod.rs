@@ -259,7 +259,9 @@ fn failed(failure: &Failure) -> Reason {
 
 impl From<BadRequest> for Answer {
     fn from(error: BadRequest) -> Self {
-        Self { detail: Some(error.to_string()), ..error.reason().into() }
+        let answer = Self::from(error.reason());
+        let closes = answer.closes || matches!(error, BadRequest::Length(_));
+        Self { detail: Some(error.to_string()), closes, ..answer }
     }
 }
 

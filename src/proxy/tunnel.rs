@@ -1,12 +1,12 @@
 //! After `101 Switching Protocols`: bytes both ways until one side is done (WebSocket).
 //!
-//! **Invariants**: bytes pass only after the upstream agreed; the permit is held until the tunnel closes, because the upstream
-//! is in service that long; a tunnel without a byte in either direction for `idle` is closed.
+//! **Invariants**: bytes pass only after the upstream agreed; the permit is held until the upstream has closed its side or the
+//! tunnel broke, because the upstream is in service that long, and no longer, whatever the client does; a tunnel without a
+//! byte in either direction for `idle` is closed.
 //! **Cost**: two buffers of 8 KiB and a task each.
 //! **Not here**: framing of WebSocket: not our business.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,29 +17,43 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// Bytes moved at once in one direction.
 const CHUNK: usize = 8 * 1024;
 
-/// Joins the two ends as soon as both have switched, and keeps `guard` until they part. Runs by itself.
+/// How long, once the upstream is done, the client may take to close: a socket that is closed over unread bytes is reset, and
+/// a reset destroys what the client has not read yet (RFC 9112 §9.6).
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Joins the two ends as soon as both have switched, and keeps `guard` until the upstream is done. Runs by itself.
 pub fn open<G: Send + 'static>(client: OnUpgrade, upstream: OnUpgrade, idle: Duration, guard: G) {
     // Detached: it ends with either side, or by its own idleness.
     drop(tokio::spawn(async move {
-        if let Err(error) = join(client, upstream, idle).await {
+        if let Err(error) = join(client, upstream, idle, guard).await {
             tracing::debug!(%error, "tunnel broke");
         }
-        drop(guard);
     }));
 }
 
-async fn join(client: OnUpgrade, upstream: OnUpgrade, idle: Duration) -> io::Result<()> {
+async fn join<G>(client: OnUpgrade, upstream: OnUpgrade, idle: Duration, guard: G) -> io::Result<()> {
     let (client, upstream) = tokio::try_join!(client, upstream).map_err(io::Error::other)?;
-    let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
-    let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
-    let moved = Arc::new(AtomicBool::new(false));
+    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (mut from_upstream, mut to_upstream) = tokio::io::split(TokioIo::new(upstream));
+    let moved = AtomicBool::new(false);
+    let upwards = async {
+        copy(&mut from_client, &mut to_upstream, &moved).await?;
+        // The upstream may have a last word; it is told that there is nothing more to come.
+        std::future::pending().await
+    };
     tokio::select! {
-        both = async { tokio::try_join!(
-            copy(from_client, to_upstream, &moved),
-            copy(from_upstream, to_client, &moved),
-        ) } => both.map(|_| ()),
+        done = copy(&mut from_upstream, &mut to_client, &moved) => done,
+        broke = upwards => broke,
         () = silence(&moved, idle) => Err(io::ErrorKind::TimedOut.into()),
-    }
+    }?;
+    drop((from_upstream, to_upstream));
+    drop(guard);
+    let mut unheard = vec![0; CHUNK];
+    let farewell = async {
+        while from_client.read(&mut unheard).await? > 0 {}
+        Ok(())
+    };
+    tokio::time::timeout(FAREWELL, farewell).await.unwrap_or(Ok(()))
 }
 
 async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, moved: &AtomicBool) -> io::Result<()> {

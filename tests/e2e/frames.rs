@@ -1,0 +1,96 @@
+//! HTTP/2 frame by frame (RFC 9113 §4.1), for what a well-behaved client library would not show.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::weir::PATIENCE;
+
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+const ACK: u8 = 1;
+pub(crate) const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// RFC 9113 §7.
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
+
+/// A connection, cleartext with prior knowledge.
+pub(crate) struct Frames {
+    stream: TcpStream,
+    next_stream: u32,
+}
+
+/// A frame.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frames {
+    /// Connects and sends the preface.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut frames = Self { stream, next_stream: 1 };
+        frames.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        frames.send(SETTINGS, 0, 0, &[]);
+        frames
+    }
+
+    /// Begins a request and answers its stream. `fields` are names and values beyond the pseudo-fields.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)], ends: bool) -> u32 {
+        let pseudo = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
+        let mut block = Vec::new();
+        for (name, value) in pseudo.iter().chain(fields) {
+            // Literal without indexing, new name (RFC 7541 §6.2.2); lengths below 127 need no continuation.
+            block.push(0);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        let stream = self.next_stream;
+        self.next_stream += 2;
+        self.send(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block);
+        stream
+    }
+
+    /// Gives a request up.
+    pub(crate) fn reset(&mut self, stream: u32) {
+        self.send(RST_STREAM, 0, stream, &CANCEL);
+    }
+
+    /// Sends a frame.
+    pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        self.stream.write_all(&[&head, payload].concat()).unwrap();
+    }
+
+    /// The next frame that is not the connection's own housekeeping, which is answered.
+    pub(crate) fn next(&mut self) -> io::Result<Frame> {
+        loop {
+            let mut head = [0; 9];
+            self.stream.read_exact(&mut head)?;
+            let [a, b, c, kind, flags, stream @ ..] = head;
+            let mut payload = vec![0; usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
+            self.stream.read_exact(&mut payload)?;
+            let frame = Frame { kind, flags, stream: u32::from_be_bytes(stream), payload };
+            match frame.kind {
+                SETTINGS if frame.flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]),
+                PING if frame.flags & ACK == 0 => self.send(PING, ACK, 0, &frame.payload),
+                SETTINGS | PING | WINDOW_UPDATE => {}
+                _ => return Ok(frame),
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! weir as its users meet it: the real binary, real sockets, real clients, and an origin that remembers what it got.
+//!
+//! Every test starts a weir of its own on free ports of 127.0.0.1 and kills it at its end. Tools are Debian's (curl, wrk,
+//! nghttp2-client, prometheus); a missing one fails the test with the name of its package.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and its steps are functions")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for a real process by the real clock, on threads of its own"
+)]
+
+mod client;
+mod frames;
+mod origin;
+mod tools;
+mod weir;
+
+mod aborts;
+mod bad_input;
+mod client_limits;
+mod curl;
+mod descriptors;
+mod failures;
+mod line;
+mod load;
+mod permits;
+mod refusals;
+mod shutdown;
+mod telemetry;
+mod transfer;
+mod websocket;

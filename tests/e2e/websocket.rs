@@ -1,0 +1,103 @@
+//! An upgraded connection: bytes both ways after 101, where the route allows it.
+
+use crate::client::Client;
+use crate::origin::{Origin, field};
+use crate::weir::{PATIENCE, Weir, one_route};
+
+/// The handshake of RFC 6455 §1.3, with its key and answer.
+const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A masked text frame "Hello" and its unmasked answer (RFC 6455 §5.7); a close frame, both empty.
+const HELLO: [u8; 11] = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+const HELLO_BACK: [u8; 7] = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+const CLOSE: [u8; 6] = [0x88, 0x80, 0, 0, 0, 0];
+const CLOSE_BACK: [u8; 2] = [0x88, 0];
+
+/// Switches whoever asks for it, answers each greeting, and closes when asked; plain answers for everybody else.
+fn origin() -> Origin {
+    Origin::start(|exchange| {
+        if exchange.field("upgrade") != Some("websocket") {
+            return exchange.respond(200, "", b"plain");
+        }
+        exchange.raw(
+            format!(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                 sec-websocket-accept: {ACCEPT}\r\n\r\n"
+            )
+            .as_bytes(),
+        )?;
+        let mut seen = Vec::new();
+        let mut buffer = [0; 1024];
+        loop {
+            let read = exchange.some(&mut buffer)?;
+            seen.extend_from_slice(&buffer[..read]);
+            while seen.starts_with(&HELLO) {
+                seen.drain(..HELLO.len());
+                exchange.raw(&HELLO_BACK)?;
+            }
+            if read == 0 || seen.starts_with(&CLOSE) {
+                exchange.raw(&CLOSE_BACK)?;
+                return Err(std::io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+    })
+}
+
+#[test]
+fn frames_pass_both_ways_until_the_close() {
+    let origin = origin();
+    let weir = Weir::start(&one_route(origin.address, 2, "upgrade = true"));
+    let mut client = Client::connect(weir.http);
+    let answer = client.send(HANDSHAKE).answer();
+    assert_eq!(answer.status, 101);
+    assert_eq!(answer.field("upgrade"), Some("websocket"), "{answer:?}");
+    assert!(answer.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")), "{answer:?}");
+    assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT));
+    assert!(field(&origin.seen()[0], "connection").unwrap().eq_ignore_ascii_case("upgrade"));
+    for _ in 0..100 {
+        assert_eq!(client.send(HELLO).bytes(HELLO_BACK.len() as u64).unwrap(), HELLO_BACK);
+    }
+    let metrics = weir.metrics();
+    assert_eq!(metrics.value("weir_connections{kind=\"tunnel\"}"), 1);
+    assert_eq!(metrics.value("weir_in_flight{upstream=\"u\"}"), 1, "a tunnel keeps its permit");
+    assert_eq!(client.send(CLOSE).bytes(CLOSE_BACK.len() as u64).unwrap(), CLOSE_BACK);
+    assert!(client.is_closed_within(PATIENCE));
+    weir.wait_for_rest();
+}
+
+#[test]
+fn frames_sent_with_the_handshake_are_not_lost() {
+    let origin = origin();
+    let weir = Weir::start(&one_route(origin.address, 2, "upgrade = true"));
+    let mut client = Client::connect(weir.http);
+    client.send([HANDSHAKE.as_bytes(), &HELLO].concat());
+    assert_eq!(client.answer().status, 101);
+    assert_eq!(client.bytes(HELLO_BACK.len() as u64).unwrap(), HELLO_BACK);
+    drop(client);
+    weir.wait_for_rest();
+}
+
+#[test]
+fn a_client_that_vanishes_gives_its_permit_back() {
+    let origin = origin();
+    let weir = Weir::start(&one_route(origin.address, 1, "upgrade = true"));
+    for _ in 0..5 {
+        let mut client = Client::connect(weir.http);
+        assert_eq!(client.send(HANDSHAKE).answer().status, 101);
+        drop(client);
+        weir.wait_for_rest();
+    }
+}
+
+#[test]
+fn where_the_route_does_not_allow_it_the_answer_is_plain() {
+    let origin = origin();
+    let weir = Weir::start(&one_route(origin.address, 2, ""));
+    let mut client = Client::connect(weir.http);
+    let answer = client.send(HANDSHAKE).answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "plain"));
+    assert_eq!(field(&origin.seen()[0], "upgrade"), None);
+    assert_eq!(client.ask("GET", "/next").answer().status, 200, "the connection goes on in HTTP");
+}
