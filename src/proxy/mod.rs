@@ -18,7 +18,6 @@ pub mod body;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
-pub mod pass;
 pub mod peer;
 pub mod route;
 pub mod target;
