@@ -72,6 +72,8 @@ impl<B: Payload, G: Send + 'static> http_body::Body for Body<B, G> {
                 let heard = *running.heard.get_or_insert_with(|| running.flight.now());
                 if running.flight.poll_silence(cx, Some(heard)).is_ready() {
                     running.flight.server().record(Event::ResponseTimeouts);
+                    // We stop waiting, the service does not stop working: the guard stays until it does.
+                    running.flight.drain_later(running.incoming);
                     return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
                 }
                 self.running = Some(running);

@@ -3,8 +3,8 @@
 //! A client has left or a timeout has run out; the service works on. Its permit stays with the exchange here until the
 //! response has ended, and its connection is saved where that is cheap.
 //!
-//! **Invariants**: every task ends: by the abandon timeout before the response, by [`DRAIN_TIME`] and [`DRAIN_BYTES`] within
-//! it. Cut off, the connection is closed first, then the guard is dropped.
+//! **Invariants**: every task ends: by the abandon timeout, or within the response by [`DRAIN_BYTES`]. Cut off, the connection
+//! is closed first, then the guard is dropped.
 //! **Cost**: one task for each exchange that is left.
 
 use std::future::{Future, poll_fn};
@@ -24,23 +24,27 @@ use super::upload::Payload;
 
 /// Bytes of an unwanted response read so that its connection can be used again; beyond it, closing is cheaper.
 const DRAIN_BYTES: u64 = 256 * 1024;
-/// Time for the same once the response has begun.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Time for a connection to become ready after its response: the end of the request may still be on its way out.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 impl<B: Payload, G: Send + 'static> Flight<B, G> {
-    /// Nobody wants the rest of the response: reads it to its end within bounds, so that the connection can be used
-    /// again, or closes the connection.
+    /// Nobody wants the rest of the response, but the upstream may still be working on it: reads it to its end, so that the
+    /// connection can be used again and the guard is held as long as the work lasts; or closes the connection where there is
+    /// too much of it, or after the abandon timeout.
     pub(super) fn drain_later(self, body: Incoming) {
-        if body.size_hint().lower() > DRAIN_BYTES {
-            self.server().record(Event::Abandoned);
-            return;
-        }
+        let limit = self.patience();
         detach(async move {
-            let drained = timeout(DRAIN_TIME, drain(body)).await;
-            self.conclude(drained.ok()).await;
+            let is_short = body.size_hint().lower() <= DRAIN_BYTES;
+            let end = if is_short { timeout(limit, drain(body)).await.ok() } else { None };
+            self.conclude(end).await;
         });
+    }
+
+    /// What is left of the abandon timeout, which runs from the moment the upstream had the request.
+    fn patience(&self) -> Duration {
+        let moved = self.progress.as_ref().map(|progress| progress.moved());
+        let since = moved.map_or(self.dispatched, |moved| moved.max(self.dispatched));
+        self.pool.upstream().abandon_timeout.saturating_sub(self.now().since(since))
     }
 
     /// Ends a flight that nobody waits for: `end` is [`None`] if it had to be cut off.
@@ -71,9 +75,7 @@ enum End {
 /// Sees a request through that nobody waits for: until its response has ended, its connection is dead, or the abandon
 /// timeout, which runs from the moment the upstream had the request, is over.
 pub(super) async fn see_through<B: Payload, G: Send + 'static>(responding: Responding<B>, flight: Flight<B, G>) {
-    let moved = flight.progress.as_ref().map(|progress| progress.moved());
-    let since = moved.map_or(flight.dispatched, |moved| moved.max(flight.dispatched));
-    let limit = flight.pool.upstream().abandon_timeout.saturating_sub(flight.now().since(since));
+    let limit = flight.patience();
     let asked_upgrade = flight.asked_upgrade;
     let budget = match &flight.connection {
         Connection::Http1(http1) => Some(http1.budget.clone()),

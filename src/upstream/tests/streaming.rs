@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -96,14 +96,17 @@ async fn large_bodies_stream_both_ways_in_bounded_memory() {
     assert_eq!((alive.load(Ordering::SeqCst), permits.out()), (0, 0));
 }
 
+/// The reader is told; the permit stays with the service, which has not stopped working because we stopped waiting.
 #[tokio::test]
-async fn silence_within_the_response_ends_it() {
-    let (address, _) = serve(async |mut peer| {
-        peer.request().await;
-        peer.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nab").await;
-        sleep(MOMENT).await;
-        peer.say("cd").await;
-        peer.closed().await;
+async fn silence_within_the_response_ends_it_for_the_reader_only() {
+    let (address, accepted) = serve(async |mut peer| {
+        while peer.request().await.is_some() {
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nab").await;
+            sleep(MOMENT).await;
+            peer.say("cd").await;
+            sleep(MOMENT * 6).await;
+            peer.say("ef").await;
+        }
     });
     let mut plan = plan(&[address]);
     plan.response_timeout = MOMENT * 2;
@@ -116,8 +119,40 @@ async fn silence_within_the_response_ends_it() {
     assert!(matches!(failure, Failure::ResponseTimeout), "{failure:?}");
     assert!(start.elapsed() >= MOMENT * 3, "{:?}: counted from the last part", start.elapsed());
     assert!(frame(&mut body).await.is_none());
+    assert_eq!(permits.out(), 1, "the upstream is still working");
+    permits.all_back().await;
+    assert!(start.elapsed() >= MOMENT * 7, "{:?}: only when it had answered to the end", start.elapsed());
     let server = pool.upstream().servers().next().unwrap();
-    assert_eq!((permits.out(), server.idle(), server.count(Event::ResponseTimeouts)), (0, 0, 1));
+    assert_eq!((server.idle(), server.count(Event::ResponseTimeouts)), (1, 1), "the connection survived");
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+}
+
+/// A service that sends its head at once and then works for ever: cut at the abandon timeout, the connection first.
+#[tokio::test]
+async fn silence_within_the_response_is_cut_at_the_abandon_timeout() {
+    let closed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&closed);
+    let (address, _) = serve(move |mut peer| {
+        let seen = Arc::clone(&seen);
+        async move {
+            peer.request().await;
+            peer.say("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nab").await;
+            peer.closed().await;
+            seen.store(true, Ordering::SeqCst);
+        }
+    });
+    let mut plan = plan(&[address]);
+    (plan.response_timeout, plan.abandon_timeout) = (MOMENT, MOMENT * 5);
+    let (pool, permits) = (pool(&plan), Permits::default());
+    let start = Instant::now();
+    let response = send(&pool, &permits, get()).await.unwrap();
+    assert!(read(response).await.is_err());
+    assert_eq!(permits.out(), 1);
+    permits.all_back().await;
+    assert!(start.elapsed() >= MOMENT * 5, "{:?}", start.elapsed());
+    sleep(MOMENT).await;
+    assert!(closed.load(Ordering::SeqCst));
+    assert_eq!(pool.upstream().servers().next().unwrap().count(Event::Abandoned), 1);
 }
 
 #[tokio::test]
