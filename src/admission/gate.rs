@@ -109,12 +109,13 @@ impl Gate {
     pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
         let Occupancy { limit, in_flight } = self.occupancy();
         let ahead = self.ahead(class);
+        let token = self.bucket.as_ref().map_or(Duration::ZERO, |bucket| bucket.next(now));
         if ahead == 0 && in_flight < limit && self.waiting() == 0 {
-            return Duration::ZERO;
+            return token;
         }
         let pace = self.shares.left(class, self.predictor.rate(limit));
         let at_pace = Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).unwrap_or(Duration::MAX);
-        at_pace.saturating_add(self.predictor.stalled(now, in_flight))
+        at_pace.saturating_add(self.predictor.stalled(now, in_flight)).max(token)
     }
 
     /// Looks how much each class took since the last look. To be called a few times a second, by one caller.
@@ -126,6 +127,11 @@ impl Gate {
     #[must_use]
     pub fn book(&self, now: Tick, excess: Duration) -> Duration {
         self.predictor.book(now, self.predictor.rate(self.occupancy().limit), excess)
+    }
+
+    /// The line has room: bookings begin anew.
+    pub(in crate::admission) fn unbook(&self, now: Tick) {
+        self.predictor.unbook(now);
     }
 
     /// Mean time a permit is held.

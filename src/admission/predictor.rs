@@ -32,8 +32,13 @@ const SHORTEST_STALL: Duration = Duration::from_millis(250);
 /// not return; two to three visits a person (notes of first trials: 2.5).
 const OVERBOOKING: f64 = 2.5;
 
-/// Nobody is told to come later than this without a place to come back to: what is true in five minutes is not known now.
-const LATEST_BOOKING: Duration = Duration::from_mins(5);
+/// Nobody is told to come later than this without a place to come back to: what is true then is not known now, and whoever
+/// was told too much keeps away while the service idles.
+const LATEST_BOOKING: Duration = Duration::from_mins(1);
+
+/// One sample counts for at most so many means: a tunnel or an abandoned exchange that lasted minutes says nothing about the
+/// pace of the others, while a service that has slowed down tenfold is still followed within some fifty completions.
+const OUTLIER: u64 = 4;
 
 /// Slowest rate ever assumed, one a minute; keeps predictions finite while a service hangs.
 const SLOWEST: f64 = 1.0 / 60.0;
@@ -76,6 +81,7 @@ impl Predictor {
         let weight = seen.saturating_add(1).min(WINDOW);
         let mean = self.hold.load(Ordering::Relaxed);
         let held = saturating_nanos(held);
+        let held = if seen == 0 { held } else { held.min(mean.saturating_mul(OUTLIER)) };
         let next = if held >= mean { mean + (held - mean) / weight } else { mean - (mean - held) / weight };
         self.hold.store(next.max(1), Ordering::Relaxed);
     }
@@ -101,6 +107,14 @@ impl Predictor {
         }
         let silence = now.since(Tick::from_nanos(self.progress.load(Ordering::Relaxed)));
         silence.saturating_sub(self.mean_hold().saturating_mul(SILENT_HOLDS).max(SHORTEST_STALL))
+    }
+
+    /// The line has room: whoever was booked for later has not come, or is not needed. Bookings begin anew.
+    pub(in crate::admission) fn unbook(&self, now: Tick) {
+        // Read first: in the usual case there is nothing to write.
+        if self.booked.load(Ordering::Relaxed) > now.as_nanos() {
+            self.booked.store(now.as_nanos(), Ordering::Relaxed);
+        }
     }
 
     /// The moment at which somebody refused now should come back: not before `excess` has passed (by then the line has
@@ -195,6 +209,25 @@ mod tests {
             last = predictor.book(Tick::ZERO, 1.0, SECOND);
         }
         assert_eq!(last, LATEST_BOOKING);
+    }
+
+    #[test]
+    fn bookings_of_a_crowd_that_has_gone_do_not_last() {
+        let predictor = Predictor::new(f64::INFINITY);
+        for _ in 0..100_000 {
+            predictor.book(Tick::ZERO, 100.0, SECOND);
+        }
+        predictor.unbook(after(3_000));
+        let next = predictor.book(after(3_000), 100.0, SECOND);
+        assert!(next < 2 * SECOND, "{next:?}");
+    }
+
+    #[test]
+    fn one_outlier_says_nothing_about_the_others() {
+        let predictor = steady();
+        predictor.completed(after(201), Duration::from_mins(10));
+        let rate = predictor.rate(40);
+        assert!(rate > 350.0, "{rate}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! **Invariants**: at most `queue.length` requests of the route are held at once; nobody is held who is predicted to wait
 //! longer than `queue.wait`, nor for longer than that; a refusal says when to come back, and not everybody at once.
-//! **Order**: client limits are charged first and for every attempt, refused ones too: a client that hammers stays refused, one
-//! that honours `Retry-After` never meets them.
+//! **Order**: client limits are charged first, also for requests that are refused afterwards; a refusal of the limit itself
+//! charges nothing, so a client that hammers gets its rate and no more.
 //! **Cost**: see the parts; nothing of its own but one counter.
 //! **Not here**: who the client is, HTTP, timers.
 
@@ -19,8 +19,12 @@ use crate::admission::verdict::{Reason, Refusal};
 use crate::clock::Tick;
 use crate::config::plan::{Class, ClientKey, Queue};
 
-/// Width of the jitter on what refused clients are told: ±10 %, so that those refused together do not return together.
+/// What refused clients are told is stretched by up to this share, so that those refused together do not return together.
+/// Never shortened: whoever keeps to it is not early.
 const JITTER: f64 = 0.2;
+
+/// A line shorter than this share of what the route allows has room for those who were booked for later.
+const ROOMY: u32 = 2;
 
 /// Nobody is told to come back sooner; `Retry-After` counts whole seconds.
 const SOONEST_RETURN: Duration = Duration::from_secs(1);
@@ -80,15 +84,20 @@ impl RouteAdmission {
         for (position, limit) in self.client_limits.iter().enumerate() {
             if let Err(over) = limit.charge(now, client(limit.key())) {
                 let retry_after = jittered(over.retry_after, chance);
-                return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit: Some(position) });
+                let limit = Some((position, over.retry_after));
+                return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
             }
         }
         if let Some(permit) = self.dispatcher.try_enter(&self.line, class, now) {
+            self.line.gates().iter().for_each(|gate| gate.unbook(now));
             return Verdict::Admit(permit);
         }
         let predicted = self.predicted_wait(class, now);
         if predicted > self.queue.wait && class != Class::Exempt {
             return self.refuse(Reason::WaitTooLong, now, predicted, chance);
+        }
+        if predicted < self.queue.wait / ROOMY {
+            self.line.gates().iter().for_each(|gate| gate.unbook(now));
         }
         self.enqueue(class, now, predicted, chance)
     }
@@ -149,7 +158,7 @@ impl RouteAdmission {
     }
 }
 
-/// `span` ± 10 %, and never sooner than [`SOONEST_RETURN`].
+/// `span` and up to a fifth more, and never sooner than [`SOONEST_RETURN`].
 fn jittered(span: Duration, chance: f64) -> Duration {
-    span.mul_f64(1.0 + JITTER * (chance.clamp(0.0, 1.0) - 0.5)).max(SOONEST_RETURN)
+    span.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0)).max(SOONEST_RETURN)
 }

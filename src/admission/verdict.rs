@@ -117,8 +117,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// When there is a fair chance; jittered already.
     pub retry_after: Duration,
-    /// The client limit that was exceeded, as its position in the route's list.
-    pub limit: Option<usize>,
+    /// The client limit that was exceeded, as its position in the route's list, and when its next token comes.
+    pub limit: Option<(usize, Duration)>,
 }
 
 #[cfg(test)]

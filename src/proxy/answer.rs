@@ -48,6 +48,8 @@ pub struct LimitPolicy {
     pub quota: u32,
     /// The window.
     pub window: Duration,
+    /// Until the next request would be allowed.
+    pub reset: Duration,
 }
 
 impl From<Reason> for Answer {
@@ -162,14 +164,13 @@ impl Answer {
             fields.insert(ALLOW, allow);
         }
         if let Some(limit) = &self.limit {
-            limit.state(fields, self.retry_seconds().unwrap_or(0));
+            limit.state(fields);
         }
         response
     }
 
-    /// Whole seconds, rounded up: whoever keeps to it is not early.
     fn retry_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|span| span.as_secs() + u64::from(span.subsec_nanos() > 0))
+        self.retry_after.map(whole_seconds)
     }
 
     fn problem(&self, words: &Words, request_id: &str) -> String {
@@ -210,8 +211,8 @@ impl Answer {
 }
 
 impl LimitPolicy {
-    fn state(&self, fields: &mut HeaderMap, reset: u64) {
-        let window = self.window.as_secs().max(1);
+    fn state(&self, fields: &mut HeaderMap) {
+        let (window, reset) = (self.window.as_secs().max(1), whole_seconds(self.reset));
         let policy = format!("\"{}\";q={};w={window}", self.name, self.quota);
         let state = format!("\"{}\";r=0;t={reset}", self.name);
         for (name, value) in [(RATELIMIT_POLICY, policy), (RATELIMIT, state)] {
@@ -220,6 +221,11 @@ impl LimitPolicy {
             }
         }
     }
+}
+
+/// Rounded up: whoever keeps to it is not early.
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// Whether `Accept` gives HTML a higher weight than JSON. Without a preference, JSON: a program must be able to read it.
@@ -309,7 +315,12 @@ mod tests {
 
     #[test]
     fn a_client_limit_is_stated_as_the_draft_has_it() {
-        let limit = LimitPolicy { name: "per-address".to_owned(), quota: 20, window: Duration::from_secs(4) };
+        let limit = LimitPolicy {
+            name: "per-address".to_owned(),
+            quota: 20,
+            window: Duration::from_secs(4),
+            reset: Duration::from_millis(1_200),
+        };
         let answer =
             Answer { retry_after: Some(Duration::from_secs(2)), limit: Some(limit), ..Reason::ClientLimit.into() };
         let response = answer.response(None, &id("abc"));

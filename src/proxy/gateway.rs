@@ -27,6 +27,7 @@ use crate::proxy::address;
 use crate::proxy::answer::Answer;
 use crate::proxy::route::{self, Match};
 use crate::proxy::target::Target;
+use crate::proxy::turn::WATCHERS;
 use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
@@ -52,6 +53,7 @@ pub struct Gateway {
     access_log: AccessLog,
     hasher: RandomState,
     budget: Arc<Budget>,
+    watchers: Arc<Budget>,
     routes: Vec<Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
     gates: Gates,
@@ -100,7 +102,7 @@ impl Gateway {
             .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, registry))
             .map(Arc::new)
             .collect();
-        let budget = Budget::new(READ_AHEAD_BUDGET);
+        let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
         observe(&plan, registry, &upstreams, &gates, &client_limits, &clock);
         let unrouted = verdicts(registry, NO_ROUTE);
         let hasher = RandomState::new();
@@ -110,6 +112,7 @@ impl Gateway {
             access_log,
             hasher,
             budget,
+            watchers,
             routes,
             upstreams,
             gates,
@@ -140,6 +143,12 @@ impl Gateway {
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Descriptors that may watch for departures.
+    #[must_use]
+    pub fn watchers(&self) -> &Arc<Budget> {
+        &self.watchers
     }
 
     /// The upstreams, in the order of the plan.

@@ -26,6 +26,7 @@ pub mod turn;
 pub mod upload;
 pub mod visit;
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -124,7 +125,7 @@ impl Worker {
         self.forward(asker, route, request, permit, upgrade, visit).await
     }
 
-    /// Client limits, predicted wait, line, permit.
+    /// Small body, client limits, predicted wait, line, permit.
     async fn admit(
         &self,
         asker: &Asker<'_>,
@@ -133,7 +134,11 @@ impl Worker {
         body: &mut Upload,
         visit: &mut Visit,
     ) -> Result<Permit, Answer> {
-        let arrival = visit.arrival();
+        let expects = head.headers.contains_key(EXPECT);
+        if !expects && body.reserve(self.gateway.budget()) {
+            poll_fn(|context| body.poll_ahead(context)).await?;
+        }
+        let arrival = self.gateway.clock().now();
         let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
         let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
         let place = match route.admission().decide(class, arrival, client, fastrand::f64()) {
@@ -141,9 +146,8 @@ impl Worker {
             Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
             Verdict::Queue(place) => place,
         };
-        let waiting =
-            Client { peer: asker.peer, version: head.version, expects_continue: head.headers.contains_key(EXPECT) };
-        let turn = Box::pin(turn(place, waiting, body, self.gateway.budget(), self.gateway.clock())).await;
+        let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
+        let turn = Box::pin(turn(place, waiting, self.gateway.watchers(), self.gateway.clock())).await;
         let now = self.gateway.clock().now();
         match turn {
             Ok(permit) => {
@@ -232,10 +236,9 @@ fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
 }
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {
-    let limit = refusal.limit.and_then(|position| route.admission().client_limit(position)).map(|limit| LimitPolicy {
-        name: limit.name().to_owned(),
-        quota: limit.burst(),
-        window: limit.window(),
+    let limit = refusal.limit.and_then(|(position, reset)| {
+        let limit = route.admission().client_limit(position)?;
+        Some(LimitPolicy { name: limit.name().to_owned(), quota: limit.burst(), window: limit.window(), reset })
     });
     Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }

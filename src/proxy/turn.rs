@@ -1,11 +1,11 @@
 //! Holding a request in line until its turn.
 //!
-//! While it waits, four things can happen, and the first one counts: its turn comes, its deadline passes, its client leaves,
-//! its body turns out to be broken. A small body is read meanwhile (`upload` says why); for a body that stays unread the
-//! socket is watched instead.
+//! While it waits, three things can happen, and the first one counts: its turn comes, its deadline passes, its client leaves.
+//! A small body has been read before (`upload` says why); for one that stays unread the socket is watched.
 //!
 //! **Invariants**: ends by the deadline; whoever left is not served.
-//! **Cost**: one timer, and one descriptor while a large HTTP/1.1 body stays unread.
+//! **Cost**: one timer, and one descriptor while an HTTP/1.1 body stays unread; [`WATCHERS`] of them at once, the others are
+//! looked at when their turn comes.
 //! **Not here**: the line itself (`admission`).
 
 use std::future::poll_fn;
@@ -21,7 +21,10 @@ use crate::admission::verdict::Reason;
 use crate::clock::{Clock, Tick};
 use crate::proxy::departure::{departed, has_left};
 use crate::proxy::peer::Peer;
-use crate::proxy::upload::{Budget, Upload};
+use crate::proxy::upload::Budget;
+
+/// Descriptors that may watch for departures at once; they are set aside beside those of clients and upstreams.
+pub const WATCHERS: usize = 256;
 
 /// What a waiting request has to do with its client.
 #[derive(Debug)]
@@ -30,23 +33,17 @@ pub struct Client<'a> {
     pub peer: &'a Arc<Peer>,
     /// Version of HTTP; only HTTP/1.1 hides departures.
     pub version: Version,
-    /// The client waits for `100 Continue` before it sends its body: not before its turn.
-    pub expects_continue: bool,
+    /// Its body has not been read to the end.
+    pub owes_body: bool,
 }
 
 /// Waits for the turn of `held`; an error is the reason why it will not come.
-pub async fn turn(
-    mut held: Held,
-    client: Client<'_>,
-    upload: &mut Upload,
-    budget: &Arc<Budget>,
-    clock: &Clock,
-) -> Result<Permit, Reason> {
+pub async fn turn(mut held: Held, client: Client<'_>, watchers: &Arc<Budget>, clock: &Clock) -> Result<Permit, Reason> {
     let http1 = client.version <= Version::HTTP_11;
-    let reads_ahead = http1 && !client.expects_continue && upload.reserve(budget);
-    let watches = http1 && !reads_ahead && !upload.is_complete();
-    let mut departure =
-        pin!(async { if watches { departed(&client.peer.socket).await } else { std::future::pending().await } });
+    let watcher = if http1 && client.owes_body { watchers.reserve(1) } else { None };
+    let mut departure = pin!(async {
+        if watcher.is_some() { departed(&client.peer.socket).await } else { std::future::pending().await }
+    });
     let mut deadline = pin!(until(clock, held.deadline));
     let permit = poll_fn(|context| {
         if let Poll::Ready(turn) = Pin::new(&mut held.waiting).poll(context) {
@@ -55,13 +52,10 @@ pub async fn turn(
         if departure.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Reason::ClientLeft));
         }
-        if reads_ahead && let Poll::Ready(Err(error)) = upload.poll_ahead(context) {
-            return Poll::Ready(Err(error.reason()));
-        }
         deadline.as_mut().poll(context).map(|()| Err(Reason::Expired))
     })
     .await?;
-    // hyper may have read ahead what hides a departure from it; a look costs less than serving nobody.
+    // Unread or pipelined bytes hide a departure from hyper; a look costs less than serving nobody.
     if http1 && has_left(&client.peer.socket) { Err(Reason::ClientLeft) } else { Ok(permit) }
 }
 

@@ -3,26 +3,30 @@
 //! **Invariants**: never more bytes than the route allows; a client that owes bytes and is silent for `body_timeout` is given
 //! up; what goes wrong is the client's fault and typed ([`UploadError`]), never a fault of the upstream; bytes read ahead are
 //! accounted for in one [`Budget`] of the whole process and given back with the upload.
-//! **Why read ahead**: hyper does not notice that an HTTP/1.1 client has left while its body is unread. A small body is read
-//! while its request waits in line; then the connection is quiet, and the departure is seen.
+//! **Why read ahead**: a small body is read before its request is admitted. So the permit is held at the pace of the service
+//! and not of somebody's telephone; and hyper, which does not notice that an HTTP/1.1 client has left while its body is
+//! unread, sees the departure.
 //! **Cost**: nothing for a request without body; a timer only while a client pauses.
 //! **Not here**: sending it (`upstream`), the departure of clients with large bodies (`departure`).
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::admission::verdict::Reason;
 
-/// Bodies up to this size are read while their request waits in line.
+/// Bytes a second that a body must bring over all once `body_timeout` is over: slower than any telephone network that still
+/// carries a form, and fast enough that nobody holds a permit for a day with a byte now and then.
+pub const SLOWEST: u64 = 1024;
+
+/// Bodies up to this size are read before their request is admitted.
 pub const READ_AHEAD_MAX: u64 = 16 * 1024;
 
 /// Bytes read ahead for all requests in line together: 4,000 bodies of the largest size, far more sign-up forms.
@@ -41,7 +45,7 @@ pub enum UploadError {
     /// Its framing broke, or the client went away in the middle.
     #[error("the request body broke off")]
     Broken(#[source] hyper::Error),
-    /// No byte for `body_timeout`.
+    /// No byte for `body_timeout`, or over all fewer than [`SLOWEST`] after that.
     #[error("the request body did not come in time")]
     Silent,
     /// More bytes than the route allows.
@@ -61,32 +65,34 @@ impl UploadError {
     }
 }
 
-/// Bytes that may be read ahead by all requests together.
+/// So many of something for all requests together: bytes read ahead, descriptors that watch.
 #[derive(Debug)]
 pub struct Budget(AtomicUsize);
 
 impl Budget {
-    /// `bytes` to be shared.
+    /// So many to be shared.
     #[must_use]
     pub fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self(AtomicUsize::new(bytes)))
     }
 
-    /// Bytes left.
+    /// How many are left.
     #[must_use]
     pub fn left(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
+    /// Takes `bytes` of it, until the reservation is dropped; [`None`] if there are not as many left.
+    pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
         let take = |left: usize| left.checked_sub(bytes);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
         Some(Reserved { budget: Arc::clone(self), bytes })
     }
 }
 
+/// A part of a [`Budget`], given back on drop.
 #[derive(Debug)]
-struct Reserved {
+pub struct Reserved {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -102,13 +108,17 @@ impl Drop for Reserved {
 pub struct Upload {
     /// [`None`] once it was read to its end.
     source: Option<Incoming>,
-    ahead: VecDeque<Bytes>,
+    /// In one piece, of the size that was reserved: however many frames it came in.
+    ahead: BytesMut,
     reserved: Option<Reserved>,
     /// Bytes that may still come.
     allowance: u64,
     /// Bytes that came, for the access log.
     received: Option<Arc<AtomicU64>>,
     silence: Duration,
+    /// When the first byte was awaited, and how many have come since.
+    awaited: Option<Instant>,
+    came: u64,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -118,7 +128,17 @@ impl Upload {
     pub fn new(body: Incoming, silence: Duration) -> Self {
         let source = (!body.is_end_stream()).then_some(body);
         let received = source.as_ref().map(|_| Arc::default());
-        Self { source, ahead: VecDeque::new(), reserved: None, allowance: DRAIN_MAX, received, silence, timer: None }
+        Self {
+            source,
+            ahead: BytesMut::new(),
+            reserved: None,
+            allowance: DRAIN_MAX,
+            received,
+            silence,
+            awaited: None,
+            came: 0,
+            timer: None,
+        }
     }
 
     /// Lets at most `limit` bytes pass; [`UploadError::TooLarge`] at once if the declared length says so.
@@ -147,7 +167,11 @@ impl Upload {
     pub fn reserve(&mut self, budget: &Arc<Budget>) -> bool {
         let size = self.source.as_ref().and_then(|body| body.size_hint().exact());
         let Some(size) = size.filter(|size| *size <= READ_AHEAD_MAX) else { return false };
-        self.reserved = usize::try_from(size).ok().and_then(|size| budget.reserve(size));
+        let Some(bytes) = usize::try_from(size).ok() else { return false };
+        self.reserved = budget.reserve(bytes);
+        if self.reserved.is_some() {
+            self.ahead.reserve(bytes);
+        }
         self.reserved.is_some()
     }
 
@@ -155,7 +179,7 @@ impl Upload {
     pub fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         while self.source.is_some() {
             match std::task::ready!(self.poll_source(context)) {
-                Some(Ok(bytes)) => self.ahead.push_back(bytes),
+                Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 None => break,
             }
@@ -207,15 +231,20 @@ impl Upload {
             return Err(UploadError::TooLarge);
         };
         self.allowance = left;
+        self.came = self.came.saturating_add(length);
         if let Some(received) = &self.received {
             received.fetch_add(length, Ordering::Relaxed);
         }
         Ok(bytes)
     }
 
+    /// Nothing has come: gives the client up if it has been silent for too long, or too slow over all.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UploadError>>> {
-        let silence = self.silence;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + silence)));
+        let now = Instant::now();
+        let began = *self.awaited.get_or_insert(now);
+        let slow = began + self.silence + Duration::from_secs(self.came / SLOWEST);
+        let due = slow.min(now + self.silence);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         std::task::ready!(timer.as_mut().poll(context));
         self.source = None;
         Poll::Ready(Some(Err(UploadError::Silent)))
@@ -230,8 +259,8 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        if let Some(bytes) = self.ahead.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.ahead.split().freeze()))));
         }
         self.poll_source(context).map(|frame| frame.map(|bytes| bytes.map(Frame::data)))
     }
@@ -241,7 +270,7 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead: u64 = self.ahead.iter().map(|bytes| bytes.len() as u64).sum();
+        let ahead = self.ahead.len() as u64;
         let rest = self.source.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         match rest.exact() {
             Some(rest) => SizeHint::with_exact(ahead.saturating_add(rest)),

@@ -86,12 +86,6 @@ impl Visit {
         }
     }
 
-    /// When it arrived.
-    #[must_use]
-    pub fn arrival(&self) -> Tick {
-        self.arrival
-    }
-
     /// The route that took it.
     pub fn routed(&mut self, route: &Arc<Route>) {
         self.route = Some(Arc::clone(route));

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::plan::Plan;
+use crate::proxy::turn::WATCHERS;
 
 /// Standard streams, listening sockets, runtimes, logs, the admin socket and its connections.
 const OWN: u64 = 128;
@@ -26,7 +27,7 @@ const FEWEST: usize = 64;
 pub(super) fn max_connections(plan: &Plan) -> NonZeroUsize {
     let descriptors = raise();
     let permits: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.concurrency.get())).sum();
-    let reserved = permits.saturating_mul(PER_PERMIT).saturating_add(OWN);
+    let reserved = permits.saturating_mul(PER_PERMIT).saturating_add(OWN).saturating_add(WATCHERS as u64);
     let left = usize::try_from(descriptors.saturating_sub(reserved)).unwrap_or(usize::MAX);
     let wanted = plan.clients.max_connections.map(NonZeroUsize::get);
     if wanted.unwrap_or(FEWEST) > left {

@@ -11,6 +11,7 @@
 //! long as the drain lasts.
 //! **Not here**: what a request goes through (`listener`, `proxy`).
 
+mod chores;
 mod descriptors;
 mod observe;
 mod signals;
@@ -33,9 +34,6 @@ use crate::upstream::UpstreamError;
 
 /// How long the last lines of the access log may take.
 const LOG_CLOSE: Duration = Duration::from_secs(2);
-
-/// How often clients whose bucket is full again are forgotten.
-const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 
 /// Why the process cannot start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -127,23 +125,11 @@ fn start_admin(
                     tracing::error!(%error, "the admin socket failed");
                 }
             }
-            () = sweep(&gateway) => {}
+            () = chores::run(gateway) => {}
         }
     };
     std::thread::Builder::new()
         .name("weir-admin".to_owned())
         .spawn(move || runtime.block_on(serve))
         .map_err(RunError::Thread)
-}
-
-/// Forgets idle clients, for ever; the shards are locked one at a time, on a thread where nobody waits.
-async fn sweep(gateway: &Arc<Gateway>) {
-    loop {
-        tokio::time::sleep(SWEEP_PERIOD).await;
-        let swept = Arc::clone(gateway);
-        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
-        if tokio::task::spawn_blocking(sweep).await.is_err() {
-            tracing::error!("the sweep of client limits panicked");
-        }
-    }
 }

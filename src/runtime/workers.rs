@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::RunError;
 use crate::admission::gate::Gate;
@@ -23,9 +23,6 @@ use crate::proxy::peer::Peer;
 
 /// How often a draining worker looks whether upstreams are done with what clients no longer wait for.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-/// How often it is looked what each class takes: ten times in the memory of it.
-const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// A running worker thread.
 pub(super) type Thread = JoinHandle<io::Result<()>>;
@@ -50,60 +47,36 @@ pub(super) fn start(
         .enumerate()
         .map(|(number, sockets)| {
             let runtime = Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
-            // One of them keeps the time for all.
-            let chores = (number == 0).then(|| Arc::clone(gateway));
             let (gateway, connections, draining) = (Arc::clone(gateway), Arc::clone(connections), draining.clone());
             std::thread::Builder::new()
                 .name(format!("weir-worker-{number}"))
-                .spawn(move || work(&runtime, sockets, &gateway, connections, draining, chores))
+                .spawn(move || work(runtime, sockets, &gateway, connections, draining))
                 .map_err(RunError::Thread)
         })
         .collect()
 }
 
 fn work(
-    runtime: &Runtime,
+    runtime: Runtime,
     sockets: Vec<Bound>,
     gateway: &Arc<Gateway>,
     connections: Arc<Connections>,
     draining: DrainSignal,
-    chores: Option<Arc<Gateway>>,
 ) -> io::Result<()> {
     let limits = Arc::new(Limits::of(&gateway.plan().clients, &gateway.plan().runtime));
     let worker = Arc::new(Worker::new(gateway));
-    runtime.block_on(async {
-        if let Some(gateway) = chores {
-            // Detached: they end with the runtime.
-            drop(tokio::spawn(pace(Arc::clone(&gateway))));
-            drop(tokio::spawn(observe(gateway)));
-        }
-        let mut begun = draining.clone();
-        let (served, ()) = tokio::join!(listener::serve(sockets, worker, limits, connections, draining), async {
+    let mut begun = draining.clone();
+    let served = runtime.block_on(async {
+        let done = async {
             begun.begun().await;
             upstreams_done(gateway).await;
-        });
-        served
-    })
-}
-
-/// Serves the lines as tokens of contract rates come.
-async fn pace(gateway: Arc<Gateway>) {
-    let dispatcher = &gateway.gates().dispatcher;
-    loop {
-        let due = dispatcher.due().await;
-        if let Some(due) = dispatcher.clock().instant(due) {
-            sleep_until(due.into()).await;
-        }
-        dispatcher.look();
-    }
-}
-
-/// Keeps an eye on what each class takes.
-async fn observe(gateway: Arc<Gateway>) {
-    loop {
-        sleep(OBSERVE_PERIOD).await;
-        gateway.gates().all().for_each(|gate| gate.observe(gateway.clock().now()));
-    }
+            Ok(())
+        };
+        tokio::try_join!(listener::serve(sockets, worker, limits, connections, draining), done)
+    });
+    // A name that is still being resolved must not hold up the end.
+    runtime.shutdown_background();
+    served.map(|_| ())
 }
 
 /// Resolves when no permit is in use or awaited any more, or the drain has lasted long enough: an upstream that still works on

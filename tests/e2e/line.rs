@@ -135,7 +135,6 @@ fn who_leaves_the_line_is_never_served() {
     for (name, bytes) in [
         ("no body", b"GET /left HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec()),
         ("small body", post(100, "", 100)),
-        ("half of a small body", post(100, "", 50)),
         ("large body", post(10 << 20, "", 0)),
         ("part of a large body", post(10 << 20, "", 64 << 10)),
         ("all of a medium body", post(32 << 10, "", 32 << 10)),
@@ -179,7 +178,23 @@ fn who_leaves_the_line_is_never_served() {
     assert_eq!(crate::client::get(weir.http, "/stayed").status, 200);
     assert_eq!(origin.targets(), ["/busy", "/stayed"]);
     let metrics = weir.metrics();
-    assert_eq!(metrics.requests("all", "client_left") + metrics.requests("all", "body_broken"), 20);
+    assert_eq!(metrics.requests("all", "client_left") + metrics.requests("all", "body_broken"), 18);
+}
+
+/// A small body is read before its request takes a place or a permit: nobody holds one at the pace of his telephone.
+#[test]
+fn who_still_owes_a_small_body_has_no_place_and_no_permit() {
+    let origin = Origin::echo();
+    let weir = Weir::start(&one_route(origin.address, 1, ""));
+    let head = "POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n";
+    let mut slow = Client::connect(weir.http);
+    slow.send([head.as_bytes(), &[b'x'; 50]].concat());
+    for _ in 0..3 {
+        assert_eq!(crate::client::get(weir.http, "/quick").status, 200, "the only permit is free");
+    }
+    weir.wait_for_load("u", 0, 0);
+    slow.send([b'x'; 50]);
+    assert_eq!(slow.answer().status, 200);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 
-use super::{Hand, Instant, quota, until};
+use super::{Hand, Instant, quota, theoretical_arrival, until};
 use crate::clock::Tick;
 use crate::config::plan;
 
@@ -172,16 +172,6 @@ impl StateStore for Shared {
         }
         decision
     }
-}
-
-/// When the bucket is full again; [`None`] for one that was never charged. Read through the only door governor leaves open:
-/// a decision that refuses changes nothing.
-fn theoretical_arrival(bucket: &InMemoryState) -> Option<Tick> {
-    bucket
-        .measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>)
-        .err()
-        .flatten()
-        .map(|arrival| Tick::from_nanos(arrival.as_u64()))
 }
 
 #[cfg(test)]

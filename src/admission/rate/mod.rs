@@ -23,6 +23,9 @@ use governor::{NotUntil, Quota, RateLimiter};
 use crate::clock::{Tick, saturating_nanos};
 use crate::config::plan::{Rate, RateLimit};
 
+/// A hundred years; the nanoseconds of all years of a process fit beside it into 64 bits.
+const LONGEST_FILL: Duration = Duration::from_hours(24 * 36_525);
+
 /// A bucket for one upstream, shared by everybody.
 #[derive(Debug)]
 pub struct Bucket {
@@ -30,6 +33,8 @@ pub struct Bucket {
     limiter: RateLimiter<NotKeyed, Shared, Hand, NoOpMiddleware<Instant>>,
     /// What one token weighs: the time in which it comes.
     weight: Nanos,
+    /// How far ahead of its time the bucket may be charged: all tokens but one.
+    tolerance: Nanos,
     rate: f64,
 }
 
@@ -43,6 +48,7 @@ impl Bucket {
             limiter: RateLimiter::new(quota, Shared(Arc::clone(&state)), Hand),
             state,
             weight: quota.replenish_interval().into(),
+            tolerance: quota.replenish_interval().saturating_mul(quota.burst_size().get() - 1).into(),
             rate: f64::from(limit.rate.count.get()) / limit.rate.per.as_secs_f64(),
         }
     }
@@ -61,6 +67,13 @@ impl Bucket {
             Ok::<_, std::convert::Infallible>(((), Nanos::new(arrival.saturating_sub(self.weight.as_u64()))))
         };
         self.state.measure_and_replace(&NotKeyed::NonKey, undo).ok();
+    }
+
+    /// Until the next token can be taken; takes nothing.
+    #[must_use]
+    pub fn next(&self, now: Tick) -> Duration {
+        let arrival = theoretical_arrival(&self.state).unwrap_or(Tick::ZERO);
+        Tick::from_nanos(arrival.as_nanos().saturating_sub(self.tolerance.as_u64())).since(now)
     }
 
     /// Tokens a second.
@@ -86,12 +99,25 @@ impl StateStore for Shared {
 }
 
 /// governor's quota for `rate` with `burst`.
+///
+/// The period of a token is rounded up to whole nanoseconds: never more than the rate. A burst that takes longer than
+/// [`LONGEST_FILL`] to fill is one that never fills; governor's arithmetic would overflow on it.
 fn quota(rate: Rate, burst: NonZeroU32) -> Quota {
-    // A rate has a count of at least one and a period of at least a second, so the period of one token is never zero...
-    let period = rate.per.checked_div(rate.count.get()).filter(|period| !period.is_zero());
-    // ...except for counts above 10⁹ a second, where one nanosecond is the finest there is.
-    let period = period.unwrap_or(Duration::from_nanos(1));
+    let nanos = saturating_nanos(rate.per).div_ceil(u64::from(rate.count.get())).max(1);
+    let longest = u32::try_from(saturating_nanos(LONGEST_FILL) / nanos).unwrap_or(u32::MAX);
+    let burst = burst.min(NonZeroU32::new(longest).unwrap_or(NonZeroU32::MIN));
+    let period = Duration::from_nanos(nanos);
     Quota::with_period(period).unwrap_or_else(|| Quota::per_second(rate.count)).allow_burst(burst)
+}
+
+/// When the bucket is full again; [`None`] for one that was never charged. Read through the only door governor leaves open:
+/// a decision that refuses changes nothing.
+fn theoretical_arrival(bucket: &InMemoryState) -> Option<Tick> {
+    bucket
+        .measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>)
+        .err()
+        .flatten()
+        .map(|arrival| Tick::from_nanos(arrival.as_u64()))
 }
 
 /// How long from `now` until `refusal` ends.
@@ -163,6 +189,23 @@ mod tests {
         let due = bucket.take(start).unwrap_err();
         assert_eq!(due.since(start), Duration::from_millis(100));
         assert_eq!(bucket.take(due), Ok(()));
+    }
+
+    #[test]
+    fn the_next_token_is_foreseen_without_taking_one() {
+        let bucket = Bucket::new(limit(10, Duration::from_secs(1), 2));
+        let now = Tick::ZERO.after(Duration::from_secs(5));
+        assert_eq!(bucket.next(now), Duration::ZERO);
+        assert!(bucket.take(now).is_ok() && bucket.take(now).is_ok());
+        assert_eq!(bucket.next(now), Duration::from_millis(100));
+        assert_eq!(bucket.next(now.after(Duration::from_millis(100))), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_burst_overflows() {
+        let bucket = Bucket::new(limit(5, Duration::from_hours(1), u32::MAX));
+        let now = Tick::ZERO.after(Duration::from_hours(24));
+        assert!((0..1_000).all(|_| bucket.take(now).is_ok()));
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! What must be done now and then, whoever asks for it: on the admin thread, which outlives the workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+
+use crate::proxy::gateway::Gateway;
+
+/// How often clients whose bucket is full again are forgotten.
+const SWEEP_PERIOD: Duration = Duration::from_secs(10);
+
+/// How often it is looked what each class takes: ten times in the memory of it.
+const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
+
+/// All of them, for ever.
+pub(super) async fn run(gateway: Arc<Gateway>) {
+    tokio::join!(pace(&gateway), observe(&gateway), sweep(&gateway));
+}
+
+/// Serves the lines as tokens of contract rates come.
+async fn pace(gateway: &Gateway) {
+    let dispatcher = &gateway.gates().dispatcher;
+    loop {
+        let due = dispatcher.due().await;
+        if let Some(due) = dispatcher.clock().instant(due) {
+            sleep_until(due.into()).await;
+        }
+        dispatcher.look();
+    }
+}
+
+/// Keeps an eye on what each class takes.
+async fn observe(gateway: &Gateway) {
+    loop {
+        sleep(OBSERVE_PERIOD).await;
+        gateway.gates().all().for_each(|gate| gate.observe(gateway.clock().now()));
+    }
+}
+
+/// Forgets idle clients; the shards are locked one at a time, on a thread where nobody waits.
+async fn sweep(gateway: &Arc<Gateway>) {
+    loop {
+        sleep(SWEEP_PERIOD).await;
+        let swept = Arc::clone(gateway);
+        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+        if tokio::task::spawn_blocking(sweep).await.is_err() {
+            tracing::error!("the sweep of client limits panicked");
+        }
+    }
+}
