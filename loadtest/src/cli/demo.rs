@@ -42,7 +42,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "RATE", default_value = "2000", value_parser = super::positive)]
     rate: f64,
     /// Leave for good this long after arriving
-    #[arg(long, value_name = "TIME", default_value = "32s", value_parser = super::time)]
+    #[arg(long, value_name = "TIME", default_value = "36s", value_parser = super::time)]
     give_up: Duration,
     #[command(flatten)]
     crowd: People,
