@@ -1,0 +1,162 @@
+use super::*;
+
+fn fields(list: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in list {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
+}
+
+fn forward(list: &[(&'static str, &str)], trusted: bool, upgrade: bool) -> Result<HeaderMap, BadRequest> {
+    let mut headers = fields(list);
+    let authority: Authority = "daftar.example".parse().unwrap();
+    let id = RequestId::of(&headers, trusted, 7);
+    let context = Context {
+        peer: "192.0.2.1".parse().unwrap(),
+        trusted,
+        tls: true,
+        authority: Some(&authority),
+        id: &id,
+        upgrade,
+    };
+    check(&headers).map(|()| {
+        for_upstream(&mut headers, &context, 0x1234);
+        headers
+    })
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+}
+
+#[test]
+fn hop_by_hop_fields_and_their_nominees_stay_here() {
+    let headers = forward(
+        &[
+            ("connection", "keep-alive, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("expect", "100-continue"),
+            ("weir-ticket", "forged"),
+            ("authorization", "Bearer x"),
+            ("idempotency-key", "k1"),
+        ],
+        false,
+        true,
+    )
+    .unwrap();
+    for gone in [
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "te",
+        "trailer",
+        "proxy-connection",
+        "proxy-authorization",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "weir-ticket",
+    ] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    assert_eq!(value(&headers, "authorization"), "Bearer x");
+    assert_eq!(value(&headers, "idempotency-key"), "k1");
+    assert_eq!(value(&headers, "host"), "daftar.example");
+}
+
+#[test]
+fn nobody_nominates_away_what_decides_meaning_or_identity() {
+    for name in ["Host", "Content-Length", "Cookie", "Authorization", "X-Forwarded-For", "Forwarded", "Idempotency-Key"]
+    {
+        assert_eq!(forward(&[("connection", name)], false, false), Err(BadRequest::Connection), "{name}");
+    }
+}
+
+#[test]
+fn the_chain_of_an_untrusted_peer_starts_here() {
+    let headers = forward(
+        &[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "ftp"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x-request-id", "chosen"),
+        ],
+        false,
+        false,
+    )
+    .unwrap();
+    assert_eq!(value(&headers, "x-forwarded-for"), "192.0.2.1");
+    assert_eq!(value(&headers, "x-forwarded-proto"), "https");
+    assert_eq!(value(&headers, "x-forwarded-host"), "daftar.example");
+    assert!(!headers.contains_key("forwarded") && !headers.contains_key("x-real-ip"));
+    assert_eq!(value(&headers, "x-request-id"), format!("{:032x}", 7));
+}
+
+#[test]
+fn the_chain_of_a_trusted_peer_goes_on() {
+    let headers = forward(
+        &[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "outer.example"),
+            ("x-request-id", "given"),
+        ],
+        true,
+        false,
+    )
+    .unwrap();
+    assert_eq!(value(&headers, "x-forwarded-for"), "1.1.1.1, 2.2.2.2, 192.0.2.1");
+    assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
+    assert_eq!(value(&headers, "x-forwarded-proto"), "http");
+    assert_eq!(value(&headers, "x-forwarded-host"), "outer.example");
+    assert_eq!(value(&headers, "x-request-id"), "given");
+}
+
+#[test]
+fn an_upgrade_passes_only_where_the_route_allows_it() {
+    let asks = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    let allowed = forward(&asks, false, true).unwrap();
+    assert_eq!((value(&allowed, "connection"), value(&allowed, "upgrade")), ("upgrade", "websocket"));
+    let denied = forward(&asks, false, false).unwrap();
+    assert!(!denied.contains_key("connection") && !denied.contains_key("upgrade"));
+}
+
+#[test]
+fn a_sound_trace_passes_and_others_are_replaced() {
+    let sound = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_eq!(value(&forward(&[("traceparent", sound)], false, false).unwrap(), "traceparent"), sound);
+    for broken in [
+        "",
+        "x",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    ] {
+        let headers = forward(&[("traceparent", broken)], false, false).unwrap();
+        assert_eq!(value(&headers, "traceparent"), "00-00000000000000000000000000001235-0000000000000001-00");
+    }
+}
+
+#[test]
+fn an_answer_loses_what_was_meant_for_us() {
+    let mut headers =
+        fields(&[("connection", "x-internal, close"), ("x-internal", "1"), ("keep-alive", "5"), ("server", "s")]);
+    for_client(&mut headers, &RequestId::of(&HeaderMap::new(), false, 9));
+    assert!(
+        !headers.contains_key("x-internal")
+            && !headers.contains_key("connection")
+            && !headers.contains_key("keep-alive")
+    );
+    assert_eq!(value(&headers, "server"), "s");
+    assert_eq!(value(&headers, "x-request-id"), format!("{:032x}", 9));
+}
