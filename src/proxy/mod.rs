@@ -226,9 +226,9 @@ fn origin_form(path: &str, query: Option<&str>) -> Result<Uri, Answer> {
     target.map(Uri::from).map_err(|_| Reason::BadRequest.into())
 }
 
-/// The client's end of a tunnel, if it asks for one and the route allows it.
+/// The client's end of a tunnel, if it asks for a WebSocket and the route allows it.
 fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
-    if allowed && headers::asks_upgrade(&head.headers) { head.extensions.remove() } else { None }
+    if allowed && headers::asks_websocket(head) { head.extensions.remove() } else { None }
 }
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {

@@ -101,3 +101,28 @@ fn where_the_route_does_not_allow_it_the_answer_is_plain() {
     assert_eq!(field(&origin.seen()[0], "upgrade"), None);
     assert_eq!(client.ask("GET", "/next").answer().status, 200, "the connection goes on in HTTP");
 }
+
+#[test]
+fn nothing_but_a_websocket_leaves_http() {
+    // Switches whatever it is asked to.
+    let origin = Origin::start(|exchange| {
+        let Some(protocol) = exchange.field("upgrade").map(str::to_owned) else {
+            exchange.body()?;
+            return exchange.respond(200, "", b"plain");
+        };
+        exchange.raw(format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: {protocol}\r\n\r\n").as_bytes())
+    });
+    let weir = Weir::start(&one_route(origin.address, 2, "upgrade = true"));
+    for request in [
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: h2c"),
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: websocket, h2c"),
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: websocket\r\nupgrade: h2c"),
+        HANDSHAKE.replace("GET ", "POST "),
+        HANDSHAKE.replace("\r\n\r\n", "\r\ncontent-length: 5\r\n\r\nhello"),
+    ] {
+        let answer = Client::connect(weir.http).send(&request).answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "plain"), "{request}");
+    }
+    assert!(origin.seen().iter().all(|seen| field(seen, "upgrade").is_none()));
+    weir.wait_for_rest();
+}

@@ -12,7 +12,9 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, uri::Authority};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Method, Version};
 
 use crate::proxy::address::X_FORWARDED_FOR;
 use crate::proxy::target::BadRequest;
@@ -29,6 +31,9 @@ const PROXY_CONNECTION: &str = "proxy-connection";
 const HTTP2_SETTINGS: &str = "http2-settings";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const OURS: &str = "weir-";
+
+/// The one protocol that HTTP may be left for.
+const WEBSOCKET: &str = "websocket";
 
 /// Longest request id taken over from a trusted proxy.
 const REQUEST_ID_MAX: usize = 128;
@@ -50,7 +55,7 @@ pub struct Context<'a> {
     pub authority: Option<&'a Authority>,
     /// Id of the request.
     pub id: &'a RequestId,
-    /// Whether an `Upgrade` passes.
+    /// Whether it asks for a WebSocket and shall get it.
     pub upgrade: bool,
 }
 
@@ -87,10 +92,26 @@ fn hexadecimal(number: u128) -> HeaderValue {
     HeaderValue::try_from(format!("{number:032x}")).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
-/// Whether the client asks to leave HTTP, and for what.
+/// Whether the client asks for a WebSocket (RFC 6455 §4.1), the one thing HTTP may be left for: HTTP/1.1, GET, no body, and no
+/// other protocol in the same breath. To let others pass, `h2c` above all, would let requests follow that nobody looks at.
 #[must_use]
-pub fn asks_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE) && nominated(headers).any(|name| name == UPGRADE)
+pub fn asks_websocket(head: &Parts) -> bool {
+    let headers = &head.headers;
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0");
+    head.version == Version::HTTP_11
+        && head.method == Method::GET
+        && !has_body
+        && names_websocket(headers)
+        && nominated(headers).any(|name| name == UPGRADE)
+}
+
+/// Whether `Upgrade` names `websocket` and nothing else.
+#[must_use]
+pub fn names_websocket(headers: &HeaderMap) -> bool {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
+        && protocols.next().is_none()
 }
 
 /// Refuses a request whose `Connection` nominates what must reach the upstream.
@@ -103,7 +124,6 @@ pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
 
 /// Makes the fields of a checked request fit to be forwarded. `random` is for a trace that starts here.
 pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128) {
-    let upgrade = headers.get(UPGRADE).filter(|_| context.upgrade && asks_upgrade(headers)).cloned();
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.remove(PROXY_AUTHORIZATION);
@@ -111,9 +131,8 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     for name in ours {
         headers.remove(name);
     }
-    if let Some(protocol) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
+    if context.upgrade {
+        switch(headers);
     }
     if let Some(host) = context.authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
@@ -130,6 +149,12 @@ pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
     strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHENTICATE);
     headers.insert(X_REQUEST_ID, id.value().clone());
+}
+
+/// Names the switch to a WebSocket.
+fn switch(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
 }
 
 /// Fields that say who somebody is.

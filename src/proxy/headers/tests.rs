@@ -49,7 +49,7 @@ fn hop_by_hop_fields_and_their_nominees_stay_here() {
             ("idempotency-key", "k1"),
         ],
         false,
-        true,
+        false,
     )
     .unwrap();
     for gone in [
@@ -124,12 +124,36 @@ fn the_chain_of_a_trusted_peer_goes_on() {
 }
 
 #[test]
-fn an_upgrade_passes_only_where_the_route_allows_it() {
-    let asks = [("connection", "Upgrade"), ("upgrade", "websocket")];
+fn an_upgrade_passes_only_where_it_is_granted() {
+    let asks = [("connection", "Upgrade"), ("upgrade", "WebSocket")];
     let allowed = forward(&asks, false, true).unwrap();
     assert_eq!((value(&allowed, "connection"), value(&allowed, "upgrade")), ("upgrade", "websocket"));
     let denied = forward(&asks, false, false).unwrap();
     assert!(!denied.contains_key("connection") && !denied.contains_key("upgrade"));
+}
+
+#[test]
+fn http_is_left_for_a_websocket_only() {
+    let asks = |method: Method, version: Version, list: &[(&'static str, &str)]| {
+        let mut head = http::Request::new(()).into_parts().0;
+        (head.method, head.version, head.headers) = (method, version, fields(list));
+        asks_websocket(&head)
+    };
+    let get = |list: &[(&'static str, &str)]| asks(Method::GET, Version::HTTP_11, list);
+    let plain = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")];
+    assert!(get(&plain));
+    assert!(get(&[&plain[..], &[("content-length", "0")]].concat()));
+    assert!(!get(&[&plain[..], &[("content-length", "1")]].concat()), "a body");
+    assert!(!get(&[&plain[..], &[("transfer-encoding", "chunked")]].concat()), "a body");
+    assert!(!get(&[&plain[..], &[("upgrade", "h2c")]].concat()), "two protocols in two fields");
+    assert!(!get(&plain[1..]), "not nominated");
+    assert!(!get(&plain[..1]), "no protocol");
+    for protocol in ["h2c", "websocket, h2c", "h2c, websocket", "websocket/13", "TLS/1.2", ""] {
+        assert!(!get(&[plain[0], ("upgrade", protocol)]), "{protocol}");
+    }
+    assert!(!asks(Method::POST, Version::HTTP_11, &plain));
+    assert!(!asks(Method::GET, Version::HTTP_10, &plain));
+    assert!(!asks(Method::GET, Version::HTTP_2, &plain));
 }
 
 #[test]
