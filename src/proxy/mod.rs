@@ -33,7 +33,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -86,6 +86,7 @@ impl Worker {
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
         let (accept, waits) = (head.headers.get(ACCEPT).cloned(), head.headers.contains_key(EXPECT));
+        let bodiless = head.method == Method::HEAD;
         let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
         let response = match walked {
             Ok(response) => response,
@@ -95,7 +96,8 @@ impl Worker {
                     upload.drain().await;
                 }
                 visit.refused(answer.reason, answer::status(answer.reason));
-                answer.response(accept.as_ref(), &asker.id).map(Source::Own)
+                let response = answer.response(accept.as_ref(), &asker.id);
+                if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
             }
         };
         response.map(|source| Body::new(source, visit))

@@ -241,6 +241,10 @@ fn a_refusal_speaks_the_language_of_its_client() {
             assert_eq!(field(&answer, "content-type"), Some(kind), "{accept}: {answer}");
             assert!(answer.contains(&body), "{accept}: {answer}");
         }
+        // HEAD is told what GET would be, and nothing more.
+        let head = ask(&way, &["-I", "-w", "%{http_code} %{size_download}", &url]);
+        assert!(head.ends_with("503 0"), "{base}: {head}");
+        assert!(field(&head, "content-length").is_some_and(|length| length != "0"), "{base}: {head}");
     }
     latch.let_pass(1);
     assert_eq!(busy.answer().status, 200);
