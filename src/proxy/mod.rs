@@ -178,10 +178,12 @@ impl Worker {
                 Ok(response.map(Source::Upstream))
             }
             Ok(Exchanged::Upgraded { mut response, upgraded, guard }) => {
-                let client = upgrade.ok_or(Reason::UpstreamBroken)?;
+                // Nothing else was offered to the upstream (RFC 9110 §7.8).
+                let switches = headers::names_websocket(response.headers());
+                let client = upgrade.filter(|_| switches).ok_or(Reason::UpstreamBroken)?;
                 visit.answered(response.status(), Arc::clone(guard.server().authority()));
                 tunnel::open(client, upgraded, self.gateway.plan().clients.idle_timeout, guard);
-                response.headers_mut().insert(headers::X_REQUEST_ID, asker.id.value().clone());
+                headers::for_switching_client(response.headers_mut(), &asker.id);
                 Ok(response.map(|()| Source::Own(Bytes::new())))
             }
             Err(failure) => Err(failed(&failure).into()),

@@ -26,6 +26,7 @@ const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const X_FORWARDED_PORT: &str = "x-forwarded-port";
 const X_REAL_IP: &str = "x-real-ip";
 const TRACEPARENT: &str = "traceparent";
+const PROXY_AUTHENTICATION_INFO: &str = "proxy-authentication-info";
 const KEEP_ALIVE: &str = "keep-alive";
 const PROXY_CONNECTION: &str = "proxy-connection";
 const HTTP2_SETTINGS: &str = "http2-settings";
@@ -148,7 +149,16 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
 pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
     strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHENTICATE);
+    headers.remove(PROXY_AUTHENTICATION_INFO);
     headers.insert(X_REQUEST_ID, id.value().clone());
+}
+
+/// The same for an answer by which the upstream switches to a WebSocket: of the fields of the hop it keeps the switch, which
+/// the hop to the client makes as well. No interim response has a length (RFC 9110 §8.6).
+pub fn for_switching_client(headers: &mut HeaderMap, id: &RequestId) {
+    for_client(headers, id);
+    headers.remove(CONTENT_LENGTH);
+    switch(headers);
 }
 
 /// Names the switch to a WebSocket.

@@ -184,3 +184,24 @@ fn an_answer_loses_what_was_meant_for_us() {
     assert_eq!(value(&headers, "server"), "s");
     assert_eq!(value(&headers, "x-request-id"), format!("{:032x}", 9));
 }
+
+#[test]
+fn a_switch_keeps_of_the_hop_what_switches() {
+    let mut headers = fields(&[
+        ("connection", "Upgrade, x-internal, keep-alive"),
+        ("upgrade", "WebSocket"),
+        ("x-internal", "1"),
+        ("keep-alive", "5"),
+        ("transfer-encoding", "chunked"),
+        ("content-length", "5"),
+        ("proxy-authenticate", "Basic"),
+        ("proxy-authentication-info", "x"),
+        ("sec-websocket-accept", "x"),
+    ]);
+    assert!(names_websocket(&headers));
+    for_switching_client(&mut headers, &RequestId::of(&HeaderMap::new(), false, 9));
+    let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["connection", "sec-websocket-accept", "upgrade", "x-request-id"]);
+    assert_eq!((value(&headers, "connection"), value(&headers, "upgrade")), ("upgrade", "websocket"));
+}
