@@ -59,6 +59,9 @@ pub enum BadRequest {
     /// `Connection` names a field that must reach the upstream.
     #[error("the Connection field names a field that is not hop-by-hop")]
     Connection,
+    /// `Connection` has bytes that are not visible ASCII.
+    #[error("the Connection field is not a list of names")]
+    UnreadableConnection,
 }
 
 impl BadRequest {
@@ -70,7 +73,9 @@ impl BadRequest {
             Self::Fields => Reason::HeadTooLarge,
             Self::TooLong => Reason::UriTooLong,
             Self::Expectation => Reason::ExpectationFailed,
-            Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection => Reason::BadRequest,
+            Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection | Self::UnreadableConnection => {
+                Reason::BadRequest
+            }
         }
     }
 }

@@ -115,8 +115,12 @@ pub fn names_websocket(headers: &HeaderMap) -> bool {
         && protocols.next().is_none()
 }
 
-/// Refuses a request whose `Connection` nominates what must reach the upstream.
+/// Refuses a request whose `Connection` nominates what must reach the upstream, or cannot be read: an option lost in it would
+/// be a field forwarded against its sender's word.
 pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
+    if headers.get_all(CONNECTION).iter().any(|field| field.to_str().is_err()) {
+        return Err(BadRequest::UnreadableConnection);
+    }
     if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
         return Err(BadRequest::Connection);
     }
@@ -189,16 +193,16 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Names listed by `Connection`, except the options `close` and `keep-alive`, which name nothing.
+/// Names listed by `Connection`, except the option `close`, which names nothing. In an answer, what is no name is passed over
+/// and the rest still counts.
 fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(','))
-        .map(str::trim)
-        .filter(|option| !option.eq_ignore_ascii_case("close") && !option.is_empty())
-        .filter_map(|option| option.parse().ok())
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !option.eq_ignore_ascii_case(b"close"))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
 }
 
 /// Continues the chain of a trusted peer; starts a new one otherwise.

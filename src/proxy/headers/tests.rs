@@ -205,3 +205,13 @@ fn a_switch_keeps_of_the_hop_what_switches() {
     assert_eq!(names, ["connection", "sec-websocket-accept", "upgrade", "x-request-id"]);
     assert_eq!((value(&headers, "connection"), value(&headers, "upgrade")), ("upgrade", "websocket"));
 }
+
+#[test]
+fn a_connection_field_that_cannot_be_read_is_refused_or_hides_nothing() {
+    let mut headers = fields(&[("x-hop", "1")]);
+    headers.append("connection", HeaderValue::from_bytes(b"x-hop, \xe9").unwrap());
+    assert_eq!(check(&headers), Err(BadRequest::UnreadableConnection));
+    // An upstream is not told; its other nominees stay here all the same.
+    for_client(&mut headers, &RequestId::of(&HeaderMap::new(), false, 9));
+    assert!(!headers.contains_key("x-hop") && !headers.contains_key("connection"));
+}
