@@ -131,6 +131,7 @@ fn what_belongs_to_one_hop_stays_there() {
         let mut fields =
             vec!["-H", "proxy-authorization: Basic x", "-H", "weir-ticket: forged", "-H", "x-real-ip: 1.1.1.1"];
         fields.extend(["-H", "x-forwarded-for: 1.1.1.1", "-H", "forwarded: for=1.1.1.1", "-H", "te: trailers"]);
+        fields.extend(["-H", "X_Forwarded_For: 1.1.1.1", "-H", "Weir_Ticket: forged", "-H", "x-original-url: /admin"]);
         if version == "1.1" {
             fields.extend(["-H", "connection: keep-alive, x-mine", "-H", "x-mine: 1", "-H", "keep-alive: 5"]);
             fields.extend(["-H", "upgrade: h2c", "-H", "proxy-connection: keep-alive"]);
@@ -146,6 +147,9 @@ fn what_belongs_to_one_hop_stays_there() {
             "proxy-connection",
             "proxy-authorization",
             "weir-ticket",
+            "weir_ticket",
+            "x_forwarded_for",
+            "x-original-url",
             "x-real-ip",
             "forwarded",
             "te",

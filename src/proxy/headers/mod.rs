@@ -2,15 +2,15 @@
 //!
 //! **Invariants**: hop-by-hop fields and what `Connection` nominates never pass (RFC 9110 §7.6.1); nobody can nominate away a
 //! field that decides meaning or identity; the forwarded chain an upstream reads was written by us or by a proxy we trust;
-//! `Weir-*` from clients never reaches an upstream.
+//! neither `Weir-*` from clients nor a field with `_` in its name ever reaches an upstream.
 //! **Cost**: a handful of removals; three values formatted.
 //! **Not here**: framing of the body, which hyper writes anew.
 
 use std::net::IpAddr;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::uri::Authority;
@@ -23,8 +23,6 @@ use crate::proxy::target::BadRequest;
 pub const X_REQUEST_ID: &str = "x-request-id";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const X_FORWARDED_PORT: &str = "x-forwarded-port";
-const X_REAL_IP: &str = "x-real-ip";
 const TRACEPARENT: &str = "traceparent";
 const PROXY_AUTHENTICATION_INFO: &str = "proxy-authentication-info";
 const KEEP_ALIVE: &str = "keep-alive";
@@ -40,8 +38,23 @@ const WEBSOCKET: &str = "websocket";
 const REQUEST_ID_MAX: usize = 128;
 
 /// Never to be nominated by `Connection`: without them a request means something else, or comes from somebody else.
-const END_TO_END: [HeaderName; 7] =
-    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, FORWARDED, http::header::CONTENT_TYPE];
+const END_TO_END: [HeaderName; 6] =
+    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, http::header::CONTENT_TYPE];
+
+/// Fields by which proxies and frameworks let somebody say who asked, for which host and for which path. An upstream that
+/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
+/// A trusted proxy may say all of it.
+const CLAIMS: [&str; 7] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-rewrite-url",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+/// The same by their beginnings: `X-Forwarded-For` and all its kin, `X-Original-URL`, `-Host`, `-Method` and so on.
+const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
 
 /// What is known of a request when its fields are rewritten.
 #[derive(Debug)]
@@ -132,8 +145,9 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.remove(PROXY_AUTHORIZATION);
-    let ours: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
-    for name in ours {
+    let unwelcome: Vec<HeaderName> =
+        headers.keys().filter(|name| is_unwelcome(name.as_str(), context.trusted)).cloned().collect();
+    for name in unwelcome {
         headers.remove(name);
     }
     if context.upgrade {
@@ -171,10 +185,21 @@ fn switch(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
 }
 
+/// Fields of requests that no upstream may see. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
+/// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
+fn is_unwelcome(name: &str, trusted: bool) -> bool {
+    name.contains('_') || name.starts_with(OURS) || (!trusted && is_claim(name))
+}
+
 /// Fields that say who somebody is.
 fn is_identity(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-forwarded-") || name == X_REAL_IP || name == IDEMPOTENCY_KEY || name.starts_with(OURS)
+    is_claim(name) || name == IDEMPOTENCY_KEY || name.starts_with(OURS)
+}
+
+/// Fields by which a proxy says what it was asked for, and by whom.
+fn is_claim(name: &str) -> bool {
+    CLAIM_FAMILIES.iter().any(|family| name.starts_with(family)) || CLAIMS.contains(&name)
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -205,14 +230,8 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
         .filter_map(|option| HeaderName::from_bytes(option).ok())
 }
 
-/// Continues the chain of a trusted peer; starts a new one otherwise.
+/// Continues the chain that a trusted peer wrote; those of others have been removed, and a new one starts.
 fn forwarded(headers: &mut HeaderMap, context: &Context<'_>) {
-    if !context.trusted {
-        for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT, X_REAL_IP] {
-            headers.remove(name);
-        }
-        headers.remove(FORWARDED);
-    }
     let chain: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|field| field.to_str().ok()).collect();
     let chain =
         if chain.is_empty() { context.peer.to_string() } else { format!("{}, {}", chain.join(", "), context.peer) };

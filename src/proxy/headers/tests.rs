@@ -215,3 +215,42 @@ fn a_connection_field_that_cannot_be_read_is_refused_or_hides_nothing() {
     for_client(&mut headers, &RequestId::of(&HeaderMap::new(), false, 9));
     assert!(!headers.contains_key("x-hop") && !headers.contains_key("connection"));
 }
+
+/// Names by which an upstream may be told who asks, for what.
+const CLAIMED: [&str; 12] = [
+    "forwarded",
+    "x-forwarded-prefix",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-original-url",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+
+#[test]
+fn only_a_trusted_peer_may_say_who_asks_and_for_what() {
+    let claims: Vec<_> = CLAIMED.iter().map(|name| (*name, "1.1.1.1")).collect();
+    let untrusted = forward(&claims, false, false).unwrap();
+    let trusted = forward(&claims, true, false).unwrap();
+    for name in CLAIMED {
+        assert!(!untrusted.contains_key(name), "{name}");
+        assert_eq!(value(&trusted, name), "1.1.1.1", "{name}");
+        assert_eq!(forward(&[("connection", name)], true, false), Err(BadRequest::Connection), "{name}");
+    }
+}
+
+#[test]
+fn no_field_comes_in_another_spelling() {
+    let spellings = [("x_forwarded_for", "1.1.1.1"), ("x-forwarded_for", "1.1.1.1"), ("weir_ticket", "forged")];
+    for trusted in [false, true] {
+        let headers = forward(&spellings, trusted, false).unwrap();
+        for (name, _) in spellings {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+    }
+}
