@@ -92,6 +92,10 @@ const fn words(reason: Reason) -> Words {
         Reason::ExpectationFailed => {
             (StatusCode::EXPECTATION_FAILED, "The expectation cannot be met.", "Harapan tidak dapat dipenuhi.")
         }
+        // RFC 5842 §7.2 made the status; what it says is true of a circle of gateways as well.
+        Reason::LoopDetected => {
+            (StatusCode::LOOP_DETECTED, "The request goes in a circle.", "Permintaan berputar-putar.")
+        }
         Reason::MethodNotAllowed => {
             (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here.", "Tindakan ini tidak tersedia di sini.")
         }

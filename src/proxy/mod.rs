@@ -211,6 +211,7 @@ fn outbound(
         peer: asker.peer.address.ip(),
         trusted: asker.trusted,
         tls: asker.peer.tls,
+        version: head.version,
         authority: target.authority.as_ref(),
         id: &asker.id,
         upgrade,

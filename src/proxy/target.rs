@@ -32,7 +32,7 @@ pub struct Target {
     pub path: String,
 }
 
-/// Why a request may not be forwarded. The client's fault, always.
+/// Why a request may not be forwarded. The client's fault, except for a circle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
     /// CONNECT, TRACE, or a transfer coding other than chunked.
@@ -62,6 +62,9 @@ pub enum BadRequest {
     /// `Connection` has bytes that are not visible ASCII.
     #[error("the Connection field is not a list of names")]
     UnreadableConnection,
+    /// It came from where it is going.
+    #[error("the request goes in a circle")]
+    Loop,
 }
 
 impl BadRequest {
@@ -71,6 +74,7 @@ impl BadRequest {
         match self {
             Self::NotImplemented(_) => Reason::NotImplemented,
             Self::Fields => Reason::HeadTooLarge,
+            Self::Loop => Reason::LoopDetected,
             Self::TooLong => Reason::UriTooLong,
             Self::Expectation => Reason::ExpectationFailed,
             Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection | Self::UnreadableConnection => {

@@ -72,6 +72,7 @@ fn every_way_in_reaches_the_origin() {
         ] {
             assert_eq!(field(&seen, name), Some(value), "{name} in {seen}");
         }
+        assert_eq!(field(&seen, "via"), Some(format!("{version} weir").as_str()), "{seen}");
         assert!(field(&seen, "traceparent").is_some_and(|trace| trace.starts_with("00-")), "{seen}");
     }
 }

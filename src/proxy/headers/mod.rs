@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::uri::Authority;
@@ -31,6 +31,12 @@ const HTTP2_SETTINGS: &str = "http2-settings";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const OURS: &str = "weir-";
 
+/// What we call ourselves in `Via`: a pseudonym, which tells nothing of the machine (RFC 9110 §7.6.3).
+const PSEUDONYM: &str = "weir";
+
+/// A request that has passed more gateways of our name goes in a circle: chains of them are two or three long.
+const GATEWAYS_MAX: usize = 5;
+
 /// The one protocol that HTTP may be left for.
 const WEBSOCKET: &str = "websocket";
 
@@ -38,8 +44,8 @@ const WEBSOCKET: &str = "websocket";
 const REQUEST_ID_MAX: usize = 128;
 
 /// Never to be nominated by `Connection`: without them a request means something else, or comes from somebody else.
-const END_TO_END: [HeaderName; 6] =
-    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, http::header::CONTENT_TYPE];
+const END_TO_END: [HeaderName; 7] =
+    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, VIA, http::header::CONTENT_TYPE];
 
 /// Fields by which proxies and frameworks let somebody say who asked, for which host and for which path. An upstream that
 /// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
@@ -65,6 +71,8 @@ pub struct Context<'a> {
     pub trusted: bool,
     /// Whether the client came by TLS.
     pub tls: bool,
+    /// The version it came by.
+    pub version: Version,
     /// Host the client asked for.
     pub authority: Option<&'a Authority>,
     /// Id of the request.
@@ -128,14 +136,17 @@ pub fn names_websocket(headers: &HeaderMap) -> bool {
         && protocols.next().is_none()
 }
 
-/// Refuses a request whose `Connection` nominates what must reach the upstream, or cannot be read: an option lost in it would
-/// be a field forwarded against its sender's word.
+/// Refuses a request whose `Connection` nominates what must reach the upstream, or cannot be read (an option lost in it would
+/// be a field forwarded against its sender's word), and one that goes in a circle.
 pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
     if headers.get_all(CONNECTION).iter().any(|field| field.to_str().is_err()) {
         return Err(BadRequest::UnreadableConnection);
     }
     if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
         return Err(BadRequest::Connection);
+    }
+    if gateways_passed(headers) > GATEWAYS_MAX {
+        return Err(BadRequest::Loop);
     }
     Ok(())
 }
@@ -156,6 +167,7 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     if let Some(host) = context.authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
     }
+    headers.append(VIA, via(context.version));
     forwarded(headers, context);
     headers.insert(X_REQUEST_ID, context.id.value().clone());
     if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
@@ -177,6 +189,26 @@ pub fn for_switching_client(headers: &mut HeaderMap, id: &RequestId) {
     for_client(headers, id);
     headers.remove(CONTENT_LENGTH);
     switch(headers);
+}
+
+/// How often `Via` names us.
+fn gateways_passed(headers: &HeaderMap) -> usize {
+    let hops = headers.get_all(VIA).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    hops.filter(|hop| {
+        // Protocol, name, perhaps a comment.
+        let mut words = hop.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|name| name.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
+    })
+    .count()
+}
+
+/// The version a request came by, and us (RFC 9110 §7.6.3, a duty on requests; on answers a gateway may leave it out, and we do).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 weir",
+        Version::HTTP_2 => "2 weir",
+        _ => "1.1 weir",
+    })
 }
 
 /// Names the switch to a WebSocket.

@@ -16,6 +16,7 @@ fn forward(list: &[(&'static str, &str)], trusted: bool, upgrade: bool) -> Resul
         peer: "192.0.2.1".parse().unwrap(),
         trusted,
         tls: true,
+        version: Version::HTTP_2,
         authority: Some(&authority),
         id: &id,
         upgrade,
@@ -253,4 +254,16 @@ fn no_field_comes_in_another_spelling() {
             assert!(!headers.contains_key(name), "{name}");
         }
     }
+}
+
+#[test]
+fn each_gateway_signs_and_a_circle_is_refused() {
+    let headers = forward(&[("via", "1.1 outer"), ("via", "1.1 weir, HTTP/2 weir.example")], false, false).unwrap();
+    let hops: Vec<_> = headers.get_all("via").iter().map(|hop| hop.to_str().unwrap()).collect();
+    assert_eq!(hops, ["1.1 outer", "1.1 weir, HTTP/2 weir.example", "2 weir"]);
+    assert_eq!([Version::HTTP_10, Version::HTTP_11].map(via), ["1.0 weir", "1.1 weir"]);
+    let five = [("via", "1.1 weir, 1.1  WEIR (b), 2 weir"), ("via", "1.1 other, 2 weir"), ("via", "1.0\tweir")];
+    assert!(forward(&five, false, false).is_ok());
+    let six = [&five[..], &[("via", "2 weir")]].concat();
+    assert_eq!(forward(&six, false, false), Err(BadRequest::Loop));
 }
