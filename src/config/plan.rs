@@ -262,7 +262,7 @@ pub struct Route {
 /// Which paths a route takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathPattern {
-    /// This path only.
+    /// This path only, with or without one slash at its end.
     Exact(String),
     /// `/x/*`: `/x` and everything below it. Stored without the `/*`; empty for `/*`.
     Prefix(String),

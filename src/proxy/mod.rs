@@ -18,6 +18,7 @@ pub mod body;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+pub mod path;
 pub mod peer;
 pub mod route;
 pub mod target;
