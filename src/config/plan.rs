@@ -255,7 +255,7 @@ pub struct Route {
     pub queue: Queue,
     /// Bytes of a request body.
     pub body_size: u64,
-    /// `Upgrade` (WebSocket) passes; otherwise it is stripped and the request answered as plain HTTP.
+    /// `Upgrade: websocket` passes; otherwise it is stripped and the request answered as plain HTTP.
     pub upgrade: bool,
 }
 
