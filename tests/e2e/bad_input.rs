@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::frames::{Frames, RST_STREAM};
 use crate::origin::Origin;
 use crate::weir::{PATIENCE, Weir, one_route};
 
@@ -427,4 +428,18 @@ fn slow_clients_are_cut_off_in_time() {
     assert!(pausing.is_closed_within(PATIENCE));
     weir.wait_for_rest();
     assert!(origin.requests() <= 2);
+}
+
+#[test]
+fn a_transfer_coding_is_malformed_in_http2() {
+    let (origin, weir) = origin_and_weir();
+    let mut frames = Frames::connect(weir.http);
+    for fields in
+        [&[("transfer-encoding", "chunked")][..], &[("content-length", "5"), ("transfer-encoding", "chunked")]]
+    {
+        let stream = frames.ask("POST", "/body", fields, false);
+        let answer = frames.next().unwrap();
+        assert_eq!((answer.kind, answer.stream), (RST_STREAM, stream), "{answer:?}");
+    }
+    assert_eq!(origin.requests(), 0);
 }
