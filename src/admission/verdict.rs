@@ -27,6 +27,8 @@ pub enum Reason {
     Expired,
     /// An expectation other than `100-continue`.
     ExpectationFailed,
+    /// It passed this gateway, or others of its kind, too often: an upstream leads back here.
+    LoopDetected,
     /// The route exists, the method does not.
     MethodNotAllowed,
     /// No route takes this host and path.
@@ -53,7 +55,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
@@ -63,6 +65,7 @@ impl Reason {
         Self::ClientLimit,
         Self::Expired,
         Self::ExpectationFailed,
+        Self::LoopDetected,
         Self::MethodNotAllowed,
         Self::NoRoute,
         Self::HeadTooLarge,
@@ -89,6 +92,7 @@ impl Reason {
             Self::ClientLimit => "client_limit",
             Self::Expired => "expired",
             Self::ExpectationFailed => "expectation_failed",
+            Self::LoopDetected => "loop_detected",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NoRoute => "no_route",
             Self::HeadTooLarge => "head_too_large",

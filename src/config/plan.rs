@@ -255,14 +255,14 @@ pub struct Route {
     pub queue: Queue,
     /// Bytes of a request body.
     pub body_size: u64,
-    /// `Upgrade` (WebSocket) passes; otherwise it is stripped and the request answered as plain HTTP.
+    /// `Upgrade: websocket` passes; otherwise it is stripped and the request answered as plain HTTP.
     pub upgrade: bool,
 }
 
 /// Which paths a route takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathPattern {
-    /// This path only.
+    /// This path only, with or without one slash at its end.
     Exact(String),
     /// `/x/*`: `/x` and everything below it. Stored without the `/*`; empty for `/*`.
     Prefix(String),

@@ -133,12 +133,15 @@ pub(super) fn path(text: &str) -> Parsed<PathPattern> {
     if text.contains(['?', '#']) {
         return refuse("a route goes by the path alone, without query and fragment");
     }
+    if text.contains(';') || text.to_ascii_lowercase().contains("%3b") {
+        return refuse("\";\" never matches: parameters of a path are no part of what is routed");
+    }
     let (plain, prefix) = text.strip_suffix("/*").map_or((text, false), |head| (head, true));
     if plain.contains('*') {
         return refuse("\"*\" may stand only at the end, as \"/*\"");
     }
-    // RFC 3986 §3.3: pchar.
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@%/".contains(&b);
+    // RFC 3986 §3.3: pchar, less the semicolon.
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()+,=:@%/".contains(&b);
     if !plain.bytes().all(allowed) {
         return refuse("other characters must be percent-encoded");
     }

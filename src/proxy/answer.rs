@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
@@ -91,6 +93,10 @@ const fn words(reason: Reason) -> Words {
         ),
         Reason::ExpectationFailed => {
             (StatusCode::EXPECTATION_FAILED, "The expectation cannot be met.", "Harapan tidak dapat dipenuhi.")
+        }
+        // RFC 5842 §7.2 made the status; what it says is true of a circle of gateways as well.
+        Reason::LoopDetected => {
+            (StatusCode::LOOP_DETECTED, "The request goes in a circle.", "Permintaan berputar-putar.")
         }
         Reason::MethodNotAllowed => {
             (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here.", "Tindakan ini tidak tersedia di sini.")
@@ -228,6 +234,15 @@ fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
+/// The same in reply to HEAD: the fields of the answer to GET, and no body (RFC 9110 §9.3.2). hyper sees to it for HTTP/1; over
+/// HTTP/2 it would send the body, which is a protocol error.
+#[must_use]
+pub fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
+    let body = std::mem::take(response.body_mut());
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    response
+}
+
 /// Whether `Accept` gives HTML a higher weight than JSON. Without a preference, JSON: a program must be able to read it.
 fn prefers_html(accept: &HeaderValue) -> bool {
     let (mut html, mut json) = (0_u16, 0_u16);
@@ -327,6 +342,16 @@ mod tests {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["ratelimit-policy"], "\"per-address\";q=20;w=4");
         assert_eq!(response.headers()["ratelimit"], "\"per-address\";r=0;t=2");
+    }
+
+    #[test]
+    fn head_is_told_the_length_only() {
+        let response = Answer::from(Reason::NoRoute).response(None, &id("abc"));
+        let length = response.body().len();
+        let response = without_body(response);
+        assert!(response.body().is_empty());
+        assert_eq!(response.headers()[CONTENT_LENGTH], length.to_string());
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod body;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+pub mod path;
 pub mod peer;
 pub mod route;
 pub mod target;
@@ -34,7 +35,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -87,6 +88,7 @@ impl Worker {
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
         let (accept, waits) = (head.headers.get(ACCEPT).cloned(), head.headers.contains_key(EXPECT));
+        let bodiless = head.method == Method::HEAD;
         let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
         let response = match walked {
             Ok(response) => response,
@@ -96,7 +98,8 @@ impl Worker {
                     upload.drain().await;
                 }
                 visit.refused(answer.reason, answer::status(answer.reason));
-                answer.response(accept.as_ref(), &asker.id).map(Source::Own)
+                let response = answer.response(accept.as_ref(), &asker.id);
+                if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
             }
         };
         response.map(|source| Body::new(source, visit))
@@ -180,10 +183,12 @@ impl Worker {
                 Ok(response.map(Source::Upstream))
             }
             Ok(Exchanged::Upgraded { mut response, upgraded, guard }) => {
-                let client = upgrade.ok_or(Reason::UpstreamBroken)?;
+                // Nothing else was offered to the upstream (RFC 9110 §7.8).
+                let switches = headers::names_websocket(response.headers());
+                let client = upgrade.filter(|_| switches).ok_or(Reason::UpstreamBroken)?;
                 visit.answered(response.status(), Arc::clone(guard.server().authority()));
                 tunnel::open(client, upgraded, self.gateway.plan().clients.idle_timeout, guard);
-                response.headers_mut().insert(headers::X_REQUEST_ID, asker.id.value().clone());
+                headers::for_switching_client(response.headers_mut(), &asker.id);
                 Ok(response.map(|()| Source::Own(Bytes::new())))
             }
             Err(failure) => Err(failed(&failure).into()),
@@ -211,6 +216,7 @@ fn outbound(
         peer: asker.peer.address.ip(),
         trusted: asker.trusted,
         tls: asker.peer.tls,
+        version: head.version,
         authority: target.authority.as_ref(),
         id: &asker.id,
         upgrade,
@@ -230,9 +236,9 @@ fn origin_form(path: &str, query: Option<&str>) -> Result<Uri, Answer> {
     target.map(Uri::from).map_err(|_| Reason::BadRequest.into())
 }
 
-/// The client's end of a tunnel, if it asks for one and the route allows it.
+/// The client's end of a tunnel, if it asks for a WebSocket and the route allows it.
 fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
-    if allowed && headers::asks_upgrade(&head.headers) { head.extensions.remove() } else { None }
+    if allowed && headers::asks_websocket(head) { head.extensions.remove() } else { None }
 }
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {

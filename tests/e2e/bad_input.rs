@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::frames::{Frames, RST_STREAM};
 use crate::origin::Origin;
 use crate::weir::{PATIENCE, Weir, one_route};
 
@@ -81,7 +82,10 @@ fn not_http() -> Vec<Row> {
 /// Fields that one reader takes otherwise than another.
 fn fields() -> Vec<Row> {
     let get = |fields: &str| head("GET /fields HTTP/1.1", fields);
+    let obs_text =
+        [&b"GET /fields HTTP/1.1\r\nhost: localhost\r\nconnection: x-a, \xe9\r\nx-a: 1\r\n\r\n"[..]].concat();
     vec![
+        row("Connection with a byte of no alphabet", obs_text, Answered(400)),
         row("NUL in a field", get("x-a: a\0b\r\n"), Closed(400)),
         row("bare CR in a field", get("x-a: a\rb: c\r\n"), Closed(400)),
         row("space before the colon", get("x-a : b\r\n"), Closed(400)),
@@ -142,6 +146,10 @@ fn targets() -> Vec<Row> {
         ("encoded dots", "/%2e%2e/smuggled"),
         ("half-encoded dots", "/a/.%2e/smuggled"),
         ("an encoded slash", "/a%2fsmuggled"),
+        ("dots with a parameter", "/..;/smuggled"),
+        ("encoded dots with a parameter", "/a/%2e%2E;x=1/smuggled"),
+        ("a segment that is all parameter", "/a/;x/smuggled"),
+        ("an encoded semicolon", "/smuggled%3bx=1"),
         ("a backslash", "/a\\smuggled"),
         ("an encoded backslash", "/a%5Csmuggled"),
         ("an encoded NUL", "/a%00smuggled"),
@@ -338,6 +346,11 @@ fn what_is_odd_but_clear_is_served() {
             "GET /%72egister/%7euser HTTP/1.1\r\nhost: localhost\r\n\r\n",
             "GET /register/~user HTTP/1.1",
         ),
+        (
+            "parameters of a path",
+            "GET /a;jsessionid=1/b;c HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            "GET /a;jsessionid=1/b;c HTTP/1.1",
+        ),
         ("an absolute target", "GET http://localhost/x HTTP/1.1\r\nhost: localhost\r\n\r\n", "GET /x HTTP/1.1"),
         ("HTTP/1.0 without Host", "GET /old HTTP/1.0\r\n\r\n", "GET /old HTTP/1.1"),
         ("empty lines before the request", "\r\n\r\nGET /x HTTP/1.1\r\nhost: localhost\r\n\r\n", "GET /x HTTP/1.1"),
@@ -415,4 +428,18 @@ fn slow_clients_are_cut_off_in_time() {
     assert!(pausing.is_closed_within(PATIENCE));
     weir.wait_for_rest();
     assert!(origin.requests() <= 2);
+}
+
+#[test]
+fn a_transfer_coding_is_malformed_in_http2() {
+    let (origin, weir) = origin_and_weir();
+    let mut frames = Frames::connect(weir.http);
+    for fields in
+        [&[("transfer-encoding", "chunked")][..], &[("content-length", "5"), ("transfer-encoding", "chunked")]]
+    {
+        let stream = frames.ask("POST", "/body", fields, false);
+        let answer = frames.next().unwrap();
+        assert_eq!((answer.kind, answer.stream), (RST_STREAM, stream), "{answer:?}");
+    }
+    assert_eq!(origin.requests(), 0);
 }

@@ -72,6 +72,7 @@ fn every_way_in_reaches_the_origin() {
         ] {
             assert_eq!(field(&seen, name), Some(value), "{name} in {seen}");
         }
+        assert_eq!(field(&seen, "via"), Some(format!("{version} weir").as_str()), "{seen}");
         assert!(field(&seen, "traceparent").is_some_and(|trace| trace.starts_with("00-")), "{seen}");
     }
 }
@@ -131,6 +132,7 @@ fn what_belongs_to_one_hop_stays_there() {
         let mut fields =
             vec!["-H", "proxy-authorization: Basic x", "-H", "weir-ticket: forged", "-H", "x-real-ip: 1.1.1.1"];
         fields.extend(["-H", "x-forwarded-for: 1.1.1.1", "-H", "forwarded: for=1.1.1.1", "-H", "te: trailers"]);
+        fields.extend(["-H", "X_Forwarded_For: 1.1.1.1", "-H", "Weir_Ticket: forged", "-H", "x-original-url: /admin"]);
         if version == "1.1" {
             fields.extend(["-H", "connection: keep-alive, x-mine", "-H", "x-mine: 1", "-H", "keep-alive: 5"]);
             fields.extend(["-H", "upgrade: h2c", "-H", "proxy-connection: keep-alive"]);
@@ -146,6 +148,9 @@ fn what_belongs_to_one_hop_stays_there() {
             "proxy-connection",
             "proxy-authorization",
             "weir-ticket",
+            "weir_ticket",
+            "x_forwarded_for",
+            "x-original-url",
             "x-real-ip",
             "forwarded",
             "te",
@@ -241,6 +246,10 @@ fn a_refusal_speaks_the_language_of_its_client() {
             assert_eq!(field(&answer, "content-type"), Some(kind), "{accept}: {answer}");
             assert!(answer.contains(&body), "{accept}: {answer}");
         }
+        // HEAD is told what GET would be, and nothing more.
+        let head = ask(&way, &["-I", "-w", "%{http_code} %{size_download}", &url]);
+        assert!(head.ends_with("503 0"), "{base}: {head}");
+        assert!(field(&head, "content-length").is_some_and(|length| length != "0"), "{base}: {head}");
     }
     latch.let_pass(1);
     assert_eq!(busy.answer().status, 200);

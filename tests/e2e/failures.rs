@@ -209,3 +209,14 @@ fn a_stream_whose_body_nobody_took_gets_its_answer() {
     let reset = frames.next().unwrap();
     assert_eq!((reset.kind, reset.payload), (RST_STREAM, vec![0; 4]));
 }
+
+#[test]
+fn a_circle_is_left_after_a_few_rounds() {
+    let itself = free_address();
+    let config = format!("[[listener]]\naddress = \"{itself}\"\n{}", one_route(itself, 16, ""));
+    let weir = Weir::start(&config);
+    let answer = get(weir.http, "/round");
+    assert_eq!((answer.status, answer.reason().as_str()), (508, "loop_detected"), "{answer:?}");
+    weir.wait_for("weir_requests_total{reason=\"admitted\",route=\"all\"}", 6);
+    weir.wait_for("weir_requests_total{reason=\"loop_detected\",route=\"none\"}", 1);
+}

@@ -24,7 +24,7 @@ fn origin() -> Origin {
         exchange.raw(
             format!(
                 "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                 sec-websocket-accept: {ACCEPT}\r\n\r\n"
+                 sec-websocket-accept: {ACCEPT}\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\n\r\n"
             )
             .as_bytes(),
         )?;
@@ -55,6 +55,9 @@ fn frames_pass_both_ways_until_the_close() {
     assert_eq!(answer.field("upgrade"), Some("websocket"), "{answer:?}");
     assert!(answer.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")), "{answer:?}");
     assert_eq!(answer.field("sec-websocket-accept"), Some(ACCEPT));
+    for gone in ["keep-alive", "proxy-authenticate"] {
+        assert_eq!(answer.field(gone), None, "{answer:?}");
+    }
     assert!(field(&origin.seen()[0], "connection").unwrap().eq_ignore_ascii_case("upgrade"));
     for _ in 0..100 {
         assert_eq!(client.send(HELLO).bytes(HELLO_BACK.len() as u64).unwrap(), HELLO_BACK);
@@ -100,4 +103,40 @@ fn where_the_route_does_not_allow_it_the_answer_is_plain() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "plain"));
     assert_eq!(field(&origin.seen()[0], "upgrade"), None);
     assert_eq!(client.ask("GET", "/next").answer().status, 200, "the connection goes on in HTTP");
+}
+
+#[test]
+fn an_origin_that_switches_to_something_else_is_broken() {
+    let origin = Origin::start(|exchange| {
+        exchange.raw(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+    });
+    let weir = Weir::start(&one_route(origin.address, 1, "upgrade = true"));
+    let answer = Client::connect(weir.http).send(HANDSHAKE).answer();
+    assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream_broken"), "{answer:?}");
+    weir.wait_for_rest();
+}
+
+#[test]
+fn nothing_but_a_websocket_leaves_http() {
+    // Switches whatever it is asked to.
+    let origin = Origin::start(|exchange| {
+        let Some(protocol) = exchange.field("upgrade").map(str::to_owned) else {
+            exchange.body()?;
+            return exchange.respond(200, "", b"plain");
+        };
+        exchange.raw(format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: {protocol}\r\n\r\n").as_bytes())
+    });
+    let weir = Weir::start(&one_route(origin.address, 2, "upgrade = true"));
+    for request in [
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: h2c"),
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: websocket, h2c"),
+        HANDSHAKE.replace("upgrade: websocket", "upgrade: websocket\r\nupgrade: h2c"),
+        HANDSHAKE.replace("GET ", "POST "),
+        HANDSHAKE.replace("\r\n\r\n", "\r\ncontent-length: 5\r\n\r\nhello"),
+    ] {
+        let answer = Client::connect(weir.http).send(&request).answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "plain"), "{request}");
+    }
+    assert!(origin.seen().iter().all(|seen| field(seen, "upgrade").is_none()));
+    weir.wait_for_rest();
 }

@@ -123,7 +123,17 @@ fn collide(one: &Route, other: &Route) -> bool {
         (false, false) => one.methods.iter().any(|method| other.methods.contains(method)),
         _ => false,
     };
-    methods && one.host == other.host && one.path == other.path
+    methods && one.host == other.host && same_paths(&one.path, &other.path)
+}
+
+/// An exact path takes the same with a slash at its end.
+fn same_paths(one: &PathPattern, other: &PathPattern) -> bool {
+    match (one, other) {
+        (PathPattern::Exact(one), PathPattern::Exact(other)) => {
+            one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
+        }
+        _ => one == other,
+    }
 }
 
 /// Sorts the most specific first.

@@ -1,0 +1,310 @@
+//! What header fields pass, in either direction, and what we add.
+//!
+//! **Invariants**: hop-by-hop fields and what `Connection` nominates never pass (RFC 9110 §7.6.1); nobody can nominate away a
+//! field that decides meaning or identity; the forwarded chain an upstream reads was written by us or by a proxy we trust;
+//! neither `Weir-*` from clients nor a field with `_` in its name ever reaches an upstream.
+//! **Cost**: a handful of removals; three values formatted.
+//! **Not here**: framing of the body, which hyper writes anew.
+
+use std::net::IpAddr;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, Method, Version};
+
+use crate::proxy::address::X_FORWARDED_FOR;
+use crate::proxy::target::BadRequest;
+
+/// Name of the request id, in requests, answers and logs.
+pub const X_REQUEST_ID: &str = "x-request-id";
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const TRACEPARENT: &str = "traceparent";
+const PROXY_AUTHENTICATION_INFO: &str = "proxy-authentication-info";
+const KEEP_ALIVE: &str = "keep-alive";
+const PROXY_CONNECTION: &str = "proxy-connection";
+const HTTP2_SETTINGS: &str = "http2-settings";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const OURS: &str = "weir-";
+
+/// What we call ourselves in `Via`: a pseudonym, which tells nothing of the machine (RFC 9110 §7.6.3).
+const PSEUDONYM: &str = "weir";
+
+/// A request that has passed more gateways of our name goes in a circle: chains of them are two or three long.
+const GATEWAYS_MAX: usize = 5;
+
+/// The one protocol that HTTP may be left for.
+const WEBSOCKET: &str = "websocket";
+
+/// Longest request id taken over from a trusted proxy.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Never to be nominated by `Connection`: without them a request means something else, or comes from somebody else.
+const END_TO_END: [HeaderName; 7] =
+    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, VIA, http::header::CONTENT_TYPE];
+
+/// Fields by which proxies and frameworks let somebody say who asked, for which host and for which path. An upstream that
+/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
+/// A trusted proxy may say all of it.
+const CLAIMS: [&str; 7] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-rewrite-url",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
+/// The same by their beginnings: `X-Forwarded-For` and all its kin, `X-Original-URL`, `-Host`, `-Method` and so on.
+const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
+
+/// What is known of a request when its fields are rewritten.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The peer's address: the last hop of the chain we write.
+    pub peer: IpAddr,
+    /// Whether the peer's own chain is kept and continued.
+    pub trusted: bool,
+    /// Whether the client came by TLS.
+    pub tls: bool,
+    /// The version it came by.
+    pub version: Version,
+    /// Host the client asked for.
+    pub authority: Option<&'a Authority>,
+    /// Id of the request.
+    pub id: &'a RequestId,
+    /// Whether it asks for a WebSocket and shall get it.
+    pub upgrade: bool,
+}
+
+/// Id of a request: a trusted proxy's, or 128 random bits in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes over the id a trusted proxy gave, if it is one; otherwise makes one of `random`.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, trusted: bool, random: u128) -> Self {
+        let sound = |value: &&HeaderValue| {
+            let bytes = value.as_bytes();
+            (1..=REQUEST_ID_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+        };
+        let given = headers.get(X_REQUEST_ID).filter(|_| trusted).filter(sound).cloned();
+        Self(given.unwrap_or_else(|| hexadecimal(random)))
+    }
+
+    /// As a field value.
+    #[must_use]
+    pub fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn hexadecimal(number: u128) -> HeaderValue {
+    HeaderValue::try_from(format!("{number:032x}")).unwrap_or_else(|_| HeaderValue::from_static("0"))
+}
+
+/// Whether the client asks for a WebSocket (RFC 6455 §4.1), the one thing HTTP may be left for: HTTP/1.1, GET, no body, and no
+/// other protocol in the same breath. To let others pass, `h2c` above all, would let requests follow that nobody looks at.
+#[must_use]
+pub fn asks_websocket(head: &Parts) -> bool {
+    let headers = &head.headers;
+    let has_body = headers.contains_key(TRANSFER_ENCODING)
+        || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0");
+    head.version == Version::HTTP_11
+        && head.method == Method::GET
+        && !has_body
+        && names_websocket(headers)
+        && nominated(headers).any(|name| name == UPGRADE)
+}
+
+/// Whether `Upgrade` names `websocket` and nothing else.
+#[must_use]
+pub fn names_websocket(headers: &HeaderMap) -> bool {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    protocols.next().is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
+        && protocols.next().is_none()
+}
+
+/// Refuses a request whose `Connection` nominates what must reach the upstream, or cannot be read (an option lost in it would
+/// be a field forwarded against its sender's word), and one that goes in a circle.
+pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
+    if headers.get_all(CONNECTION).iter().any(|field| field.to_str().is_err()) {
+        return Err(BadRequest::UnreadableConnection);
+    }
+    if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
+        return Err(BadRequest::Connection);
+    }
+    if gateways_passed(headers) > GATEWAYS_MAX {
+        return Err(BadRequest::Loop);
+    }
+    Ok(())
+}
+
+/// Makes the fields of a checked request fit to be forwarded. `random` is for a trace that starts here.
+pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128) {
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    headers.remove(PROXY_AUTHORIZATION);
+    let unwelcome: Vec<HeaderName> =
+        headers.keys().filter(|name| is_unwelcome(name.as_str(), context.trusted)).cloned().collect();
+    for name in unwelcome {
+        headers.remove(name);
+    }
+    if context.upgrade {
+        switch(headers);
+    }
+    if let Some(host) = context.authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        headers.insert(HOST, host);
+    }
+    headers.append(VIA, via(context.version));
+    forwarded(headers, context);
+    headers.insert(X_REQUEST_ID, context.id.value().clone());
+    if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
+        headers.insert(TRACEPARENT, traceparent(random));
+    }
+}
+
+/// Makes the fields of an upstream's answer fit for the client.
+pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
+    strip_hop_by_hop(headers);
+    headers.remove(PROXY_AUTHENTICATE);
+    headers.remove(PROXY_AUTHENTICATION_INFO);
+    headers.insert(X_REQUEST_ID, id.value().clone());
+}
+
+/// The same for an answer by which the upstream switches to a WebSocket: of the fields of the hop it keeps the switch, which
+/// the hop to the client makes as well. No interim response has a length (RFC 9110 §8.6).
+pub fn for_switching_client(headers: &mut HeaderMap, id: &RequestId) {
+    for_client(headers, id);
+    headers.remove(CONTENT_LENGTH);
+    switch(headers);
+}
+
+/// How often `Via` names us.
+fn gateways_passed(headers: &HeaderMap) -> usize {
+    let hops = headers.get_all(VIA).iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+    hops.filter(|hop| {
+        // Protocol, name, perhaps a comment.
+        let mut words = hop.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|name| name.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
+    })
+    .count()
+}
+
+/// The version a request came by, and us (RFC 9110 §7.6.3, a duty on requests; on answers a gateway may leave it out, and we do).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 weir",
+        Version::HTTP_2 => "2 weir",
+        _ => "1.1 weir",
+    })
+}
+
+/// Names the switch to a WebSocket.
+fn switch(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
+}
+
+/// Fields of requests that no upstream may see. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
+/// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
+fn is_unwelcome(name: &str, trusted: bool) -> bool {
+    name.contains('_') || name.starts_with(OURS) || (!trusted && is_claim(name))
+}
+
+/// Fields that say who somebody is.
+fn is_identity(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    is_claim(name) || name == IDEMPOTENCY_KEY || name.starts_with(OURS)
+}
+
+/// Fields by which a proxy says what it was asked for, and by whom.
+fn is_claim(name: &str) -> bool {
+    CLAIM_FAMILIES.iter().any(|family| name.starts_with(family)) || CLAIMS.contains(&name)
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let names: Vec<HeaderName> = nominated(headers).collect();
+        for name in names {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, HTTP2_SETTINGS] {
+        headers.remove(name);
+    }
+}
+
+/// Names listed by `Connection`, except the option `close`, which names nothing. In an answer, what is no name is passed over
+/// and the rest still counts.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|option| !option.eq_ignore_ascii_case(b"close"))
+        .filter_map(|option| HeaderName::from_bytes(option).ok())
+}
+
+/// Continues the chain that a trusted peer wrote; those of others have been removed, and a new one starts.
+fn forwarded(headers: &mut HeaderMap, context: &Context<'_>) {
+    let chain: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|field| field.to_str().ok()).collect();
+    let chain =
+        if chain.is_empty() { context.peer.to_string() } else { format!("{}, {}", chain.join(", "), context.peer) };
+    if let Ok(chain) = HeaderValue::try_from(chain) {
+        headers.insert(X_FORWARDED_FOR, chain);
+    }
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if context.tls { "https" } else { "http" }));
+    }
+    if !headers.contains_key(X_FORWARDED_HOST)
+        && let Some(host) = headers.get(HOST).cloned()
+    {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// `version-traceid-parentid-flags` in lower-case hexadecimal, ids not all zero (W3C Trace Context §3.2).
+fn is_traceparent(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else { return false };
+    let parts: Vec<&str> = text.split('-').collect();
+    let hexadecimal = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let [version, trace, parent, flags] = parts.as_slice() else { return false };
+    hexadecimal(version, 2)
+        && *version != "ff"
+        && hexadecimal(trace, 32)
+        && hexadecimal(parent, 16)
+        && hexadecimal(flags, 2)
+        && trace.bytes().any(|byte| byte != b'0')
+        && parent.bytes().any(|byte| byte != b'0')
+}
+
+/// A trace that starts here and is not sampled by us.
+fn traceparent(random: u128) -> HeaderValue {
+    // Ids of zero are invalid.
+    let trace = random | 1;
+    let parent = (random >> 64) | 1;
+    let text = format!("00-{trace:032x}-{parent:016x}-00");
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests;
