@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::clock::Clock;
@@ -29,7 +30,7 @@ use crate::config::plan::Plan;
 use crate::listener::{self, BindError, Connections, DrainSignal};
 use crate::proxy::gateway::Gateway;
 use crate::telemetry::{AccessLog, Registry, process};
-use crate::upstream::UpstreamError;
+use crate::upstream::{SystemResolver, UpstreamError};
 
 /// How long the last lines of the access log may take.
 const LOG_CLOSE: Duration = Duration::from_secs(2);
@@ -128,6 +129,7 @@ fn start_admin(
                 }
             }
             () = sweep(&gateway) => {}
+            () = tend(&gateway) => {}
         }
     };
     std::thread::Builder::new()
@@ -146,4 +148,16 @@ async fn sweep(gateway: &Arc<Gateway>) {
             tracing::error!("the sweep of client limits panicked");
         }
     }
+}
+
+/// Keeps every upstream's names resolved and servers checked, for ever.
+async fn tend(gateway: &Arc<Gateway>) {
+    let mut tasks = JoinSet::new();
+    for upstream in gateway.upstreams() {
+        tasks.spawn(Arc::clone(upstream).tend(SystemResolver, gateway.clock().clone()));
+    }
+    while tasks.join_next().await.is_some() {
+        tracing::error!("the background work of an upstream panicked");
+    }
+    std::future::pending().await
 }
