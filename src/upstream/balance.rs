@@ -2,9 +2,9 @@
 //!
 //! **Invariants**: no server is named twice; a lone server costs no randomness. A server that is ejected or unhealthy is named
 //! only after all others have failed: when nothing else is left, asking it costs nothing. A server whose probation is due is
-//! named first once it is drawn or anyone else is not in full service, and only once.
-//! **Cost**: two random numbers and four loads while all are in full service; otherwise one pass over the servers. Allocates only
-//! after a server has failed.
+//! named first, and only once.
+//! **Cost**: a look at each server and two random numbers while all are in full service; otherwise a random number for each.
+//! Allocates only after a server has failed.
 //! **Not here**: who is in full service (`health`).
 //!
 //! Power of two choices: Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing* (2001). In slow start a server takes
@@ -66,7 +66,8 @@ impl<'a, C: Candidate> Choice<'a, C> {
             _ if !self.tried.is_empty() => self.scan(now),
             // Nobody to compare with and nobody to leave it out for: whatever its state, it is the one.
             [lone] => Some(Chosen { index: 0, is_trial: takes_trial(&**lone, now) }),
-            servers => self.two_in_full_service(servers.len(), now).or_else(|| self.scan(now)),
+            servers if servers.iter().all(|server| server.candidacy(now) == Candidacy::Full) => self.draw(),
+            _ => self.scan(now),
         }
     }
 
@@ -75,19 +76,13 @@ impl<'a, C: Candidate> Choice<'a, C> {
         self.tried.push(chosen.index);
     }
 
-    fn two_in_full_service(&self, count: usize, now: Tick) -> Option<Chosen> {
-        if count < 2 {
-            return None;
-        }
-        let first = fastrand::usize(..count);
-        let second = (first + fastrand::usize(1..count)) % count;
-        let full = |index: usize| {
-            self.servers
-                .get(index)
-                .filter(|server| server.candidacy(now) == Candidacy::Full)
-                .map(|server| server.load())
-        };
-        let index = if full(second)? < full(first)? { second } else { first };
+    /// Of two at random the less busy; all are equal.
+    fn draw(&self) -> Option<Chosen> {
+        let count = self.servers.len();
+        let first = fastrand::usize(..count.max(1));
+        let second = (first + fastrand::usize(1..count.max(2))) % count.max(1);
+        let load = |index: usize| self.servers.get(index).map(|server| server.load());
+        let index = if load(second)? < load(first)? { second } else { first };
         Some(Chosen { index, is_trial: false })
     }
 
@@ -202,10 +197,15 @@ mod tests {
 
     #[test]
     fn slow_start_gives_its_part_of_a_share() {
-        for weight in [0.1, 0.5, 0.9] {
-            let share = shares(&fleet(&[(0, Candidacy::Part(weight)), (0, Candidacy::Full)]))[0];
-            // By itself it would get a half.
-            assert!((share - weight / 2.0).abs() < 0.03, "{weight}: {share}");
+        for others in [1, 2, 5] {
+            let mut states = vec![(0, Candidacy::Full); others];
+            for weight in [0.1, 0.5, 0.9, 1.0] {
+                states.push((0, Candidacy::Part(weight)));
+                let share = shares(&fleet(&states))[others];
+                let full = 1.0 / (others as f64 + 1.0);
+                assert!((share - weight * full).abs() < 0.03, "{weight} beside {others}: {share}");
+                states.pop();
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::config::plan::{self, Protocol};
-use crate::upstream::{BoxError, Exchanged, Failure, Guard, Outcome, Pool, Upstream, exchange};
+use crate::upstream::{BoxError, Event, Exchanged, Failure, Guard, Outcome, Pool, Upstream, exchange};
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 pub(super) const MOMENT: Duration = Duration::from_millis(100);
@@ -89,8 +89,8 @@ impl Sent {
         Self { ready: VecDeque::new(), more: None }
     }
 
-    pub(super) fn whole(bytes: &'static str) -> Self {
-        Self { ready: VecDeque::from([Bytes::from_static(bytes.as_bytes())]), more: None }
+    pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { ready: VecDeque::from([bytes.into()]), more: None }
     }
 
     pub(super) fn fed() -> (mpsc::Sender<Result<Bytes, BoxError>>, Self) {
@@ -160,6 +160,19 @@ pub(super) fn post(body: Sent) -> Request<Sent> {
     Request::post("/register").header("host", "service.example").body(body).unwrap()
 }
 
+/// A sign-up that says what may be done with it.
+pub(super) fn keyed(body: Sent) -> Request<Sent> {
+    let mut request = post(body);
+    request.headers_mut().insert("idempotency-key", "k".parse().unwrap());
+    request
+}
+
+/// The sum of `event` over all configured servers.
+pub(super) fn count(pool: &TestPool, event: Event) -> u64 {
+    let first = |name: &Arc<str>| pool.upstream().servers_of(name).first().map_or(0, |server| server.count(event));
+    pool.upstream().configured().iter().map(first).sum()
+}
+
 pub(super) async fn send(
     pool: &TestPool,
     permits: &Permits,
@@ -208,7 +221,7 @@ where
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).unwrap();
             count.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(connection(Peer { stream, unread: Vec::new() }));
+            tokio::spawn(connection(Peer::new(stream)));
         }
     });
     (address, accepted)
@@ -221,6 +234,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     /// Head and body of the next request; [`None`] if the connection is over.
     pub(super) async fn request(&mut self) -> Option<(String, Vec<u8>)> {
         let head = self.head().await?;

@@ -1,0 +1,76 @@
+//! HTTP/2 servers that say they have not processed a request: it was as good as not sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::AsyncWriteExt;
+
+use super::bench::{Permits, Sent, TestPool, count, plan, pool, post, read, send, serve};
+use crate::config::plan::Protocol;
+use crate::upstream::{Event, Failure, Outcome};
+
+/// Frames as RFC 9113 §6 has them: length, type, flags, stream, payload.
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+const SETTINGS_ACK: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+/// HEADERS on stream 1 with `:status: 200`, the end of head and stream.
+const OK: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x88";
+const RST_REFUSED: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07";
+const RST_INTERNAL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02";
+/// GOAWAY without error, last stream 0: nothing was processed.
+const GOAWAY_BEFORE: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+/// GOAWAY without error, last stream 1: the request may have been processed.
+const GOAWAY_AFTER: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+
+/// A server that answers the request on its first connection with `first` and closes it, and is well from then on.
+fn server(first: &'static [u8]) -> (TestPool, Arc<AtomicUsize>) {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&connections);
+    let (address, _) = serve(move |mut peer| {
+        let is_first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            peer.stream.write_all(SETTINGS).await.unwrap();
+            let mut received = Vec::new();
+            while !received.windows(6).any(|window| window == b"name=a") {
+                if peer.more().await.is_none() {
+                    return;
+                }
+                received.extend(peer.take_unread());
+            }
+            peer.stream.write_all(SETTINGS_ACK).await.unwrap();
+            peer.stream.write_all(if is_first { first } else { OK }).await.unwrap();
+            if !is_first {
+                peer.closed().await;
+            }
+        }
+    });
+    let mut plan = plan(&[address]);
+    plan.protocol = Protocol::Http2;
+    (pool(&plan), connections)
+}
+
+#[tokio::test]
+async fn unprocessed_requests_are_sent_again_whatever_they_are() {
+    for first in [RST_REFUSED, GOAWAY_BEFORE] {
+        let (pool, connections) = server(first);
+        let permits = Permits::default();
+        // The first try is on a new connection, and so the last at this server.
+        let failure = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap_err();
+        assert!(!failure.was_sent(), "{failure:?}");
+        assert_eq!(permits.outcomes(), [Outcome::Unreachable]);
+        let response = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        read(response).await.unwrap();
+        assert_eq!((connections.load(Ordering::SeqCst), count(&pool, Event::Refused)), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn requests_that_may_have_been_processed_are_not() {
+    for first in [RST_INTERNAL, GOAWAY_AFTER] {
+        let (pool, connections) = server(first);
+        let permits = Permits::default();
+        let failure = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap_err();
+        assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
+        assert_eq!((connections.load(Ordering::SeqCst), permits.outcomes()), (1, vec![Outcome::Broken]));
+    }
+}
