@@ -48,7 +48,7 @@ const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
 const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
 const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
 const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
-const SLOW_START: RangeInclusive<Duration> = millis(0)..=secs(600);
+const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
 const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
 const HEALTH_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(60);
 /// Checks in a row.

@@ -148,7 +148,7 @@ pub struct Upstream {
     pub idempotent: bool,
     /// Time between two lookups of a server's name.
     pub resolve: Duration,
-    /// Time in which a server that comes back, or joins while others work, grows to its full share; zero gives it at once.
+    /// Time in which a server that comes back, or joins while others work, grows to its full share.
     pub slow_start: Duration,
     /// Active checks of the servers, if any.
     pub health: Option<HealthCheck>,

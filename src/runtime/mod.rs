@@ -159,5 +159,5 @@ async fn tend(gateway: &Arc<Gateway>) {
     while tasks.join_next().await.is_some() {
         tracing::error!("the background work of an upstream panicked");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

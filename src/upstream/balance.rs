@@ -10,6 +10,7 @@
 //! Power of two choices: Mitzenmacher, *The Power of Two Choices in Randomized Load Balancing* (2001). In slow start a server takes
 //! part in a draw by its weight, and its load counts divided by it: comparing alone would leave it idle while nobody is busy.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 
 use crate::clock::Tick;
@@ -125,10 +126,11 @@ impl Pair {
 
     fn less_busy(&self) -> Option<usize> {
         match self.kept {
-            [Some((first, load)), Some((second, other))] => {
-                let is_second = if load == other { fastrand::bool() } else { other < load };
-                Some(if is_second { second } else { first })
-            }
+            [Some((first, load)), Some((second, other))] => Some(match other.total_cmp(&load) {
+                Equal if fastrand::bool() => second,
+                Less => second,
+                Equal | Greater => first,
+            }),
             [kept, _] => kept.map(|(index, _)| index),
         }
     }

@@ -136,7 +136,7 @@ impl<B: Payload> Connection<B> {
 /// Origin-form and `Host` (RFC 9112 §3.2).
 fn shape_for_http1<B>(request: &mut Request<B>, server: &Origin) {
     if !request.headers().contains_key(HOST) {
-        let authority = request.uri().authority().unwrap_or(server.authority());
+        let authority = request.uri().authority().unwrap_or_else(|| server.authority());
         if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
             request.headers_mut().insert(HOST, host);
         }

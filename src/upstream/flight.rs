@@ -22,7 +22,7 @@ use super::detached::{detach, see_through, settle};
 use super::ejection::Observation;
 use super::failure::{Failure, Fault};
 use super::in_flight::InFlight;
-use super::outcome::{self, Guard, Outcome};
+use super::outcome::{Guard, Outcome, Said};
 use super::pool::{Pool, Slot};
 use super::repeat::{Head, Load, is_broken_connection, is_unprocessed};
 use super::server::ServerState;
@@ -42,7 +42,7 @@ pub(super) struct Flight<B: Payload, G: Guard> {
     /// To send it again.
     again: Option<Box<Head>>,
     /// What the head of the response said.
-    pub(super) said: Option<(Outcome, Observation)>,
+    pub(super) said: Option<Said>,
 }
 
 /// A request handed to a connection: the future of its response.
@@ -155,7 +155,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
     pub(super) fn timed_out(&mut self) {
         self.server().record(Event::ResponseTimeouts);
         let now = self.now();
-        self.guard.tell(Outcome::Timeout, Observation::Failure, now);
+        self.guard.tell(Outcome::Timeout, Observation::Failure, self.dispatched, now);
     }
 
     fn head(mut self, response: Response<Incoming>) -> Sent<B, G> {
@@ -172,8 +172,8 @@ impl<B: Payload, G: Guard> Flight<B, G> {
 
     /// Remembers what the head says, for the end.
     pub(super) fn hear(&mut self, response: &Response<Incoming>) {
-        let said = outcome::of_head(response);
-        if matches!(said.0, Outcome::Pushback { .. }) {
+        let said = Said::by(response);
+        if said.is_pushback() {
             self.server().record(Event::Pushbacks);
         }
         self.said = Some(said);
@@ -183,7 +183,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
     pub(super) fn broken(&mut self) {
         self.server().record(Event::Broken);
         let now = self.now();
-        self.guard.tell(Outcome::Broken, Observation::Failure, now);
+        self.guard.tell(Outcome::Broken, Observation::Failure, self.dispatched, now);
     }
 
     /// The connection or the stream failed before a response.
@@ -228,9 +228,9 @@ impl<B: Payload, G: Guard> Flight<B, G> {
     }
 
     fn tell_said(&mut self) {
-        if let Some((outcome, observation)) = self.said {
+        if let Some((outcome, observation)) = self.said.map(Said::verdict) {
             let now = self.now();
-            self.guard.tell(outcome, observation, now);
+            self.guard.tell(outcome, observation, self.dispatched, now);
         }
     }
 

@@ -120,7 +120,7 @@ impl Health {
     }
 
     /// Takes note of the end of an exchange.
-    pub(super) fn note(&self, report: Report, now: Tick, chance: f64) -> Change {
+    pub(super) fn note(&self, report: Report, now: Tick, lot: f64) -> Change {
         let success = report.observation == Observation::Success;
         if !self.is(OUT) && (success || report.observation == Observation::Failure) {
             self.window.add(now, success);
@@ -134,7 +134,7 @@ impl Health {
             return Change::None;
         }
         let counts = self.window.sum(now);
-        let change = state.ejection.note(report, counts, now, chance, || self.fleet.leave());
+        let change = state.ejection.note(report, counts, now, lot, || self.fleet.leave());
         if change == Change::Returned {
             self.window.clear();
             self.fleet.come_back();

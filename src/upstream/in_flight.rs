@@ -17,79 +17,56 @@ use crate::clock::Tick;
 pub struct InFlight<G: Guard> {
     // Before the guard, so that whoever the guard lets in already sees the server less busy.
     place: Place,
-    guard: Told<G>,
+    /// [`None`] once it has moved on to another server.
+    guard: Option<G>,
+    is_trial: bool,
+    is_told: bool,
 }
 
 impl<G: Guard> InFlight<G> {
     /// Takes a place at `server`; `is_trial` if it is the one of its probation.
-    pub(super) fn new(server: &Arc<ServerState>, guard: G, is_trial: bool, now: Tick) -> Self {
+    pub(super) fn new(server: &Arc<ServerState>, guard: G, is_trial: bool) -> Self {
         server.enter();
-        let place = Place { server: Arc::clone(server), began: now, is_trial, is_noted: false };
-        Self { place, guard: Told { guard: Some(guard), is_told: false } }
+        Self { place: Place(Arc::clone(server)), guard: Some(guard), is_trial, is_told: false }
     }
 
     /// The server that works on it.
     #[must_use]
     pub fn server(&self) -> &Arc<ServerState> {
-        &self.place.server
+        &self.place.0
     }
 
-    /// Says how it ended; only the first word counts.
-    pub(super) fn tell(&mut self, outcome: Outcome, observation: Observation, now: Tick) {
-        self.place.note(observation, now);
-        self.guard.tell(outcome);
-    }
-
-    /// The guard back, untold: another server will be tried. This one made the given impression.
-    pub(super) fn leave(mut self, observation: Observation, now: Tick) -> Option<G> {
-        self.place.note(observation, now);
-        self.guard.guard.take()
-    }
-}
-
-#[derive(Debug)]
-struct Place {
-    server: Arc<ServerState>,
-    began: Tick,
-    is_trial: bool,
-    is_noted: bool,
-}
-
-impl Place {
-    fn note(&mut self, observation: Observation, now: Tick) {
-        if !std::mem::replace(&mut self.is_noted, true) {
-            self.server.note(observation, self.began, self.is_trial, now);
+    /// Says how what `began` then has ended; only the first word counts.
+    pub(super) fn tell(&mut self, outcome: Outcome, observation: Observation, began: Tick, now: Tick) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
         }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // Only the trial matters here: its place is free for the next, at once.
-        self.note(Observation::Nothing, Tick::ZERO);
-        self.server.leave();
-    }
-}
-
-#[derive(Debug)]
-struct Told<G: Guard> {
-    /// [`None`] once it has moved on.
-    guard: Option<G>,
-    is_told: bool,
-}
-
-impl<G: Guard> Told<G> {
-    fn tell(&mut self, outcome: Outcome) {
-        if let Some(guard) = &mut self.guard
-            && !std::mem::replace(&mut self.is_told, true)
-        {
+        self.place.0.note(observation, began, self.is_trial, now);
+        if let Some(guard) = &mut self.guard {
             guard.outcome(outcome);
         }
     }
+
+    /// The guard back, untold: another server will be tried. This one failed.
+    pub(super) fn leave(mut self, now: Tick) -> Option<G> {
+        let guard = self.guard.take();
+        self.tell(Outcome::Broken, Observation::Failure, now, now);
+        guard
+    }
 }
 
-impl<G: Guard> Drop for Told<G> {
+impl<G: Guard> Drop for InFlight<G> {
     fn drop(&mut self) {
-        self.tell(Outcome::Abandoned);
+        // Of the server nothing was learned; the place of its probation is free for the next, at once.
+        self.tell(Outcome::Abandoned, Observation::Nothing, Tick::ZERO, Tick::ZERO);
+    }
+}
+
+#[derive(Debug)]
+struct Place(Arc<ServerState>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }

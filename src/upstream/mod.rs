@@ -117,7 +117,7 @@ pub async fn exchange<B: Payload, G: Guard>(
     while let Some(chosen) = choice.next(pool.clock().now()).or_else(|| broken.take()) {
         let Some(slot) = slots.get(chosen.index) else { break };
         choice.strike(chosen);
-        let in_flight = InFlight::new(&slot.server, guard, chosen.is_trial, pool.clock().now());
+        let in_flight = InFlight::new(&slot.server, guard, chosen.is_trial);
         let (again, kept) = match try_server(pool, slot, request, in_flight, may_repeat && !is_repeated).await {
             Tried::Answered(exchanged) => return Ok(exchanged),
             Tried::Failed(failure) => return Err(failure),
@@ -133,11 +133,12 @@ pub async fn exchange<B: Payload, G: Guard>(
                 (again, in_flight)
             }
             Tried::Broken(error, _, mut in_flight) => {
-                in_flight.tell(Outcome::Broken, Observation::Failure, pool.clock().now());
+                let now = pool.clock().now();
+                in_flight.tell(Outcome::Broken, Observation::Failure, now, now);
                 return Err(error);
             }
         };
-        let Some(untold) = kept.leave(Observation::Failure, pool.clock().now()) else { return Err(failure) };
+        let Some(untold) = kept.leave(pool.clock().now()) else { return Err(failure) };
         (request, guard) = (again, untold);
     }
     guard.outcome(if is_repeated { Outcome::Broken } else { Outcome::Unreachable });

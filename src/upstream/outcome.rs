@@ -11,8 +11,8 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::ejection::Observation;
 
-/// Nobody is believed who wants more silence than this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Nobody is believed who wants more silence than these seconds.
+const RETRY_AFTER_MAX: u8 = 60;
 const SECONDS_A_DAY: i64 = 86_400;
 
 /// How an exchange ended.
@@ -43,31 +43,52 @@ pub trait Guard: Send + 'static {
     fn outcome(&mut self, outcome: Outcome);
 }
 
-/// What a head says, for the guard and about the server.
-pub(super) fn of_head<B>(response: &Response<B>) -> (Outcome, Observation) {
-    let status = response.status();
-    let pushback = || Outcome::Pushback { retry_after: retry_after(response.headers()) };
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => (pushback(), Observation::Pushback),
-        StatusCode::SERVICE_UNAVAILABLE => (pushback(), Observation::Failure),
-        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => (Outcome::ServerError, Observation::Failure),
-        _ if status.is_server_error() => (Outcome::ServerError, Observation::Neutral),
-        _ => (Outcome::Success, Observation::Success),
+/// What the head of a response says, kept small until its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    status: StatusCode,
+    /// Seconds, only of 429 and 503.
+    retry_after: Option<u8>,
+}
+
+impl Said {
+    pub(super) fn by<B>(response: &Response<B>) -> Self {
+        let mut said = Self { status: response.status(), retry_after: None };
+        if said.is_pushback() {
+            said.retry_after = retry_after(response.headers());
+        }
+        said
+    }
+
+    pub(super) fn is_pushback(self) -> bool {
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// For the guard, and about the server.
+    pub(super) fn verdict(self) -> (Outcome, Observation) {
+        let retry_after = self.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (Outcome::Pushback { retry_after }, Observation::Pushback),
+            StatusCode::SERVICE_UNAVAILABLE => (Outcome::Pushback { retry_after }, Observation::Failure),
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => (Outcome::ServerError, Observation::Failure),
+            status if status.is_server_error() => (Outcome::ServerError, Observation::Neutral),
+            _ => (Outcome::Success, Observation::Success),
+        }
     }
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3), at most [`RETRY_AFTER_MAX`]. A date counts from the `Date` of the same response: what the
 /// server thinks the time is does not matter then.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<u8> {
     let written = text(headers, RETRY_AFTER)?;
-    let span = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
+    let seconds: u64 = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a number all the same.
-        Duration::from_secs(written.parse().unwrap_or(u64::MAX))
+        written.parse().unwrap_or(u64::MAX)
     } else {
         let seconds = unix_seconds(written)?.checked_sub(unix_seconds(text(headers, DATE)?)?)?;
-        Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+        u64::try_from(seconds).unwrap_or_default()
     };
-    Some(span.min(RETRY_AFTER_MAX))
+    Some(u8::try_from(seconds).unwrap_or(RETRY_AFTER_MAX).min(RETRY_AFTER_MAX))
 }
 
 /// The field's value if it stands there once.
@@ -131,7 +152,7 @@ mod tests {
             (503, none, Observation::Failure),
             (504, Outcome::ServerError, Observation::Failure),
         ] {
-            assert_eq!(of_head(&head(status, &[])), (outcome, observation), "{status}");
+            assert_eq!(Said::by(&head(status, &[])).verdict(), (outcome, observation), "{status}");
         }
     }
 
@@ -157,11 +178,11 @@ mod tests {
             ("Saturday, 11-Apr-26 12:00:20 GMT", None),
         ] {
             let expected = Outcome::Pushback { retry_after: seconds.map(Duration::from_secs) };
-            assert_eq!(of_head(&head(503, &[("retry-after", written), now])).0, expected, "{written:?}");
+            assert_eq!(Said::by(&head(503, &[("retry-after", written), now])).verdict().0, expected, "{written:?}");
         }
-        let twice = of_head(&head(429, &[("retry-after", "1"), ("retry-after", "2")])).0;
+        let twice = Said::by(&head(429, &[("retry-after", "1"), ("retry-after", "2")])).verdict().0;
         assert_eq!(twice, Outcome::Pushback { retry_after: None });
-        let undated = of_head(&head(429, &[("retry-after", "Sat, 11 Apr 2026 12:00:20 GMT")])).0;
+        let undated = Said::by(&head(429, &[("retry-after", "Sat, 11 Apr 2026 12:00:20 GMT")])).verdict().0;
         assert_eq!(undated, Outcome::Pushback { retry_after: None });
     }
 

@@ -1,6 +1,6 @@
 //! Which requests may be sent a second time, and what is kept of them for that.
 //!
-//! Two cases. *Not processed*: an HTTP/2 server has said so (REFUSED_STREAM, GOAWAY): any request. *Sent, and the connection
+//! Two cases. *Not processed*: an HTTP/2 server has said so (`REFUSED_STREAM`, `GOAWAY`): any request. *Sent, and the connection
 //! broke before the head of a response*: only where the operator says so (`idempotent = true`), and only a request that carries an
 //! `Idempotency-Key`, or one that is safe by its method and has no body (RFC 9110 §9.2.1, §9.2.2). A key the service does not know
 //! what to do with would be a second sign-up; hence both.

@@ -69,7 +69,9 @@ async fn a_server_whose_check_fails_gets_nothing_until_it_passes() {
 #[tokio::test]
 async fn with_all_unhealthy_all_are_asked() {
     let mut services = [Service::start(), Service::start()];
-    services.iter().for_each(|service| service.turn(Mood::Full));
+    for service in &services {
+        service.turn(Mood::Full);
+    }
     let (pool, clock, _tending) = checked(&[&services[0], &services[1]]);
     eventually("unhealthy", || healthy(&pool, &clock) == [false, false]).await;
     let permits = Permits::default();

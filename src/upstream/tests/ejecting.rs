@@ -97,12 +97,12 @@ async fn with_all_dead_all_are_tried_and_the_first_to_return_is_found_at_once() 
     assert!(permits.outcomes().iter().all(|outcome| *outcome == Outcome::Unreachable));
     let ejected = pool.upstream().servers().filter(|server| server.standing(clock.now()).ejected).count();
     assert_eq!(ejected, 1, "at most half");
-    for back in 0..3 {
-        services[back].revive();
+    for service in &mut services {
+        service.revive();
         for _ in 0..10 {
             assert_eq!(fetch(&pool, &permits).await.unwrap(), b"ok", "no pause stands in the way");
         }
-        services[back].die().await;
+        service.die().await;
         // What its connections were is over.
         run(&pool, &clock, 5).await;
     }
