@@ -21,7 +21,8 @@ use super::connection::{Connection, Http1, Responding};
 use super::count::Event;
 use super::flight::{Flight, check_framing};
 use super::outcome::Guard;
-use super::pool::{Pool, Slot};
+use super::pool::Pool;
+use super::slot::Slot;
 use super::upload::Payload;
 
 /// Bytes of an unwanted response read so that its connection can be used again; beyond it, closing is cheaper.

@@ -23,9 +23,10 @@ use super::ejection::Observation;
 use super::failure::{Failure, Fault};
 use super::in_flight::InFlight;
 use super::outcome::{Guard, Outcome, Said};
-use super::pool::{Pool, Slot};
+use super::pool::Pool;
 use super::repeat::{Head, Load, is_broken_connection, is_unprocessed};
 use super::server::ServerState;
+use super::slot::Slot;
 use super::upload::{Payload, Progress, Upload};
 use crate::clock::Tick;
 

@@ -38,6 +38,7 @@ mod resolve;
 mod server;
 mod shared;
 mod silence;
+mod slot;
 mod stream;
 mod tend;
 mod tls;
@@ -68,8 +69,8 @@ use self::balance::{Choice, Chosen};
 use self::connection::Connection;
 use self::ejection::Observation;
 use self::flight::{Dispatched, Sent};
-use self::pool::Slot;
 use self::repeat::{Load, is_idempotent};
+use self::slot::Slot;
 
 /// Kept connections that may give a request back unsent before a new one is dialled. Each has just been closed by its
 /// server; after so many in a row the rest of the stack is no better.

@@ -12,21 +12,20 @@
 //! **Not here**: which server (`balance`), how to dial (`dial`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::balance::{Candidacy, Candidate};
 use super::connection::{Connection, Http1, Http2, Share};
 use super::dial::dial;
 use super::failure::DialError;
 use super::server::ServerState;
 use super::shared::{Servers, Upstream};
+use super::slot::{Dial, Dialled, Slot};
 use super::upload::Payload;
 use crate::clock::{Clock, Tick};
-use crate::config::plan::Protocol;
 
 /// The sweep comes round this often in an idle timeout, so that none outstays it by more than a quarter.
 const SWEEPS_PER_TIMEOUT: u32 = 4;
@@ -58,75 +57,6 @@ struct Shared<B> {
 struct Slots<B> {
     list: Arc<[Arc<Slot<B>>]>,
     servers: watch::Receiver<Servers>,
-}
-
-/// A server and what this pool keeps for it.
-#[derive(Debug)]
-pub(super) struct Slot<B> {
-    pub(super) server: Arc<ServerState>,
-    kept: Mutex<Kept<B>>,
-}
-
-/// What is kept for one server.
-#[derive(Debug)]
-struct Kept<B> {
-    server: Arc<ServerState>,
-    idle: Vec<(Http1<B>, Tick)>,
-    shared: Option<Arc<Http2<B>>>,
-    dialling: Weak<Dial<B>>,
-    /// What the server spoke last, where that is open until ALPN has decided.
-    speaks_http1: bool,
-}
-
-impl<B> Slot<B> {
-    fn new(server: &Arc<ServerState>) -> Arc<Self> {
-        let origin = &server.origin;
-        let kept = Kept {
-            server: Arc::clone(server),
-            idle: Vec::new(),
-            shared: None,
-            dialling: Weak::new(),
-            speaks_http1: origin.protocol == Protocol::Http1
-                || (origin.protocol == Protocol::Auto && origin.tls.is_none()),
-        };
-        Arc::new(Self { server: Arc::clone(server), kept: Mutex::new(kept) })
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept<B>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Closes what is kept.
-    fn close(&self) {
-        let mut kept = self.kept();
-        let idle = std::mem::take(&mut kept.idle);
-        kept.server.idle_shrank(idle.len());
-        kept.shared = None;
-    }
-}
-
-impl<B> Candidate for Slot<B> {
-    fn load(&self) -> u32 {
-        self.server.load()
-    }
-
-    fn candidacy(&self, now: Tick) -> Candidacy {
-        self.server.candidacy(now)
-    }
-
-    fn try_trial(&self, now: Tick) -> bool {
-        self.server.try_trial(now)
-    }
-}
-
-/// The outcome of a dial that several wait for; `Some(Ok(None))` says: it speaks HTTP/1.1, a connection for each.
-type Dialled<B> = Option<Result<Option<Arc<Http2<B>>>, DialError>>;
-type Dial<B> = watch::Sender<Dialled<B>>;
-
-impl<B> Drop for Kept<B> {
-    fn drop(&mut self) {
-        self.server.idle_shrank(self.idle.len());
-    }
 }
 
 impl<B: Payload> Pool<B> {

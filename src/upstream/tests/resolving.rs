@@ -70,7 +70,8 @@ async fn new_addresses_are_used_and_vanished_ones_drained() {
     names.say(&[second.address]);
     known(&pool, &[&second]).await;
     // Nobody asks: it is the sweep that closes.
-    eventually("idle connections closed", || first.log.open.load(Ordering::SeqCst) == 0).await;
+    let closed = eventually("idle connections closed", || first.log.open.load(Ordering::SeqCst) == 0);
+    tokio::time::timeout(Duration::from_secs(3), closed).await.unwrap();
     for _ in 0..5 {
         assert_eq!(fetch(&pool, &permits).await.unwrap(), b"ok");
     }
