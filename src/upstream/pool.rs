@@ -6,8 +6,8 @@
 //! The servers may change: the pool keeps a [`Slot`] for each and looks at every request whether its list is still the last.
 //!
 //! **Invariants**: what is in the stack has answered its last request to the end and was sent its request to the end. No lock is
-//! held across an await. The sweep holds the pool weakly: it ends with the pool. What was kept for a server that is gone is closed
-//! by the next request or sweep, and nothing is kept for it any more.
+//! held across an await. The sweep holds the pool weakly: it ends with the pool. What is kept for a server that is gone is closed
+//! by the next request or sweep, or with the last exchange there.
 //! **Cost**: one uncontended lock for each request, each checkout and each return; one sweeping task a pool.
 //! **Not here**: which server (`balance`), how to dial (`dial`).
 
@@ -131,9 +131,6 @@ impl<B: Payload> Pool<B> {
     }
 
     fn share(&self, slot: &Slot<B>, shared: &Arc<Http2<B>>) {
-        if slot.server.health.is_retired() {
-            return;
-        }
         let mut kept = slot.kept();
         kept.shared = Some(Arc::clone(shared));
         kept.speaks_http1 = false;
@@ -183,7 +180,7 @@ impl<B: Payload> Pool<B> {
     /// Keeps a connection that is ready for its next request.
     pub(super) fn give_back(&self, slot: &Slot<B>, http1: Http1<B>) {
         let mut kept = slot.kept();
-        if slot.server.health.is_retired() || kept.idle.len() >= self.0.upstream.idle_max {
+        if kept.idle.len() >= self.0.upstream.idle_max {
             return;
         }
         let now = self.0.clock.now();
