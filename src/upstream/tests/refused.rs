@@ -1,5 +1,6 @@
 //! HTTP/2 servers that say they have not processed a request: it was as good as not sent.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,8 +22,8 @@ const GOAWAY_BEFORE: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// GOAWAY without error, last stream 1: the request may have been processed.
 const GOAWAY_AFTER: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
 
-/// A server that answers the request on its first connection with `first` and closes it, and is well from then on.
-fn server(first: &'static [u8]) -> (TestPool, Arc<AtomicUsize>) {
+/// Serves one request a connection, the first with `first` and the end of the connection, later ones well.
+fn server(first: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
     let connections = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&connections);
     let (address, _) = serve(move |mut peer| {
@@ -43,16 +44,20 @@ fn server(first: &'static [u8]) -> (TestPool, Arc<AtomicUsize>) {
             }
         }
     });
-    let mut plan = plan(&[address]);
+    (address, connections)
+}
+
+fn http2_pool(servers: &[SocketAddr]) -> TestPool {
+    let mut plan = plan(servers);
     plan.protocol = Protocol::Http2;
-    (pool(&plan), connections)
+    pool(&plan)
 }
 
 #[tokio::test]
 async fn unprocessed_requests_are_sent_again_whatever_they_are() {
     for first in [RST_REFUSED, GOAWAY_BEFORE] {
-        let (pool, connections) = server(first);
-        let permits = Permits::default();
+        let (address, connections) = server(first);
+        let (pool, permits) = (http2_pool(&[address]), Permits::default());
         // The first try is on a new connection, and so the last at this server.
         let failure = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap_err();
         assert!(!failure.was_sent(), "{failure:?}");
@@ -65,10 +70,30 @@ async fn unprocessed_requests_are_sent_again_whatever_they_are() {
 }
 
 #[tokio::test]
+async fn an_unprocessed_request_goes_to_the_next_server_with_its_body() {
+    for first in [RST_REFUSED, GOAWAY_BEFORE] {
+        let ((refusing, refused), (well, _)) = (server(first), server(OK));
+        let mut met = 0;
+        for _ in 0..20 {
+            let (pool, permits) = (http2_pool(&[refusing, well]), Permits::default());
+            let response = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap();
+            assert_eq!(response.status(), 200);
+            read(response).await.unwrap();
+            assert_eq!(permits.outcomes(), [Outcome::Success]);
+            met += count(&pool, Event::Refused);
+            if met > 0 {
+                break;
+            }
+        }
+        assert_eq!((met, refused.load(Ordering::SeqCst)), (1, 1));
+    }
+}
+
+#[tokio::test]
 async fn requests_that_may_have_been_processed_are_not() {
     for first in [RST_INTERNAL, GOAWAY_AFTER] {
-        let (pool, connections) = server(first);
-        let permits = Permits::default();
+        let (address, connections) = server(first);
+        let (pool, permits) = (http2_pool(&[address]), Permits::default());
         let failure = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap_err();
         assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
         assert_eq!((connections.load(Ordering::SeqCst), permits.outcomes()), (1, vec![Outcome::Broken]));
