@@ -1,6 +1,6 @@
 //! Which server next: the less busy of two drawn by lot.
 //!
-//! **Invariants**: no server is named twice; a lone server costs no randomness. A server that is ejected or unhealthy is named
+//! **Invariants**: no server is named again once it is struck out; a lone server costs no randomness. A server that is ejected or unhealthy is named
 //! only after all others have failed: when nothing else is left, asking it costs nothing. A server whose probation is due is
 //! named first, and only once.
 //! **Cost**: a look at each server and two random numbers while all are in full service; otherwise a random number for each.
@@ -35,6 +35,8 @@ pub(super) enum Candidacy {
 pub(super) trait Candidate {
     /// Exchanges under way there.
     fn load(&self) -> u32;
+    /// Whether it may be chosen for its full share, in any case and for all time until something happens.
+    fn is_full(&self) -> bool;
     /// For what it may be chosen now.
     fn candidacy(&self, now: Tick) -> Candidacy;
     /// Takes the one place of its probation.
@@ -61,14 +63,14 @@ impl<'a, C: Candidate> Choice<'a, C> {
         Self { servers, tried: Vec::new() }
     }
 
-    /// The next server to ask; [`None`] once all were named.
-    pub(super) fn next(&mut self, now: Tick) -> Option<Chosen> {
+    /// The next server to ask; [`None`] once all were struck out. Asks what time it `is` only if not all are in full service.
+    pub(super) fn next(&self, is: impl Fn() -> Tick) -> Option<Chosen> {
         match self.servers {
-            _ if !self.tried.is_empty() => self.scan(now),
+            _ if !self.tried.is_empty() => self.scan(is()),
             // Nobody to compare with and nobody to leave it out for: whatever its state, it is the one.
-            [lone] => Some(Chosen { index: 0, is_trial: takes_trial(&**lone, now) }),
-            servers if servers.iter().all(|server| server.candidacy(now) == Candidacy::Full) => self.draw(),
-            _ => self.scan(now),
+            [lone] => Some(Chosen { index: 0, is_trial: !lone.is_full() && takes_trial(&**lone, is()) }),
+            servers if servers.iter().all(|server| server.is_full()) => self.draw(),
+            _ => self.scan(is()),
         }
     }
 
@@ -149,6 +151,10 @@ mod tests {
             self.0
         }
 
+        fn is_full(&self) -> bool {
+            self.1 == Candidacy::Full
+        }
+
         fn candidacy(&self, _: Tick) -> Candidacy {
             self.1
         }
@@ -166,7 +172,7 @@ mod tests {
     fn shares(servers: &[Arc<Fake>]) -> Vec<f64> {
         let mut counts = vec![0_u32; servers.len()];
         for _ in 0..20_000 {
-            counts[Choice::new(servers).next(Tick::ZERO).unwrap().index] += 1;
+            counts[Choice::new(servers).next(|| Tick::ZERO).unwrap().index] += 1;
         }
         counts.into_iter().map(|count| f64::from(count) / 20_000.0).collect()
     }
@@ -177,7 +183,7 @@ mod tests {
             fleet(&[(0, Candidacy::LastResort), (9, Candidacy::Full), (0, Candidacy::Part(0.1)), (7, Candidacy::Full)]);
         for _ in 0..200 {
             let (mut choice, mut named) = (Choice::new(&servers), Vec::new());
-            while let Some(chosen) = choice.next(Tick::ZERO) {
+            while let Some(chosen) = choice.next(|| Tick::ZERO) {
                 choice.strike(chosen);
                 named.push(chosen.index);
             }
@@ -185,7 +191,7 @@ mod tests {
             named.sort_unstable();
             assert_eq!(named, [0, 1, 2, 3]);
         }
-        assert!(Choice::<Fake>::new(&[]).next(Tick::ZERO).is_none());
+        assert!(Choice::<Fake>::new(&[]).next(|| Tick::ZERO).is_none());
     }
 
     #[test]
@@ -214,11 +220,11 @@ mod tests {
     #[test]
     fn a_probation_is_given_to_one_request() {
         let servers = fleet(&[(0, Candidacy::Trial), (0, Candidacy::Full)]);
-        let trials = (0..100).filter(|_| Choice::new(&servers).next(Tick::ZERO).unwrap().is_trial).count();
+        let trials = (0..100).filter(|_| Choice::new(&servers).next(|| Tick::ZERO).unwrap().is_trial).count();
         assert_eq!(trials, 1);
         let lone = fleet(&[(0, Candidacy::Trial)]);
-        assert!(Choice::new(&lone).next(Tick::ZERO).unwrap().is_trial);
-        assert!(!Choice::new(&lone).next(Tick::ZERO).unwrap().is_trial, "asked all the same");
+        assert!(Choice::new(&lone).next(|| Tick::ZERO).unwrap().is_trial);
+        assert!(!Choice::new(&lone).next(|| Tick::ZERO).unwrap().is_trial, "asked all the same");
     }
 
     #[test]

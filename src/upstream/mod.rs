@@ -115,9 +115,8 @@ pub async fn exchange<B: Payload, G: Guard>(
     // The server that broke the first attempt: asked once more if there is no other.
     let mut broken = None;
     let mut is_repeated = false;
-    while let Some(chosen) = choice.next(pool.clock().now()).or_else(|| broken.take()) {
+    while let Some(chosen) = choice.next(|| pool.clock().now()).or_else(|| broken.take()) {
         let Some(slot) = slots.get(chosen.index) else { break };
-        choice.strike(chosen);
         let in_flight = InFlight::new(&slot.server, guard, chosen.is_trial);
         let (again, kept) = match try_server(pool, slot, request, in_flight, may_repeat && !is_repeated).await {
             Tried::Answered(exchanged) => return Ok(exchanged),
@@ -141,6 +140,7 @@ pub async fn exchange<B: Payload, G: Guard>(
         };
         let Some(untold) = kept.leave(pool.clock().now()) else { return Err(failure) };
         (request, guard) = (again, untold);
+        choice.strike(chosen);
     }
     guard.outcome(if is_repeated { Outcome::Broken } else { Outcome::Unreachable });
     Err(failure)

@@ -189,6 +189,10 @@ impl Candidate for ServerState {
         self.in_flight()
     }
 
+    fn is_full(&self) -> bool {
+        self.health.is_clear()
+    }
+
     fn candidacy(&self, now: Tick) -> Candidacy {
         self.health.candidacy(now)
     }

@@ -64,6 +64,10 @@ impl<B> Candidate for Slot<B> {
         self.server.load()
     }
 
+    fn is_full(&self) -> bool {
+        self.server.is_full()
+    }
+
     fn candidacy(&self, now: Tick) -> Candidacy {
         self.server.candidacy(now)
     }
