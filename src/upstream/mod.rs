@@ -164,6 +164,7 @@ async fn try_server<B: Payload, G: Guard>(
     mut in_flight: InFlight<G>,
     may_repeat: bool,
 ) -> Tried<B, G> {
+    let mut error = DialError::Closed;
     for attempt in 0..=REUSE_ATTEMPTS {
         let kept = if attempt < REUSE_ATTEMPTS { pool.checkout(slot) } else { None };
         let is_new = kept.is_none();
@@ -177,23 +178,27 @@ async fn try_server<B: Payload, G: Guard>(
         };
         in_flight.server().record(Event::Requests);
         let keeps = may_repeat || !connection.is_http1();
-        match Dispatched::send(pool, slot, connection, request, in_flight, keeps).await {
+        let sent = Dispatched::send(pool, slot, connection, request, in_flight, keeps).await;
+        let (again, unused, connection) = match sent {
             Sent::Head(response, flight) => return Tried::Answered(answered(response, flight)),
             Sent::Failed(failure) => return Tried::Failed(failure),
             Sent::Broken(failure, again, in_flight) => return Tried::Broken(failure, again, in_flight),
             Sent::Refused(failure, None, in_flight, _) => return Tried::Broken(failure, None, in_flight),
-            Sent::Refused(_, Some(again), unused, connection) | Sent::Unsent(again, unused, connection) => {
-                if let Connection::Http2(share) = &connection {
-                    Pool::forget(slot, &share.connection);
-                }
-                (request, in_flight) = (again, unused);
+            Sent::Refused(_, Some(again), unused, connection) => {
+                error = DialError::Refused;
+                (again, unused, connection)
             }
+            Sent::Unsent(again, unused, connection) => (again, unused, connection),
+        };
+        if let Connection::Http2(share) = &connection {
+            Pool::forget(slot, &share.connection);
         }
+        (request, in_flight) = (again, unused);
         if is_new {
             break;
         }
     }
-    Tried::Unreachable(DialError::Closed, request, in_flight)
+    Tried::Unreachable(error, request, in_flight)
 }
 
 fn answered<B: Payload, G: Guard>(

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::bench::{Permits, Sent, TestPool, count, plan, pool, post, read, send, serve};
 use crate::config::plan::Protocol;
-use crate::upstream::{Event, Failure, Outcome};
+use crate::upstream::{DialError, Event, Failure, Outcome};
 
 /// Frames as RFC 9113 §6 has them: length, type, flags, stream, payload.
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
@@ -60,7 +60,7 @@ async fn unprocessed_requests_are_sent_again_whatever_they_are() {
         let (pool, permits) = (http2_pool(&[address]), Permits::default());
         // The first try is on a new connection, and so the last at this server.
         let failure = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap_err();
-        assert!(!failure.was_sent(), "{failure:?}");
+        assert!(matches!(failure, Failure::Unreachable(DialError::Refused)), "{failure:?}");
         assert_eq!(permits.outcomes(), [Outcome::Unreachable]);
         let response = send(&pool, &permits, post(Sent::whole("name=a"))).await.unwrap();
         assert_eq!(response.status(), 200);
