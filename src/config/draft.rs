@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
+use http::uri::PathAndQuery;
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
@@ -46,6 +47,12 @@ const RESPONSE_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(3600);
 const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
 const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
 const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
+const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
+const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
+const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
+const HEALTH_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(60);
+/// Checks in a row.
+const HEALTH_TIMES: RangeInclusive<u32> = 1..=100;
 const WORKERS: RangeInclusive<usize> = 1..=1024;
 const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
 
@@ -156,6 +163,21 @@ pub(super) struct Upstream {
     pub(super) idle_timeout: Duration,
     pub(super) protocol: Protocol,
     pub(super) ca: Option<Written<PathBuf>>,
+    pub(super) idempotent: bool,
+    pub(super) resolve: Duration,
+    pub(super) slow_start: Duration,
+    pub(super) health: Option<Health>,
+}
+
+/// `[upstream.health]`
+#[derive(Debug)]
+pub(super) struct Health {
+    pub(super) path: Option<Written<PathAndQuery>>,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) rise: NonZeroU32,
+    pub(super) fall: NonZeroU32,
+    pub(super) status: Option<Written<Vec<Written<RangeInclusive<u16>>>>>,
 }
 
 /// `[[route]]`
@@ -302,6 +324,27 @@ impl Upstream {
                 text("\"auto\", \"http1\" or \"http2\"", |found| word(found, &PROTOCOLS)),
             ),
             ca: table.optional("ca", pem_file),
+            idempotent: table.or("idempotent", false, truth),
+            resolve: table.or("resolve", secs(10), duration(RESOLVE)),
+            slow_start: table.or("slow_start", secs(10), duration(SLOW_START)),
+            health: table.table("health", "[upstream.health]", Health::read),
+        }
+    }
+}
+
+impl Health {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            path: table.required("path", text("a path such as \"/healthz\"", syntax::request_target)),
+            interval: table.or("interval", secs(5), duration(HEALTH_INTERVAL)),
+            timeout: table.or("timeout", secs(2), duration(HEALTH_TIMEOUT)),
+            rise: table.or("rise", NonZeroU32::MIN.saturating_add(1), times),
+            fall: table.or("fall", NonZeroU32::MIN.saturating_add(2), times),
+            status: table.filled_list(
+                "status",
+                "statuses",
+                text("a status such as \"200\" or \"200-299\"", syntax::statuses),
+            ),
         }
     }
 }
@@ -375,6 +418,10 @@ fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
 
 fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
     number(BURST)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+fn times(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(HEALTH_TIMES)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
 }
 
 /// A whole number within `bounds`, which start at one or above.

@@ -6,13 +6,14 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use http::header::HeaderName;
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use ipnet::IpNet;
 use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
@@ -201,6 +202,31 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// Trust anchors for https servers; [`None`] where no server is https.
     pub roots: Option<Arc<RootCertStore>>,
+    /// A request that the service may have seen may be sent once more, if it carries an `Idempotency-Key` or is safe by its method.
+    pub idempotent: bool,
+    /// Time between two lookups of a server's name.
+    pub resolve: Duration,
+    /// Time in which a server that comes back, or joins while others work, grows to its full share.
+    pub slow_start: Duration,
+    /// Active checks of the servers, if any.
+    pub health: Option<HealthCheck>,
+}
+
+/// Active checks of an upstream's servers.
+#[derive(Clone, Debug)]
+pub struct HealthCheck {
+    /// What is asked for with GET.
+    pub path: PathAndQuery,
+    /// Time between two checks of a server.
+    pub interval: Duration,
+    /// For a whole check, connection included.
+    pub timeout: Duration,
+    /// Checks passed in a row that make an unhealthy server healthy.
+    pub rise: NonZeroU32,
+    /// Checks failed in a row that make a healthy server unhealthy.
+    pub fall: NonZeroU32,
+    /// Statuses that pass.
+    pub status: Vec<RangeInclusive<u16>>,
 }
 
 /// A contract limit.

@@ -5,11 +5,12 @@
 //! **Not here**: numbers with units (`units`), whether a name refers to anything (`build`).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use http::Method;
 use http::header::HeaderName;
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
@@ -24,6 +25,9 @@ const MAX_NAME: usize = 64;
 const MAX_PATH: usize = 1024;
 /// Longest host name, in bytes (RFC 1035 §2.3.4, as text).
 const MAX_HOST: usize = 253;
+
+/// Statuses of final responses (RFC 9110 §15).
+const STATUSES: RangeInclusive<u16> = 200..=599;
 
 /// Methods a route may name. CONNECT and TRACE are not forwarded; others go through routes without `methods`.
 const METHODS: [(&str, &Method); 7] = [
@@ -159,6 +163,33 @@ pub(super) fn path(text: &str) -> Parsed<PathPattern> {
         return refuse("segments \".\" and \"..\" never match");
     }
     Ok(if prefix { PathPattern::Prefix(plain.to_owned()) } else { PathPattern::Exact(plain.to_owned()) })
+}
+
+/// What a check asks for: a path, with a query if need be.
+pub(super) fn request_target(text: &str) -> Parsed<PathAndQuery> {
+    let wanted = "a path such as \"/healthz\"";
+    if !text.starts_with('/') {
+        return Err(Complaint::text(wanted, text).hint("must start with \"/\""));
+    }
+    if text.len() > MAX_PATH {
+        return Err(Complaint::text(wanted, text).hint("longer than 1024 bytes"));
+    }
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    let target = plain.then(|| PathAndQuery::try_from(text).ok()).flatten();
+    target.ok_or_else(|| Complaint::text(wanted, text).hint("other characters must be percent-encoded"))
+}
+
+/// A status, or a range of them: `200`, `200-299`.
+pub(super) fn statuses(text: &str) -> Parsed<RangeInclusive<u16>> {
+    let status = |digits: &str| {
+        let plain = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|status| plain && STATUSES.contains(status))
+    };
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err(Complaint::text("a status such as \"200\" or a range such as \"200-299\", from 200 to 599", text)),
+    }
 }
 
 /// One of [`METHODS`].

@@ -21,7 +21,7 @@ use crate::admission::rate::Bucket;
 use crate::admission::rate::client::{ClientHash, ClientLimit};
 use crate::admission::route::RouteAdmission;
 use crate::admission::verdict::Reason;
-use crate::clock::Clock;
+use crate::clock::{Clock, Tick};
 use crate::config::plan::{self, Class, ClientKey, Plan};
 use crate::proxy::address;
 use crate::proxy::answer::Answer;
@@ -31,7 +31,7 @@ use crate::proxy::turn::WATCHERS;
 use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
-use crate::upstream::{Event, Upstream, UpstreamError};
+use crate::upstream::{Event, ServerState, Upstream, UpstreamError};
 
 /// Names of what a gate shows: in use, limit, in line, predicted wait.
 const UPSTREAM_GAUGES: [&str; 4] = ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds"];
@@ -325,7 +325,7 @@ fn observe(
         observe_gate(registry, ("dependency", &dependency.name), gate, clock);
     }
     for upstream in upstreams {
-        observe_servers(registry, upstream);
+        observe_servers(registry, upstream, clock);
     }
     for limit in client_limits {
         let labels = [("limit", limit.name())];
@@ -353,18 +353,30 @@ fn observe_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gat
     registry.observe_gauge(names[3], help, &labels, wait);
 }
 
-fn observe_servers(registry: &Registry, upstream: &Arc<Upstream>) {
-    for (position, server) in upstream.servers().enumerate() {
-        let labels = [("upstream", upstream.name().as_ref()), ("server", server.authority().as_ref())];
-        let (busy, idle) = (Arc::clone(server), Arc::clone(server));
-        let help = "Exchanges under way at the server.";
-        registry.observe_gauge("weir_server_in_flight", help, &labels, move || f64::from(busy.in_flight()));
+fn observe_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {
+    for name in upstream.configured() {
+        let labels = [("upstream", upstream.name().as_ref()), ("server", name.as_ref())];
+        let gauge = |metric, help, read: fn(&ServerState, Tick) -> f64| {
+            let (upstream, clock, name) = (Arc::clone(upstream), clock.clone(), Arc::clone(&name));
+            let sum = move || upstream.servers_of(&name).iter().map(|server| read(server, clock.now())).sum();
+            registry.observe_gauge(metric, help, &labels, sum);
+        };
+        gauge("weir_server_in_flight", "Exchanges under way at the server.", |server, _| f64::from(server.in_flight()));
         let help = "Connections to the server that are kept for reuse.";
-        registry.observe_gauge("weir_server_idle_connections", help, &labels, move || f64::from(idle.idle()));
+        gauge("weir_server_idle_connections", help, |server, _| f64::from(server.idle()));
+        let help = "Addresses of the server that are left out after failures.";
+        gauge("weir_server_ejected", help, |server, now| f64::from(u8::from(server.standing(now).ejected)));
+        let help = "Addresses of the server that are left out until one request has gone well.";
+        gauge("weir_server_probation", help, |server, now| f64::from(u8::from(server.standing(now).probation)));
+        let help = "Addresses of the server whose active checks pass, or all without such checks.";
+        gauge("weir_server_healthy", help, |server, now| f64::from(u8::from(server.standing(now).healthy)));
+        let help = "Share of a full server's requests, summed over the addresses of the server.";
+        gauge("weir_server_weight", help, |server, now| server.standing(now).weight);
         for event in Event::ALL {
             let labels = [labels[0], labels[1], ("event", event_word(event))];
-            let upstream = Arc::clone(upstream);
-            let count = move || upstream.servers().nth(position).map_or(0, |server| server.count(event));
+            let (upstream, name) = (Arc::clone(upstream), Arc::clone(&name));
+            // All addresses of a server share their counters.
+            let count = move || upstream.servers_of(&name).first().map_or(0, |server| server.count(event));
             registry.observe_counter("weir_server_events_total", "What happened at the server.", &labels, count);
         }
     }
@@ -380,5 +392,13 @@ const fn event_word(event: Event) -> &'static str {
         Event::RequestBodies => "request_body_failed",
         Event::Broken => "broken",
         Event::Abandoned => "abandoned",
+        Event::Pushbacks => "pushback",
+        Event::Refused => "refused",
+        Event::Ejections => "ejection",
+        Event::Probations => "probation",
+        Event::Retries => "retry",
+        Event::RetryBudgetExhausted => "retry_budget_exhausted",
+        Event::ChecksFailed => "check_failed",
+        Event::ResolveFailures => "resolve_failure",
     }
 }

@@ -20,6 +20,7 @@ use crate::clock::{Clock, Tick};
 use crate::proxy::gateway::{Gateway, Route};
 use crate::proxy::headers::RequestId;
 use crate::telemetry::access::{AccessRecord, Capped, HOST_MAX, LoggedPath, REQUEST_ID_MAX};
+use crate::upstream::{Guard, Outcome};
 
 /// Status logged for a client that did not wait for its answer; nothing is sent. nginx made the number known.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -180,6 +181,11 @@ impl InService {
         permit.spend();
         Self { since: clock.now(), route, clock, _permit: permit }
     }
+}
+
+impl Guard for InService {
+    /// A fixed limit learns nothing.
+    fn outcome(&mut self, _: Outcome) {}
 }
 
 impl Drop for InService {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
 use crate::proxy::gateway::Gateway;
+use crate::upstream::SystemResolver;
 
 /// How often clients whose bucket is full again are forgotten.
 const SWEEP_PERIOD: Duration = Duration::from_secs(10);
@@ -15,7 +17,7 @@ const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
 pub(super) async fn run(gateway: Arc<Gateway>) {
-    tokio::join!(pace(&gateway), observe(&gateway), sweep(&gateway));
+    tokio::join!(pace(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway));
 }
 
 /// Serves the lines as tokens of contract rates come.
@@ -47,5 +49,16 @@ async fn sweep(gateway: &Arc<Gateway>) {
         if tokio::task::spawn_blocking(sweep).await.is_err() {
             tracing::error!("the sweep of client limits panicked");
         }
+    }
+}
+
+/// Keeps every upstream's names resolved and servers checked.
+async fn tend(gateway: &Gateway) {
+    let mut tasks = JoinSet::new();
+    for upstream in gateway.upstreams() {
+        tasks.spawn(Arc::clone(upstream).tend(SystemResolver, gateway.clock().clone()));
+    }
+    while tasks.join_next().await.is_some() {
+        tracing::error!("the background work of an upstream panicked");
     }
 }

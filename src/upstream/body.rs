@@ -12,28 +12,28 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::count::Event;
 use super::failure::Failure;
 use super::flight::Flight;
+use super::outcome::Guard;
 use super::upload::Payload;
 use crate::clock::Tick;
 
 /// The body of an upstream's response. Dropped before its end, the rest is drained within bounds by a task of its own.
 #[derive(Debug)]
-pub struct Body<B: Payload, G: Send + 'static> {
+pub struct Body<B: Payload, G: Guard> {
     /// [`None`] once the upstream is done.
     running: Option<Running<B, G>>,
 }
 
 #[derive(Debug)]
-struct Running<B, G> {
+struct Running<B: Payload, G: Guard> {
     incoming: Incoming,
     flight: Flight<B, G>,
     /// When the upstream was last heard; [`None`] while it has not paused since.
     heard: Option<Tick>,
 }
 
-impl<B: Payload, G: Send + 'static> Body<B, G> {
+impl<B: Payload, G: Guard> Body<B, G> {
     pub(super) fn new(incoming: Incoming, flight: Flight<B, G>) -> Self {
         if incoming.is_end_stream() {
             // Nobody may ever poll it: hyper's server does not poll a body that says it has ended.
@@ -44,7 +44,7 @@ impl<B: Payload, G: Send + 'static> Body<B, G> {
     }
 }
 
-impl<B: Payload, G: Send + 'static> http_body::Body for Body<B, G> {
+impl<B: Payload, G: Guard> http_body::Body for Body<B, G> {
     type Data = Bytes;
     type Error = Failure;
 
@@ -71,7 +71,7 @@ impl<B: Payload, G: Send + 'static> http_body::Body for Body<B, G> {
             Poll::Pending => {
                 let heard = *running.heard.get_or_insert_with(|| running.flight.now());
                 if running.flight.poll_silence(cx, Some(heard)).is_ready() {
-                    running.flight.server().record(Event::ResponseTimeouts);
+                    running.flight.timed_out();
                     // We stop waiting, the service does not stop working: the guard stays until it does.
                     running.flight.drain_later(running.incoming);
                     return Poll::Ready(Some(Err(Failure::ResponseTimeout)));
@@ -92,9 +92,9 @@ impl<B: Payload, G: Send + 'static> http_body::Body for Body<B, G> {
 }
 
 /// Nothing in it is pinned: the parts are moved to the task that drains.
-impl<B: Payload, G: Send + 'static> Unpin for Body<B, G> {}
+impl<B: Payload, G: Guard> Unpin for Body<B, G> {}
 
-impl<B: Payload, G: Send + 'static> Drop for Body<B, G> {
+impl<B: Payload, G: Guard> Drop for Body<B, G> {
     fn drop(&mut self) {
         if let Some(Running { incoming, flight, .. }) = self.running.take() {
             flight.drain_later(incoming);

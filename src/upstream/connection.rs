@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::task::JoinHandle;
 
-use super::server::ServerState;
+use super::server::Origin;
 use super::silence::Silence;
 use super::stream::HeadBudget;
 use super::upload::{Payload, Upload};
@@ -107,7 +107,7 @@ impl Drop for Task {
 
 impl<B: Payload> Connection<B> {
     /// Hands the request over, in the form the connection's version wants.
-    pub(super) fn send(&mut self, mut request: Request<Upload<B>>, server: &ServerState) -> Responding<B> {
+    pub(super) fn send(&mut self, mut request: Request<Upload<B>>, server: &Origin) -> Responding<B> {
         match self {
             Self::Http1(http1) => {
                 shape_for_http1(&mut request, server);
@@ -134,9 +134,9 @@ impl<B: Payload> Connection<B> {
 }
 
 /// Origin-form and `Host` (RFC 9112 §3.2).
-fn shape_for_http1<B>(request: &mut Request<B>, server: &ServerState) {
+fn shape_for_http1<B>(request: &mut Request<B>, server: &Origin) {
     if !request.headers().contains_key(HOST) {
-        let authority = request.uri().authority().unwrap_or(&server.authority);
+        let authority = request.uri().authority().unwrap_or_else(|| server.authority());
         if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
             request.headers_mut().insert(HOST, host);
         }
@@ -150,7 +150,7 @@ fn shape_for_http1<B>(request: &mut Request<B>, server: &ServerState) {
 
 /// Absolute form, whose parts become `:scheme`, `:authority` and `:path`, and no field that speaks about a connection
 /// (RFC 9113 §8.2.2, §8.3.1).
-fn shape_for_http2<B>(request: &mut Request<B>, server: &ServerState) {
+fn shape_for_http2<B>(request: &mut Request<B>, server: &Origin) {
     const CONNECTION_FIELDS: [HeaderName; 5] = [
         CONNECTION,
         HeaderName::from_static("keep-alive"),
@@ -167,7 +167,7 @@ fn shape_for_http2<B>(request: &mut Request<B>, server: &ServerState) {
     }
     let named = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    parts.authority = named.or(parts.authority).or_else(|| Some(server.authority.clone()));
+    parts.authority = named.or(parts.authority).or_else(|| Some(server.authority().clone()));
     parts.scheme = Some(if server.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
     parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
     // Scheme, authority and path are all there: the parts of every valid URI.

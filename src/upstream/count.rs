@@ -25,11 +25,27 @@ pub enum Event {
     Broken,
     /// We cut an exchange that nobody waited for any longer.
     Abandoned,
+    /// The server said 429 or 503.
+    Pushbacks,
+    /// An HTTP/2 server said that it has not processed a request.
+    Refused,
+    /// It was left out after failures, or for longer after a failed probation.
+    Ejections,
+    /// A request was let through to see whether an ejected server is back.
+    Probations,
+    /// The connection broke after a request was sent, and the request was sent once more.
+    Retries,
+    /// It would have been, but for the budget.
+    RetryBudgetExhausted,
+    /// An active check failed.
+    ChecksFailed,
+    /// The name could not be resolved; the last addresses are kept.
+    ResolveFailures,
 }
 
 impl Event {
     /// Every event, in the order of the fields.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::Requests,
         Self::Connections,
         Self::Unreachable,
@@ -38,6 +54,14 @@ impl Event {
         Self::RequestBodies,
         Self::Broken,
         Self::Abandoned,
+        Self::Pushbacks,
+        Self::Refused,
+        Self::Ejections,
+        Self::Probations,
+        Self::Retries,
+        Self::RetryBudgetExhausted,
+        Self::ChecksFailed,
+        Self::ResolveFailures,
     ];
 }
 
@@ -51,6 +75,14 @@ pub(super) struct Counters {
     request_bodies: AtomicU64,
     broken: AtomicU64,
     abandoned: AtomicU64,
+    pushbacks: AtomicU64,
+    refused: AtomicU64,
+    ejections: AtomicU64,
+    probations: AtomicU64,
+    retries: AtomicU64,
+    retry_budget_exhausted: AtomicU64,
+    checks_failed: AtomicU64,
+    resolve_failures: AtomicU64,
 }
 
 impl Counters {
@@ -64,6 +96,14 @@ impl Counters {
             Event::RequestBodies => &self.request_bodies,
             Event::Broken => &self.broken,
             Event::Abandoned => &self.abandoned,
+            Event::Pushbacks => &self.pushbacks,
+            Event::Refused => &self.refused,
+            Event::Ejections => &self.ejections,
+            Event::Probations => &self.probations,
+            Event::Retries => &self.retries,
+            Event::RetryBudgetExhausted => &self.retry_budget_exhausted,
+            Event::ChecksFailed => &self.checks_failed,
+            Event::ResolveFailures => &self.resolve_failures,
         }
     }
 }

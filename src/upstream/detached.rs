@@ -9,6 +9,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body as _;
@@ -19,7 +20,9 @@ use tokio::time::timeout;
 use super::connection::{Connection, Http1, Responding};
 use super::count::Event;
 use super::flight::{Flight, check_framing};
+use super::outcome::Guard;
 use super::pool::Pool;
+use super::slot::Slot;
 use super::upload::Payload;
 
 /// Bytes of an unwanted response read so that its connection can be used again; beyond it, closing is cheaper.
@@ -27,7 +30,7 @@ const DRAIN_BYTES: u64 = 256 * 1024;
 /// Time for a connection to become ready after its response: the end of the request may still be on its way out.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
-impl<B: Payload, G: Send + 'static> Flight<B, G> {
+impl<B: Payload, G: Guard> Flight<B, G> {
     /// Nobody wants the rest of the response, but the upstream may still be working on it: reads it to its end, so that the
     /// connection can be used again and the guard is held as long as the work lasts; or closes the connection where there is
     /// too much of it, or after the abandon timeout.
@@ -48,11 +51,11 @@ impl<B: Payload, G: Send + 'static> Flight<B, G> {
     }
 
     /// Ends a flight that nobody waits for: `end` is [`None`] if it had to be cut off.
-    async fn conclude(self, end: Option<End>) {
+    async fn conclude(mut self, end: Option<End>) {
         match end {
             Some(End::Complete) => self.finish(),
             Some(End::Broken(Some(error))) => drop(self.failed(error)),
-            Some(End::Broken(None)) => self.server().record(Event::Broken),
+            Some(End::Broken(None)) => self.broken(),
             Some(End::Unfinished) | None => {
                 self.server().record(Event::Abandoned);
                 let Self { connection, guard, .. } = self;
@@ -74,13 +77,14 @@ enum End {
 
 /// Sees a request through that nobody waits for: until its response has ended, its connection is dead, or the abandon
 /// timeout, which runs from the moment the upstream had the request, is over.
-pub(super) async fn see_through<B: Payload, G: Send + 'static>(responding: Responding<B>, flight: Flight<B, G>) {
+pub(super) async fn see_through<B: Payload, G: Guard>(responding: Responding<B>, mut flight: Flight<B, G>) {
     let limit = flight.patience();
     let asked_upgrade = flight.asked_upgrade;
     let budget = match &flight.connection {
         Connection::Http1(http1) => Some(http1.budget.clone()),
         Connection::Http2(_) => None,
     };
+    let heard = &mut flight;
     let end = timeout(limit, async move {
         match responding.await {
             Ok(response) => {
@@ -93,6 +97,7 @@ pub(super) async fn see_through<B: Payload, G: Send + 'static>(responding: Respo
                 if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
                     return End::Unfinished;
                 }
+                heard.hear(&response);
                 drain(response.into_body()).await
             }
             // Given back unsent: there is nothing to see through.
@@ -124,13 +129,13 @@ async fn drain(mut body: Incoming) -> End {
 }
 
 /// Waits for a connection that is done with its exchange but not yet ready, and keeps it if it becomes so.
-pub(super) fn settle<B: Payload>(pool: Pool<B>, index: usize, mut http1: Http1<B>) {
+pub(super) fn settle<B: Payload>(pool: Pool<B>, slot: Arc<Slot<B>>, mut http1: Http1<B>) {
     if http1.sender.is_closed() {
         return;
     }
     detach(async move {
         if let Ok(Ok(())) = timeout(SETTLE_TIME, http1.sender.ready()).await {
-            pool.give_back(index, http1);
+            pool.give_back(&slot, http1);
         }
     });
 }

@@ -20,9 +20,11 @@ use tokio::time::timeout;
 use super::connection::{Connection, Http1, Http2, Share, Task};
 use super::count::Event;
 use super::failure::DialError;
-use super::server::{ALPN_H2, Host, ServerState, Upstream};
+use super::server::{Host, ServerState};
+use super::shared::Upstream;
 use super::silence::Silence;
 use super::stream::{HeadBudget, Socket, Stream};
+use super::tls::ALPN_H2;
 use super::upload::{Payload, Upload};
 use crate::clock::Clock;
 use crate::config::plan::Protocol;
@@ -78,17 +80,18 @@ pub(super) async fn dial<B: Payload>(
     dialled
 }
 
-async fn open<B: Payload>(
+/// The same without a timeout and uncounted.
+pub(super) async fn open<B: Payload>(
     upstream: &Upstream,
     server: &ServerState,
     clock: &Clock,
 ) -> Result<Connection<B>, DialError> {
     let tcp = connect(server).await?;
     set_options(&tcp, upstream.response_timeout)?;
-    let (socket, agreed_http2) = match &server.tls {
-        None => (Socket::Tcp(tcp), server.protocol == Protocol::Http2),
+    let (socket, agreed_http2) = match &server.origin.tls {
+        None => (Socket::Tcp(tcp), server.origin.protocol == Protocol::Http2),
         Some(tls) => {
-            let stream = tls.connector.connect(tls.name.clone(), tcp).await?;
+            let stream = tls.connector.0.connect(tls.name.clone(), tcp).await?;
             let agreed = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
             (Socket::Tls(Box::new(stream)), agreed)
         }
@@ -96,7 +99,7 @@ async fn open<B: Payload>(
     let stream = Stream { socket, budget: HeadBudget::unlimited() };
     if agreed_http2 {
         start_http2(stream, clock).await
-    } else if server.protocol == Protocol::Http2 {
+    } else if server.origin.protocol == Protocol::Http2 {
         Err(DialError::Protocol)
     } else {
         start_http1(stream).await
@@ -104,12 +107,16 @@ async fn open<B: Payload>(
 }
 
 async fn connect(server: &ServerState) -> io::Result<TcpStream> {
-    let name = match &server.host {
-        Host::Address(address) => return TcpStream::connect(SocketAddr::new(*address, server.port)).await,
+    let port = server.origin.port;
+    if let Some(address) = server.address {
+        return TcpStream::connect(SocketAddr::new(address, port)).await;
+    }
+    let name = match &server.origin.host {
+        Host::Address(address) => return TcpStream::connect(SocketAddr::new(*address, port)).await,
         Host::Name(name) => name,
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in lookup_host((&**name, server.port)).await? {
+    for address in lookup_host((&**name, port)).await? {
         match TcpStream::connect(address).await {
             Ok(tcp) => return Ok(tcp),
             Err(error) => last = error,

@@ -72,6 +72,9 @@ pub enum DialError {
     /// A fresh connection was closed before anything was written to it, or the dial was cut off with its runtime.
     #[error("closed before the request was written")]
     Closed,
+    /// The server said that it has not processed the request (RFC 9113 §8.7).
+    #[error("the server refused the request unprocessed")]
+    Refused,
 }
 
 impl From<io::Error> for DialError {

@@ -3,6 +3,7 @@
 //! **Invariants**: the guard lives as long as the flight, and the flight until the upstream is done: response read to its
 //! end, or connection closed. Dropping a flight, by a panic or by the end of the runtime, closes its connection.
 //! **Cost**: one boxed future.
+//! Guard and server are told how it ended: by the head of the response if it is read to its end, by what went wrong otherwise.
 //! **Not here**: what becomes of it once nobody waits for it (`detached`).
 
 use std::future::Future;
@@ -11,68 +12,85 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::connection::{Connection, Responding};
-use super::count::Event;
-use super::detached::{detach, see_through, settle};
-use super::failure::{Failure, Fault};
-use super::in_flight::InFlight;
-use super::pool::Pool;
-use super::server::ServerState;
-use super::upload::{Payload, Progress, Upload};
-use crate::clock::Tick;
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::connection::{Connection, Responding};
+use super::count::Event;
+use super::detached::{detach, see_through, settle};
+use super::ejection::Observation;
+use super::failure::{Failure, Fault};
+use super::in_flight::InFlight;
+use super::outcome::{Guard, Outcome, Said};
+use super::pool::Pool;
+use super::repeat::{Head, Load, is_broken_connection, is_unprocessed};
+use super::server::ServerState;
+use super::slot::Slot;
+use super::upload::{Payload, Progress, Upload};
+use crate::clock::Tick;
+
 /// What one exchange holds while the upstream works. Fields are dropped in order: connection first, then guard.
 #[derive(Debug)]
-pub(super) struct Flight<B, G> {
+pub(super) struct Flight<B: Payload, G: Guard> {
     pub(super) connection: Connection<B>,
     pub(super) guard: InFlight<G>,
     pub(super) pool: Pool<B>,
-    index: usize,
+    slot: Arc<Slot<B>>,
     pub(super) dispatched: Tick,
     pub(super) progress: Option<Arc<Progress>>,
     pub(super) asked_upgrade: bool,
+    /// To send it again.
+    again: Option<Box<Head>>,
+    /// What the head of the response said.
+    pub(super) said: Option<Said>,
 }
 
 /// A request handed to a connection: the future of its response.
-pub(super) struct Dispatched<B: Payload, G: Send + 'static> {
+pub(super) struct Dispatched<B: Payload, G: Guard> {
     /// [`None`] once it has resolved or moved to a task.
     running: Option<(Responding<B>, Flight<B, G>)>,
 }
 
 /// What comes of a request handed to a connection.
-pub(super) enum Outcome<B, G> {
+pub(super) enum Sent<B: Payload, G: Guard> {
     /// The head of the response.
     Head(Response<Incoming>, Flight<B, G>),
     /// Not a byte was written: here is everything back.
-    Unsent(Request<B>, InFlight<G>, Connection<B>),
-    /// It failed after it was sent.
+    Unsent(Request<Load<B>>, InFlight<G>, Connection<B>),
+    /// It was sent, and the server says that it has not processed it. The same request once more, if it was kept.
+    Refused(Failure, Option<Request<Load<B>>>, InFlight<G>, Connection<B>),
+    /// The connection broke before the head of a response. The same request once more, if it was kept.
+    Broken(Failure, Option<Request<Load<B>>>, InFlight<G>),
+    /// It failed after it was sent, in a way that forbids to send it again.
     Failed(Failure),
 }
 
-impl<B: Payload, G: Send + 'static> Dispatched<B, G> {
-    /// Hands `request` to `connection`, at once.
+impl<B: Payload, G: Guard> Dispatched<B, G> {
+    /// Hands `request` to `connection`, at once. `keeps` a copy, if there is room, to send it again.
     pub(super) fn send(
         pool: &Pool<B>,
-        index: usize,
+        slot: &Arc<Slot<B>>,
         mut connection: Connection<B>,
-        request: Request<B>,
+        request: Request<Load<B>>,
         guard: InFlight<G>,
+        keeps: bool,
     ) -> Self {
         let dispatched = pool.clock().now();
         let asked_upgrade = connection.is_http1() && request.headers().contains_key(http::header::UPGRADE);
-        let request = request.map(|body| Upload::new(body, pool.clock()));
+        let kept = if keeps { pool.upstream().keep_budget.reserve(request.body()) } else { None };
+        let again = kept.as_ref().and_then(|_| Head::of(&request));
+        let request = request.map(|body| Upload::new(body, kept, pool.clock()));
         let progress = request.body().progress();
-        let responding = connection.send(request, guard.server());
-        let pool = pool.clone();
-        let flight = Flight { connection, guard, pool, index, dispatched, progress, asked_upgrade };
+        let responding = connection.send(request, &guard.server().origin);
+        let (pool, slot) = (pool.clone(), Arc::clone(slot));
+        let flight = Flight { connection, guard, pool, slot, dispatched, progress, asked_upgrade, again, said: None };
         Self { running: Some((responding, flight)) }
     }
 }
 
-impl<B: Payload, G: Send + 'static> Future for Dispatched<B, G> {
-    type Output = Outcome<B, G>;
+impl<B: Payload, G: Guard> Future for Dispatched<B, G> {
+    type Output = Sent<B, G>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some((mut responding, mut flight)) = self.running.take() else {
@@ -81,13 +99,13 @@ impl<B: Payload, G: Send + 'static> Future for Dispatched<B, G> {
         match responding.as_mut().poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(flight.head(response)),
             Poll::Ready(Err(mut error)) => Poll::Ready(match error.take_message() {
-                Some(request) => Outcome::Unsent(request.map(Upload::into_inner), flight.guard, flight.connection),
-                None => Outcome::Failed(flight.failed(error.into_error())),
+                Some(request) => Sent::Unsent(request.map(Upload::into_inner), flight.guard, flight.connection),
+                None => flight.broke(error.into_error()),
             }),
             Poll::Pending if flight.poll_silence(cx, None).is_ready() => {
-                flight.server().record(Event::ResponseTimeouts);
+                flight.timed_out();
                 detach(see_through(responding, flight));
-                Poll::Ready(Outcome::Failed(Failure::ResponseTimeout))
+                Poll::Ready(Sent::Failed(Failure::ResponseTimeout))
             }
             Poll::Pending => {
                 self.running = Some((responding, flight));
@@ -97,9 +115,9 @@ impl<B: Payload, G: Send + 'static> Future for Dispatched<B, G> {
     }
 }
 
-impl<B: Payload, G: Send + 'static> Unpin for Dispatched<B, G> {}
+impl<B: Payload, G: Guard> Unpin for Dispatched<B, G> {}
 
-impl<B: Payload, G: Send + 'static> Drop for Dispatched<B, G> {
+impl<B: Payload, G: Guard> Drop for Dispatched<B, G> {
     fn drop(&mut self) {
         if let Some((responding, flight)) = self.running.take() {
             detach(see_through(responding, flight));
@@ -107,7 +125,7 @@ impl<B: Payload, G: Send + 'static> Drop for Dispatched<B, G> {
     }
 }
 
-impl<B: Payload, G: Send + 'static> Flight<B, G> {
+impl<B: Payload, G: Guard> Flight<B, G> {
     pub(super) fn server(&self) -> &ServerState {
         self.guard.server()
     }
@@ -134,41 +152,98 @@ impl<B: Payload, G: Send + 'static> Flight<B, G> {
         self.pool.clock().now()
     }
 
-    fn head(self, response: Response<Incoming>) -> Outcome<B, G> {
+    /// The upstream was silent for too long. That is known now; that it is done, only later.
+    pub(super) fn timed_out(&mut self) {
+        self.server().record(Event::ResponseTimeouts);
+        let now = self.now();
+        self.guard.tell(Outcome::Timeout, Observation::Failure, self.dispatched, now);
+    }
+
+    fn head(mut self, response: Response<Incoming>) -> Sent<B, G> {
         if let Connection::Http1(http1) = &self.connection {
             http1.budget.lift();
         }
         if let Err(fault) = check_framing(&response, self.asked_upgrade) {
-            self.server().record(Event::Broken);
-            return Outcome::Failed(Failure::Broken(fault));
+            self.broken();
+            return Sent::Failed(Failure::Broken(fault));
         }
-        Outcome::Head(response, self)
+        self.hear(&response);
+        Sent::Head(response, self)
+    }
+
+    /// Remembers what the head says, for the end.
+    pub(super) fn hear(&mut self, response: &Response<Incoming>) {
+        let said = Said::by(response);
+        if said.is_pushback() {
+            self.server().record(Event::Pushbacks);
+        }
+        self.said = Some(said);
+    }
+
+    /// The server broke connection or protocol.
+    pub(super) fn broken(&mut self) {
+        self.server().record(Event::Broken);
+        let now = self.now();
+        self.guard.tell(Outcome::Broken, Observation::Failure, self.dispatched, now);
+    }
+
+    /// The connection or the stream failed before a response.
+    fn broke(mut self, error: hyper::Error) -> Sent<B, G> {
+        if let Some(own) = self.progress.as_ref().and_then(|progress| progress.take_error()) {
+            self.server().record(Event::RequestBodies);
+            return Sent::Failed(Failure::RequestBody(own));
+        }
+        let is_refused = is_unprocessed(&error);
+        if !is_refused && !is_broken_connection(&error) {
+            self.broken();
+            return Sent::Failed(Failure::Broken(Fault::Http(error)));
+        }
+        self.server().record(if is_refused { Event::Refused } else { Event::Broken });
+        let body = self.progress.map_or_else(|| Some(Bytes::new()), |progress| progress.take_kept());
+        let request = self.again.zip(body).map(|(head, body)| head.into_request(Load::Again(body)));
+        let failure = Failure::Broken(Fault::Http(error));
+        if is_refused {
+            return Sent::Refused(failure, request, self.guard, self.connection);
+        }
+        Sent::Broken(failure, request, self.guard)
     }
 
     /// The failure that `error` stands for: the caller's own, if it is the request body that failed. The flight ends
     /// here: its connection is closed.
-    pub(super) fn failed(self, error: hyper::Error) -> Failure {
-        let own = self.progress.as_ref().and_then(|progress| progress.take_error());
-        self.server().record(if own.is_some() { Event::RequestBodies } else { Event::Broken });
-        own.map_or(Failure::Broken(Fault::Http(error)), Failure::RequestBody)
+    pub(super) fn failed(mut self, error: hyper::Error) -> Failure {
+        if let Some(own) = self.progress.as_ref().and_then(|progress| progress.take_error()) {
+            self.server().record(Event::RequestBodies);
+            return Failure::RequestBody(own);
+        }
+        self.broken();
+        Failure::Broken(Fault::Http(error))
     }
 
     /// The guard, for as long as an upgraded connection lives; that is the tunnel's own business from here on.
-    pub(super) fn upgrade(self) -> InFlight<G> {
+    pub(super) fn upgrade(mut self) -> InFlight<G> {
+        self.tell_said();
         if let Connection::Http1(http1) = self.connection {
             http1.task.detach();
         }
         self.guard
     }
 
+    fn tell_said(&mut self) {
+        if let Some((outcome, observation)) = self.said.map(Said::verdict) {
+            let now = self.now();
+            self.guard.tell(outcome, observation, self.dispatched, now);
+        }
+    }
+
     /// The response was read to its end: the connection goes back, then the guard.
-    pub(super) fn finish(self) {
-        let Self { connection, guard, pool, index, progress, .. } = self;
+    pub(super) fn finish(mut self) {
+        self.tell_said();
+        let Self { connection, guard, pool, slot, progress, .. } = self;
         match connection {
-            Connection::Http1(http1) if http1.sender.is_ready() => pool.give_back(index, http1),
+            Connection::Http1(http1) if http1.sender.is_ready() => pool.give_back(&slot, http1),
             // An answer before the end of the request: what follows on this connection is anybody's guess.
             Connection::Http1(http1) if progress.is_none_or(|progress| progress.is_done()) => {
-                settle(pool, index, http1);
+                settle(pool, slot, http1);
             }
             Connection::Http1(http1) => drop(http1),
             Connection::Http2(share) => share.connection.touch(pool.clock()),

@@ -1,25 +1,33 @@
 //! One exchange's place at a server, tied to the caller's guard.
 //!
-//! **Invariants**: the place is given back first, then the guard; neither without the other.
+//! **Invariants**: server and guard are told exactly once how it ended, at the latest by the drop; the place is given back first,
+//! then the guard; neither without the other.
 //! **Cost**: two atomic additions, one reference count.
 
 use std::sync::Arc;
 
+use super::ejection::Observation;
+use super::outcome::{Guard, Outcome};
 use super::server::ServerState;
+use crate::clock::Tick;
 
 /// The caller's guard together with the place it takes at a server. Dropping it says: the upstream is done.
 #[derive(Debug)]
 #[must_use = "dropping it gives the permit back"]
-pub struct InFlight<G> {
+pub struct InFlight<G: Guard> {
     // Before the guard, so that whoever the guard lets in already sees the server less busy.
     place: Place,
-    guard: G,
+    /// [`None`] once it has moved on to another server.
+    guard: Option<G>,
+    is_trial: bool,
+    is_told: bool,
 }
 
-impl<G> InFlight<G> {
-    pub(super) fn new(server: &Arc<ServerState>, guard: G) -> Self {
+impl<G: Guard> InFlight<G> {
+    /// Takes a place at `server`; `is_trial` if it is the one of its probation.
+    pub(super) fn new(server: &Arc<ServerState>, guard: G, is_trial: bool) -> Self {
         server.enter();
-        Self { place: Place(Arc::clone(server)), guard }
+        Self { place: Place(Arc::clone(server)), guard: Some(guard), is_trial, is_told: false }
     }
 
     /// The server that works on it.
@@ -28,8 +36,29 @@ impl<G> InFlight<G> {
         &self.place.0
     }
 
-    pub(super) fn into_guard(self) -> G {
-        self.guard
+    /// Says how what `began` then has ended; only the first word counts.
+    pub(super) fn tell(&mut self, outcome: Outcome, observation: Observation, began: Tick, now: Tick) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        self.place.0.note(observation, began, self.is_trial, now);
+        if let Some(guard) = &mut self.guard {
+            guard.outcome(outcome);
+        }
+    }
+
+    /// The guard back, untold: another server will be tried. This one failed.
+    pub(super) fn leave(mut self, now: Tick) -> Option<G> {
+        let guard = self.guard.take();
+        self.tell(Outcome::Broken, Observation::Failure, now, now);
+        guard
+    }
+}
+
+impl<G: Guard> Drop for InFlight<G> {
+    fn drop(&mut self) {
+        // Of the server nothing was learned; the place of its probation is free for the next, at once.
+        self.tell(Outcome::Abandoned, Observation::Nothing, Tick::ZERO, Tick::ZERO);
     }
 }
 

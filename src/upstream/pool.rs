@@ -3,13 +3,16 @@
 //! HTTP/1.1: a stack of idle connections for each server, the last used on top, so that those not needed grow old and
 //! go. HTTP/2: one shared connection for each server; while it is being dialled, everybody waits for that one dial.
 //!
-//! **Invariants**: what is in the stack has answered its last request to the end and was sent its request to the end.
-//! No lock is held across an await. The sweep holds the pool weakly: it ends with the pool.
-//! **Cost**: one uncontended lock for each checkout and each return; one sweeping task a pool.
+//! The servers may change: the pool keeps a [`Slot`] for each and looks at every request whether its list is still the last.
+//!
+//! **Invariants**: what is in the stack has answered its last request to the end and was sent its request to the end. No lock is
+//! held across an await. The sweep holds the pool weakly: it ends with the pool. What is kept for a server that is gone is closed
+//! by the next request or sweep, or with the last exchange there.
+//! **Cost**: one uncontended lock for each request, each checkout and each return; one sweeping task a pool.
 //! **Not here**: which server (`balance`), how to dial (`dial`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,15 +21,18 @@ use tokio::time::sleep;
 use super::connection::{Connection, Http1, Http2, Share};
 use super::dial::dial;
 use super::failure::DialError;
-use super::server::{ServerState, Upstream};
+use super::server::ServerState;
+use super::shared::{Servers, Upstream};
+use super::slot::{Dial, Dialled, Slot};
 use super::upload::Payload;
 use crate::clock::{Clock, Tick};
-use crate::config::plan::Protocol;
 
 /// The sweep comes round this often in an idle timeout, so that none outstays it by more than a quarter.
 const SWEEPS_PER_TIMEOUT: u32 = 4;
 /// But not more often than this.
 const SWEEP_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Nor less often: connections to a server that was removed are closed within seconds.
+const SWEEP_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The connections of one worker to one upstream. Clones share them.
 #[derive(Debug)]
@@ -42,45 +48,25 @@ impl<B> Clone for Pool<B> {
 struct Shared<B> {
     upstream: Arc<Upstream>,
     clock: Clock,
-    servers: Box<[Mutex<Kept<B>>]>,
+    slots: Mutex<Slots<B>>,
     swept: AtomicBool,
 }
 
-/// What is kept for one server.
+/// The pool's copy of the upstream's list.
 #[derive(Debug)]
-struct Kept<B> {
-    server: Arc<ServerState>,
-    idle: Vec<(Http1<B>, Tick)>,
-    shared: Option<Arc<Http2<B>>>,
-    dialling: Weak<Dial<B>>,
-    /// What the server spoke last, where that is open until ALPN has decided.
-    speaks_http1: bool,
-}
-
-/// The outcome of a dial that several wait for; `Some(Ok(None))` says: it speaks HTTP/1.1, a connection for each.
-type Dialled<B> = Option<Result<Option<Arc<Http2<B>>>, DialError>>;
-type Dial<B> = watch::Sender<Dialled<B>>;
-
-impl<B> Drop for Kept<B> {
-    fn drop(&mut self) {
-        self.server.idle_shrank(self.idle.len());
-    }
+struct Slots<B> {
+    list: Arc<[Arc<Slot<B>>]>,
+    servers: watch::Receiver<Servers>,
 }
 
 impl<B: Payload> Pool<B> {
     /// An empty pool. One for each worker: its connections are driven by the runtime that dialled them.
     #[must_use]
     pub fn new(upstream: Arc<Upstream>, clock: Clock) -> Self {
-        let kept = |server: &Arc<ServerState>| Kept {
-            server: Arc::clone(server),
-            idle: Vec::new(),
-            shared: None,
-            dialling: Weak::new(),
-            speaks_http1: server.protocol == Protocol::Http1
-                || (server.protocol == Protocol::Auto && server.tls.is_none()),
-        };
-        let servers = upstream.servers.iter().map(|server| Mutex::new(kept(server))).collect();
-        Self(Arc::new(Shared { upstream, clock, servers, swept: AtomicBool::new(false) }))
+        let mut servers = upstream.watch_servers();
+        let list = servers.borrow_and_update().states.iter().map(Slot::new).collect();
+        let slots = Mutex::new(Slots { list, servers });
+        Self(Arc::new(Shared { upstream, clock, slots, swept: AtomicBool::new(false) }))
     }
 
     /// The upstream it leads to.
@@ -93,13 +79,14 @@ impl<B: Payload> Pool<B> {
         &self.0.clock
     }
 
-    fn kept(&self, index: usize) -> Option<MutexGuard<'_, Kept<B>>> {
-        self.0.servers.get(index).map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The servers to choose from.
+    pub(super) fn slots(&self) -> Arc<[Arc<Slot<B>>]> {
+        self.0.slots()
     }
 
-    /// A connection to server `index` that is open as far as we know.
-    pub(super) fn checkout(&self, index: usize) -> Option<Connection<B>> {
-        let mut kept = self.kept(index)?;
+    /// A connection to the server of `slot` that is open as far as we know.
+    pub(super) fn checkout(&self, slot: &Slot<B>) -> Option<Connection<B>> {
+        let mut kept = slot.kept();
         drop(kept.shared.take_if(|shared| shared.sender.is_closed()));
         if let Some(shared) = &kept.shared {
             shared.touch(&self.0.clock);
@@ -115,10 +102,10 @@ impl<B: Payload> Pool<B> {
         None
     }
 
-    /// A new connection to server `index`, or the shared one that is dialled already.
-    pub(super) async fn connect(&self, index: usize) -> Result<Connection<B>, DialError> {
-        match self.join_dial(index) {
-            Joined::Own => self.dial_own(index).await,
+    /// A new connection to the server of `slot`, or the shared one that is dialled already.
+    pub(super) async fn connect(&self, slot: &Arc<Slot<B>>) -> Result<Connection<B>, DialError> {
+        match self.join_dial(slot) {
+            Joined::Own => self.dial_own(slot).await,
             Joined::Open(shared) => Ok(Connection::Http2(Share::of(&shared))),
             Joined::Dialling(mut outcome) => {
                 let dialled = outcome.wait_for(Option::is_some).await.ok().and_then(|dialled| dialled.clone());
@@ -126,36 +113,33 @@ impl<B: Payload> Pool<B> {
                     Some(Ok(Some(shared))) => Ok(Connection::Http2(Share::of(&shared))),
                     Some(Err(error)) => Err(error),
                     // HTTP/1.1, or the dial stopped just as we joined.
-                    Some(Ok(None)) | None => match self.checkout(index) {
+                    Some(Ok(None)) | None => match self.checkout(slot) {
                         Some(connection) => Ok(connection),
-                        None => self.dial_own(index).await,
+                        None => self.dial_own(slot).await,
                     },
                 }
             }
         }
     }
 
-    async fn dial_own(&self, index: usize) -> Result<Connection<B>, DialError> {
-        let server = self.0.upstream.servers.get(index).ok_or(DialError::Closed)?;
-        let connection = dial(&self.0.upstream, server, &self.0.clock).await?;
+    async fn dial_own(&self, slot: &Slot<B>) -> Result<Connection<B>, DialError> {
+        let connection = dial(&self.0.upstream, &slot.server, &self.0.clock).await?;
         if let Connection::Http2(share) = &connection {
-            self.share(index, &share.connection);
+            self.share(slot, &share.connection);
         }
         Ok(connection)
     }
 
-    fn share(&self, index: usize, shared: &Arc<Http2<B>>) {
-        if let Some(mut kept) = self.kept(index) {
-            kept.shared = Some(Arc::clone(shared));
-            kept.speaks_http1 = false;
-        }
+    fn share(&self, slot: &Slot<B>, shared: &Arc<Http2<B>>) {
+        let mut kept = slot.kept();
+        kept.shared = Some(Arc::clone(shared));
+        kept.speaks_http1 = false;
+        drop(kept);
         self.ensure_sweep();
     }
 
-    fn join_dial(&self, index: usize) -> Joined<B> {
-        let Some(mut kept) = self.kept(index) else {
-            return Joined::Own;
-        };
+    fn join_dial(&self, slot: &Arc<Slot<B>>) -> Joined<B> {
+        let mut kept = slot.kept();
         if let Some(shared) = kept.shared.as_ref().filter(|shared| !shared.sender.is_closed()) {
             return Joined::Open(Arc::clone(shared));
         }
@@ -169,24 +153,22 @@ impl<B: Payload> Pool<B> {
         let sender = Arc::new(sender);
         kept.dialling = Arc::downgrade(&sender);
         drop(kept);
-        tokio::spawn(self.clone().dial_for_all(index, sender));
+        tokio::spawn(self.clone().dial_for_all(Arc::clone(slot), sender));
         Joined::Dialling(outcome)
     }
 
     /// Dials for everybody who waits, and stops when nobody does. The task's `sender` is the only strong one: however the
     /// task ends, waiters are told and the next one dials anew.
-    async fn dial_for_all(self, index: usize, sender: Arc<Dial<B>>) {
+    async fn dial_for_all(self, slot: Arc<Slot<B>>, sender: Arc<Dial<B>>) {
         let dialled = tokio::select! {
-            dialled = self.dial_own(index) => dialled,
+            dialled = self.dial_own(&slot) => dialled,
             () = sender.closed() => return,
         };
         let outcome = match dialled {
             Ok(Connection::Http2(share)) => Ok(Some(share.connection)),
             Ok(Connection::Http1(http1)) => {
-                if let Some(mut kept) = self.kept(index) {
-                    kept.speaks_http1 = true;
-                }
-                self.give_back(index, http1);
+                slot.kept().speaks_http1 = true;
+                self.give_back(&slot, http1);
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -196,10 +178,8 @@ impl<B: Payload> Pool<B> {
     }
 
     /// Keeps a connection that is ready for its next request.
-    pub(super) fn give_back(&self, index: usize, http1: Http1<B>) {
-        let Some(mut kept) = self.kept(index) else {
-            return;
-        };
+    pub(super) fn give_back(&self, slot: &Slot<B>, http1: Http1<B>) {
+        let mut kept = slot.kept();
         if kept.idle.len() >= self.0.upstream.idle_max {
             return;
         }
@@ -211,10 +191,8 @@ impl<B: Payload> Pool<B> {
     }
 
     /// Forgets a shared connection that gave a request back.
-    pub(super) fn forget(&self, index: usize, shared: &Arc<Http2<B>>) {
-        if let Some(mut kept) = self.kept(index) {
-            drop(kept.shared.take_if(|kept| Arc::ptr_eq(kept, shared)));
-        }
+    pub(super) fn forget(slot: &Slot<B>, shared: &Arc<Http2<B>>) {
+        drop(slot.kept().shared.take_if(|kept| Arc::ptr_eq(kept, shared)));
     }
 
     /// Starts the sweep with the first connection that is kept.
@@ -222,7 +200,7 @@ impl<B: Payload> Pool<B> {
         if self.0.swept.swap(true, Ordering::Relaxed) {
             return;
         }
-        let pause = (self.0.upstream.idle_timeout / SWEEPS_PER_TIMEOUT).max(SWEEP_PAUSE_MIN);
+        let pause = (self.0.upstream.idle_timeout / SWEEPS_PER_TIMEOUT).clamp(SWEEP_PAUSE_MIN, SWEEP_PAUSE_MAX);
         let pool = Arc::downgrade(&self.0);
         tokio::spawn(async move {
             loop {
@@ -237,11 +215,20 @@ impl<B: Payload> Pool<B> {
 }
 
 impl<B> Shared<B> {
+    fn slots(&self) -> Arc<[Arc<Slot<B>>]> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // The upstream, which holds the sender, is ours.
+        if slots.servers.has_changed().unwrap_or(false) {
+            slots.follow();
+        }
+        Arc::clone(&slots.list)
+    }
+
     fn sweep(&self) {
         let now = self.clock.now();
         let is_fresh = |since: Tick| now.since(since) < self.upstream.idle_timeout;
-        for kept in &self.servers {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in self.slots().iter() {
+            let mut kept = slot.kept();
             let before = kept.idle.len();
             kept.idle.retain(|(http1, since)| is_fresh(*since) && !http1.sender.is_closed());
             kept.server.idle_shrank(before - kept.idle.len());
@@ -250,6 +237,19 @@ impl<B> Shared<B> {
             };
             drop(kept.shared.take_if(unused));
         }
+    }
+}
+
+impl<B> Slots<B> {
+    /// Takes over the upstream's list: servers that stay keep their slots.
+    fn follow(&mut self) {
+        let servers = self.servers.borrow_and_update();
+        let slot_of = |server: &Arc<ServerState>| self.list.iter().find(|slot| Arc::ptr_eq(&slot.server, server));
+        let list = servers.states.iter().map(|server| slot_of(server).map_or_else(|| Slot::new(server), Arc::clone));
+        let list: Arc<[_]> = list.collect();
+        drop(servers);
+        self.list.iter().filter(|slot| slot.server.health.is_retired()).for_each(|slot| slot.close());
+        self.list = list;
     }
 }
 

@@ -1,143 +1,57 @@
-//! The servers of an upstream as all workers see them: where they are, how busy, what went wrong.
+//! One server as all workers see it: where it is, how busy, how well, what went wrong.
 //!
-//! **Invariants**: `in_flight` of a server counts exactly the living [`super::InFlight`]s that name it; counters only grow.
+//! An [`Origin`] is a server as configured, by name or address; a [`ServerState`] is one address of it. Counters belong to the origin:
+//! they outlive addresses that come and go, and metrics have as many series as the configuration has servers.
+//!
+//! **Invariants**: `in_flight` counts exactly the living [`super::InFlight`]s that name the server; counters only grow.
 //! **Cost**: two atomic additions a request for `in_flight`, one relaxed addition for each event counted.
 //! **Not here**: connections (`pool`), the limit on what is in flight (the guard of the caller).
 
-use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::uri::Authority;
-use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 
+use super::UpstreamError;
+use super::balance::{Candidacy, Candidate};
 use super::count::{Counters, Event};
+use super::ejection::{Change, Observation, Report};
+use super::health::{Fleet, Health, Standing};
+use super::tls::{Connector, Tls};
+use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
-
-/// TLS sessions remembered for resumption, over all servers of an upstream.
-const TLS_SESSIONS: usize = 256;
-/// ALPN names (RFC 7301, RFC 9113 §3.1).
-pub(super) const ALPN_H2: &[u8] = b"h2";
-const ALPN_HTTP1: &[u8] = b"http/1.1";
-/// Connections kept idle for one server by one worker, however high the concurrency: descriptors are finite.
-const IDLE_MAX: usize = 1024;
-
-/// An upstream that cannot be built from its plan.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// The provider lacks what TLS needs.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
-    /// The host of an https server is neither a DNS name nor an address.
-    #[error("`{0}` cannot be the name of a TLS server")]
-    ServerName(Authority),
-    /// There is an https server but no trust anchor to verify it by.
-    #[error("`{0}` is https but the upstream has no trust anchors")]
-    NoRoots(Authority),
-}
-
-/// One upstream, shared by all workers.
-#[derive(Debug)]
-pub struct Upstream {
-    pub(super) name: Arc<str>,
-    pub(super) servers: Box<[Arc<ServerState>]>,
-    pub(super) connect_timeout: Duration,
-    pub(super) response_timeout: Duration,
-    pub(super) abandon_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) idle_max: usize,
-}
-
-impl Upstream {
-    /// Builds the shared half of an upstream.
-    pub fn new(plan: &plan::Upstream) -> Result<Arc<Self>, UpstreamError> {
-        let tls = plan.roots.as_ref().map(|roots| tls_connector(roots, plan.protocol)).transpose()?;
-        let servers = plan.servers.iter().map(|server| ServerState::new(server, plan.protocol, tls.as_ref()));
-        let concurrency = usize::try_from(plan.concurrency.get()).unwrap_or(usize::MAX);
-        Ok(Arc::new(Self {
-            name: plan.name.as_str().into(),
-            servers: servers.map(|server| server.map(Arc::new)).collect::<Result<_, _>>()?,
-            connect_timeout: plan.connect_timeout,
-            response_timeout: plan.response_timeout,
-            abandon_timeout: plan.abandon_timeout,
-            idle_timeout: plan.idle_timeout,
-            idle_max: concurrency.min(IDLE_MAX),
-        }))
-    }
-
-    /// Name in metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Its servers, in the order of the plan.
-    #[must_use]
-    pub fn servers(&self) -> impl ExactSizeIterator<Item = &Arc<ServerState>> {
-        self.servers.iter()
-    }
-}
-
-fn tls_connector(roots: &Arc<RootCertStore>, protocol: Protocol) -> Result<TlsConnector, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(roots))
-        .with_no_client_auth();
-    config.alpn_protocols = match protocol {
-        Protocol::Auto => vec![ALPN_H2.to_vec(), ALPN_HTTP1.to_vec()],
-        Protocol::Http1 => vec![ALPN_HTTP1.to_vec()],
-        Protocol::Http2 => vec![ALPN_H2.to_vec()],
-    };
-    config.resumption = Resumption::in_memory_sessions(TLS_SESSIONS);
-    // 0-RTT data can be replayed: a sign-up would be sent twice (RFC 8446 §8).
-    config.enable_early_data = false;
-    Ok(TlsConnector::from(Arc::new(config)))
-}
 
 /// Where a server is.
 #[derive(Debug)]
 pub(super) enum Host {
     /// Needs no resolution.
     Address(IpAddr),
-    /// Resolved at each dial.
+    /// Resolved in the background; at each dial until that has succeeded for the first time.
     Name(Box<str>),
 }
 
-/// TLS towards one server.
-pub(super) struct Tls {
-    pub(super) connector: TlsConnector,
-    pub(super) name: ServerName<'static>,
-}
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// One server: where it is, what is in flight there, what happened there.
+/// A server as configured.
 #[derive(Debug)]
-pub struct ServerState {
-    in_flight: AtomicU32,
-    idle: AtomicU32,
-    counters: Counters,
-    pub(super) authority: Authority,
+pub(super) struct Origin {
+    pub(super) plan: plan::Server,
     pub(super) label: Arc<str>,
     pub(super) host: Host,
     pub(super) port: u16,
     pub(super) tls: Option<Tls>,
     pub(super) protocol: Protocol,
+    counters: Counters,
 }
 
-impl ServerState {
-    fn new(server: &plan::Server, protocol: Protocol, tls: Option<&TlsConnector>) -> Result<Self, UpstreamError> {
+impl Origin {
+    pub(super) fn new(
+        server: &plan::Server,
+        protocol: Protocol,
+        tls: Option<&Connector>,
+    ) -> Result<Self, UpstreamError> {
         let host = server.authority.host().trim_start_matches('[').trim_end_matches(']');
         let tls = if server.tls {
             let connector = tls.ok_or_else(|| UpstreamError::NoRoots(server.authority.clone()))?.clone();
@@ -148,19 +62,64 @@ impl ServerState {
             None
         };
         Ok(Self {
-            in_flight: AtomicU32::new(0),
-            idle: AtomicU32::new(0),
-            counters: Counters::default(),
+            plan: server.clone(),
             label: server.authority.as_str().into(),
             host: IpAddr::from_str(host).map_or_else(|_| Host::Name(host.into()), Host::Address),
             port: server.authority.port_u16().unwrap_or(if server.tls { 443 } else { 80 }),
-            authority: server.authority.clone(),
             tls,
             protocol,
+            counters: Counters::default(),
         })
     }
 
-    /// `host:port`, the server's name in metrics.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.plan.authority
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        self.counters.of(event).fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self, event: Event) -> u64 {
+        self.counters.of(event).load(Ordering::Relaxed)
+    }
+}
+
+/// One server: where it is, what is in flight there, what happened there.
+#[derive(Debug)]
+pub struct ServerState {
+    in_flight: AtomicU32,
+    idle: AtomicU32,
+    pub(super) health: Health,
+    pub(super) origin: Arc<Origin>,
+    /// What the origin's name was resolved to, if it has one and that has succeeded.
+    pub(super) address: Option<IpAddr>,
+    label: Arc<str>,
+}
+
+impl ServerState {
+    /// The server of `origin`, at `address` if that was resolved. A server that `joined` others at work starts slowly.
+    pub(super) fn new(
+        origin: &Arc<Origin>,
+        address: Option<IpAddr>,
+        fleet: &Arc<Fleet>,
+        slow_start: Duration,
+        joined: Option<Tick>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            idle: AtomicU32::new(0),
+            health: Health::new(fleet, slow_start, joined),
+            label: match address {
+                Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
+                None => Arc::clone(&origin.label),
+            },
+            origin: Arc::clone(origin),
+            address,
+        })
+    }
+
+    /// `host:port`: as configured, or the address that a configured name was resolved to.
     #[must_use]
     pub fn authority(&self) -> &Arc<str> {
         &self.label
@@ -178,10 +137,16 @@ impl ServerState {
         self.idle.load(Ordering::Relaxed)
     }
 
-    /// What happened here since the start.
+    /// What happened since the start, at all addresses of the name if it was configured by name.
     #[must_use]
     pub fn count(&self, event: Event) -> u64 {
-        self.counters.of(event).load(Ordering::Relaxed)
+        self.origin.count(event)
+    }
+
+    /// Whether it gets requests now, and how many.
+    #[must_use]
+    pub fn standing(&self, now: Tick) -> Standing {
+        self.health.standing(now)
     }
 
     pub(super) fn enter(&self) {
@@ -193,7 +158,21 @@ impl ServerState {
     }
 
     pub(super) fn record(&self, event: Event) {
-        self.counters.of(event).fetch_add(1, Ordering::Relaxed);
+        self.origin.record(event);
+    }
+
+    /// Takes note of the end of an exchange; tells operators if that changed something.
+    pub(super) fn note(&self, observation: Observation, began: Tick, is_trial: bool, now: Tick) {
+        match self.health.note(Report { observation, began, is_trial }, now, fastrand::f64()) {
+            Change::None => {}
+            Change::Ejected | Change::EjectedAgain => {
+                self.record(Event::Ejections);
+                tracing::warn!(server = %self.label, name = %self.origin.label, "server ejected");
+            }
+            Change::Returned => {
+                tracing::info!(server = %self.label, name = %self.origin.label, "server returned from ejection");
+            }
+        }
     }
 
     pub(super) fn idle_grew(&self) {
@@ -202,5 +181,27 @@ impl ServerState {
 
     pub(super) fn idle_shrank(&self, by: usize) {
         self.idle.fetch_sub(u32::try_from(by).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Candidate for ServerState {
+    fn load(&self) -> u32 {
+        self.in_flight()
+    }
+
+    fn is_full(&self) -> bool {
+        self.health.is_clear()
+    }
+
+    fn candidacy(&self, now: Tick) -> Candidacy {
+        self.health.candidacy(now)
+    }
+
+    fn try_trial(&self, now: Tick) -> bool {
+        let taken = self.health.try_trial(now);
+        if taken {
+            self.record(Event::Probations);
+        }
+        taken
     }
 }

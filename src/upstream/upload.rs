@@ -1,7 +1,7 @@
 //! The request body on its way to the upstream, watched.
 //!
-//! Tells whose silence it is while a request is being sent, keeps the caller's error for the caller, and knows whether
-//! the body was sent to its end.
+//! Tells whose silence it is while a request is being sent, keeps the caller's error for the caller, knows whether the body was
+//! sent to its end, and keeps a copy of it where the request may be sent again.
 //!
 //! **Invariants**: forwards every frame untouched, one at a time; an error of the body is kept for exactly one taker.
 //! **Cost**: nothing for a request without a body; otherwise one allocation a request and one clock reading a frame.
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::failure::BoxError;
+use super::repeat::{Kept, Load};
 use crate::clock::{Clock, Tick};
 
 /// The bodies of requests: what hyper can send, with any error.
@@ -42,6 +43,7 @@ pub(super) struct Progress {
     moved: AtomicU64,
     turn: AtomicU8,
     error: Mutex<Option<BoxError>>,
+    kept: Option<Mutex<Kept>>,
 }
 
 impl Progress {
@@ -64,6 +66,12 @@ impl Progress {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The body, if it was sent to its end and kept whole.
+    pub(super) fn take_kept(&self) -> Option<Bytes> {
+        let kept = self.kept.as_ref().filter(|_| self.is_done())?;
+        kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn hand_over(&self, turn: u8) {
         self.moved.store(self.clock.now().as_nanos(), Ordering::Release);
         self.turn.store(turn, Ordering::Release);
@@ -73,7 +81,7 @@ impl Progress {
 /// A request body that reports its progress.
 #[derive(Debug)]
 pub(super) struct Upload<B> {
-    body: B,
+    body: Load<B>,
     watch: Option<Watch>,
 }
 
@@ -91,20 +99,22 @@ impl Drop for Watch {
 }
 
 impl<B: Payload> Upload<B> {
-    pub(super) fn new(body: B, clock: &Clock) -> Self {
+    /// `body`, with a copy into `kept`.
+    pub(super) fn new(body: Load<B>, kept: Option<Kept>, clock: &Clock) -> Self {
         let watch = (!body.is_end_stream()).then(|| {
             Watch(Arc::new(Progress {
                 clock: clock.clone(),
                 moved: AtomicU64::new(clock.now().as_nanos()),
                 turn: AtomicU8::new(UPSTREAM),
                 error: Mutex::new(None),
+                kept: kept.map(Mutex::new),
             }))
         });
         Self { body, watch }
     }
 
     /// The body back, as it was.
-    pub(super) fn into_inner(self) -> B {
+    pub(super) fn into_inner(self) -> Load<B> {
         self.body
     }
 
@@ -129,6 +139,9 @@ impl<B: Payload> Body for Upload<B> {
                 Poll::Pending
             }
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some(kept) = &progress.kept {
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push(&frame);
+                }
                 let last = frame.is_trailers() || self.body.is_end_stream();
                 progress.hand_over(if last { DONE } else { UPSTREAM });
                 Poll::Ready(Some(Ok(frame)))

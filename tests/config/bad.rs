@@ -129,7 +129,6 @@ fn upstreams() {
         (UPSTREAM, "concurrency = \"adaptive\"", 6, "there is no adaptive limit yet"),
         (UPSTREAM, "concurrency = { min = 2 }", 6, "found a table"),
         (UPSTREAM, "concurrency = 0", 6, "a whole number from 1 to 1000000"),
-        (UPSTREAM, "idempotent = false", 6, "unknown key `idempotent` in [[upstream]]"),
         (UPSTREAM, "burst = 5", 6, "`burst` has no meaning without `rate`"),
         (UPSTREAM, "rate = \"400\"", 6, "a rate such as"),
         (UPSTREAM, "response_timeout = 30", 6, "did you mean \"30s\"?"),
@@ -138,6 +137,22 @@ fn upstreams() {
         (UPSTREAM, "abandon_timeout = \"0s\"", 6, "a duration from \"100ms\" to \"24h\""),
         (UPSTREAM, "protocol = \"htpp2\"", 6, "did you mean \"http2\"?"),
         (UPSTREAM, "protocol = \"h3\"", 6, "one of \"auto\", \"http1\", \"http2\""),
+        (UPSTREAM, "idempotent = \"yes\"", 6, "true or false"),
+        (UPSTREAM, "resolve = \"0s\"", 6, "a duration from \"1s\" to \"1h\""),
+        (UPSTREAM, "slow_start = \"1h\"", 6, "a duration from \"1ms\" to \"10m\""),
+        (UPSTREAM, "health = \"/healthz\"", 6, "a table, found the string"),
+        (UPSTREAM, "health = {}", 6, "[upstream.health] has no `path`"),
+        (UPSTREAM, "health.path = \"healthz\"", 6, "must start with \"/\""),
+        (UPSTREAM, "health.path = \"/a b\"", 6, "must be percent-encoded"),
+        (UPSTREAM, "health.path = \"/a#b\"", 6, "must be percent-encoded"),
+        (UPSTREAM, "health = { path = \"/\", interval = \"1ms\" }", 6, "a duration from \"100ms\" to \"1h\""),
+        (UPSTREAM, "health = { path = \"/\", timeout = \"2m\" }", 6, "a duration from \"10ms\" to \"1m\""),
+        (UPSTREAM, "health = { path = \"/\", rise = 0 }", 6, "a whole number from 1 to 100"),
+        (UPSTREAM, "health = { path = \"/\", status = [] }", 6, "found an empty list"),
+        (UPSTREAM, "health = { path = \"/\", status = [\"299-200\"] }", 6, "a range such as"),
+        (UPSTREAM, "health = { path = \"/\", status = [\"101\"] }", 6, "from 200 to 599"),
+        (UPSTREAM, "health = { path = \"/\", status = [\"2xx\"] }", 6, "a status such as"),
+        (UPSTREAM, "health = { path = \"/\", statsu = [\"200\"] }", 6, "did you mean `status`?"),
         (UPSTREAM, "ca = \"\"", 6, "the path of a PEM file"),
         (UPSTREAM, "ca = \"/does/not/exist.pem\"", 6, "`ca` cannot be read"),
         (UPSTREAM, "[[upstream]]\nname = \"a\"\nservers = [\"b:1\"]", 7, "two [[upstream]] have the name \"a\""),
@@ -328,7 +343,7 @@ fn the_whole_report() {
 6 |     protcol = "auto"  # é
   |     ^^^^^^^ did you mean `protocol`?
   |
-  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca
+  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca, idempotent, resolve, slow_start, health
 
 weir.toml: 1 error
 "#;

@@ -41,6 +41,16 @@ response_timeout = "30s" # duration
 abandon_timeout = "5m" # duration
 idle_timeout = "60s" # duration
 protocol = "auto" # text
+idempotent = true # truth
+resolve = "10s" # duration
+slow_start = "10s" # duration
+[upstream.health]
+path = "/healthz" # text
+interval = "5s" # duration
+timeout = "2s" # duration
+rise = 2 # number
+fall = 3 # number
+status = ["200-299"] # list
 [[route]]
 name = "register" # text
 host = "daftar.example" # text

@@ -37,7 +37,8 @@ fn defaults() {
     assert_eq!(upstream.abandon_timeout, Duration::from_mins(5));
     assert_eq!(upstream.idle_timeout, Duration::from_mins(1));
     assert_eq!(upstream.protocol, Protocol::Auto);
-    assert!(upstream.roots.is_none());
+    assert!(upstream.roots.is_none() && !upstream.idempotent && upstream.health.is_none());
+    assert_eq!((upstream.resolve, upstream.slow_start), (Duration::from_secs(10), Duration::from_secs(10)));
     let route = &plan.routes[0];
     assert_eq!(route.name, "/*");
     assert_eq!(route.host, None);
@@ -84,6 +85,19 @@ fn servers() {
     let read: Vec<&str> = plan.upstreams[0].servers.iter().map(|server| server.authority.as_str()).collect();
     assert_eq!(read, ["a:1", "b:80", "c:8", "[::1]:9", "a.b-c:80", "my_service:1"]);
     assert!(plan.upstreams[0].servers.iter().all(|server| !server.tls));
+}
+
+#[test]
+fn health() {
+    let plan = plan(&least_with(
+        UPSTREAM,
+        "health = { path = \"/healthz?deep=1\", interval = \"1s\", rise = 1, status = [\"200\", \"300-399\"] }\nslow_start = \"1ms\"",
+    ));
+    let health = plan.upstreams[0].health.as_ref().expect("written");
+    assert_eq!((health.path.as_str(), &*health.status), ("/healthz?deep=1", &[200..=200, 300..=399][..]));
+    assert_eq!((health.interval, health.timeout), (Duration::from_secs(1), Duration::from_secs(2)));
+    assert_eq!((health.rise.get(), health.fall.get()), (1, 3));
+    assert_eq!(plan.upstreams[0].slow_start, Duration::from_millis(1));
 }
 
 #[test]
@@ -148,7 +162,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 11);
+    assert_eq!(tables.len(), 12);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -166,7 +180,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 26, "defaults compared");
+    assert_eq!(compared, 34, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -175,6 +189,7 @@ fn in_table(table: &str, line: &str) -> String {
         "[[listener]]" => least_with(LISTENER, line),
         "[[upstream]]" => least_with(UPSTREAM, line),
         "[[route]]" => least_with(ROUTE, line),
+        "[upstream.health]" => least_with(UPSTREAM, &format!("{table}\npath = \"/healthz\"\n{line}")),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
         "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"address\"\nrate = \"1/s\"\n{line}\n"),

@@ -10,12 +10,14 @@ mod route;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::draft::{self, Draft};
 use super::explain::Faults;
 use super::plan::{
-    AccessLog, Admin, ClientLimit, Clients, Dependency, Listener, Log, Plan, Rate, RateLimit, Server, Upstream,
+    AccessLog, Admin, ClientLimit, Clients, Dependency, HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server,
+    Upstream,
 };
 use super::reader::Written;
 use files::Files;
@@ -23,6 +25,9 @@ use names::Names;
 
 /// An upstream's bucket lets through at once, unless written, what its rate gives in a second divided by this.
 const UPSTREAM_BURST_PART: u64 = 10;
+
+/// Statuses of a server that is well, unless written: all that say success (RFC 9110 §15.3).
+const HEALTHY_STATUSES: RangeInclusive<u16> = 200..=299;
 
 /// The plan of `draft`; `None` if a fault is recorded. Relative paths start at `directory`.
 pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> Option<Plan> {
@@ -158,6 +163,8 @@ fn dependency(draft: draft::Dependency, faults: &mut Faults<'_>) -> Option<Depen
 fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'_>) -> Option<Upstream> {
     check_burst(draft.burst.as_ref(), draft.rate_is_written, faults);
     let servers = draft.servers.and_then(|servers| distinct_servers(servers, faults));
+    // Its faults are recorded already.
+    let health = draft.health.map(|health| health_check(health).ok_or(())).transpose();
     let https = servers.as_ref().is_some_and(|servers| servers.iter().any(|server| server.tls));
     let roots = match &draft.ca {
         Some(ca) => {
@@ -180,6 +187,24 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         idle_timeout: draft.idle_timeout,
         protocol: draft.protocol,
         roots: roots.filter(|_| https),
+        idempotent: draft.idempotent,
+        resolve: draft.resolve,
+        slow_start: draft.slow_start,
+        health: health.ok()?,
+    })
+}
+
+fn health_check(draft: draft::Health) -> Option<HealthCheck> {
+    let status = draft
+        .status
+        .map_or_else(|| vec![HEALTHY_STATUSES], |status| status.value.into_iter().map(|range| range.value).collect());
+    Some(HealthCheck {
+        path: draft.path?.value,
+        interval: draft.interval,
+        timeout: draft.timeout,
+        rise: draft.rise,
+        fall: draft.fall,
+        status,
     })
 }
 

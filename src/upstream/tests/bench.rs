@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,22 +20,37 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::config::plan::{self, Protocol};
-use crate::upstream::{BoxError, Exchanged, Failure, Pool, Upstream, exchange};
+use crate::upstream::{BoxError, Event, Exchanged, Failure, Guard, Outcome, Pool, Upstream, exchange};
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 pub(super) const MOMENT: Duration = Duration::from_millis(100);
 
-/// A permit that counts itself.
+/// A permit that counts itself and notes what it is told.
 #[derive(Debug)]
-pub(super) struct Permit(Arc<AtomicUsize>);
+pub(super) struct Permit {
+    permits: Permits,
+    told: bool,
+}
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Permits(Arc<AtomicUsize>);
+pub(super) struct Permits(Arc<AtomicUsize>, Arc<Mutex<Vec<Outcome>>>);
+
+impl Guard for Permit {
+    fn outcome(&mut self, outcome: Outcome) {
+        assert!(!std::mem::replace(&mut self.told, true), "told twice: {outcome:?}");
+        self.permits.1.lock().unwrap().push(outcome);
+    }
+}
 
 impl Permits {
     pub(super) fn take(&self) -> Permit {
         self.0.fetch_add(1, Ordering::SeqCst);
-        Permit(Arc::clone(&self.0))
+        Permit { permits: self.clone(), told: false }
+    }
+
+    /// What permits were told since the last call.
+    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+        std::mem::take(&mut self.1.lock().unwrap())
     }
 
     pub(super) fn out(&self) -> usize {
@@ -49,7 +64,8 @@ impl Permits {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        assert!(self.told || std::thread::panicking(), "dropped untold");
+        self.permits.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -73,8 +89,8 @@ impl Sent {
         Self { ready: VecDeque::new(), more: None }
     }
 
-    pub(super) fn whole(bytes: &'static str) -> Self {
-        Self { ready: VecDeque::from([Bytes::from_static(bytes.as_bytes())]), more: None }
+    pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { ready: VecDeque::from([bytes.into()]), more: None }
     }
 
     pub(super) fn fed() -> (mpsc::Sender<Result<Bytes, BoxError>>, Self) {
@@ -125,6 +141,10 @@ pub(super) fn plan(servers: &[SocketAddr]) -> plan::Upstream {
         idle_timeout: Duration::from_secs(30),
         protocol: Protocol::Auto,
         roots: None,
+        idempotent: false,
+        resolve: Duration::from_secs(10),
+        slow_start: Duration::from_secs(10),
+        health: None,
     }
 }
 
@@ -138,6 +158,19 @@ pub(super) fn get() -> Request<Sent> {
 
 pub(super) fn post(body: Sent) -> Request<Sent> {
     Request::post("/register").header("host", "service.example").body(body).unwrap()
+}
+
+/// A sign-up that says what may be done with it.
+pub(super) fn keyed(body: Sent) -> Request<Sent> {
+    let mut request = post(body);
+    request.headers_mut().insert("idempotency-key", "k".parse().unwrap());
+    request
+}
+
+/// The sum of `event` over all configured servers.
+pub(super) fn count(pool: &TestPool, event: Event) -> u64 {
+    let first = |name: &Arc<str>| pool.upstream().servers_of(name).first().map_or(0, |server| server.count(event));
+    pool.upstream().configured().iter().map(first).sum()
 }
 
 pub(super) async fn send(
@@ -188,7 +221,7 @@ where
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).unwrap();
             count.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(connection(Peer { stream, unread: Vec::new() }));
+            tokio::spawn(connection(Peer::new(stream)));
         }
     });
     (address, accepted)
@@ -201,6 +234,10 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
     /// Head and body of the next request; [`None`] if the connection is over.
     pub(super) async fn request(&mut self) -> Option<(String, Vec<u8>)> {
         let head = self.head().await?;

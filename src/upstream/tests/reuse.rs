@@ -79,7 +79,7 @@ async fn sweep_closes_old_connections_and_ends_with_the_pool() {
     plan.idle_timeout = MOMENT;
     let (pool, permits) = (pool(&plan), Permits::default());
     fetch(&pool, &permits).await.unwrap();
-    let server = Arc::clone(pool.upstream().servers().next().unwrap());
+    let server = pool.upstream().servers().next().unwrap();
     assert_eq!((open.load(Ordering::SeqCst), server.idle()), (1, 1));
     super::bench::eventually("swept", || open.load(Ordering::SeqCst) == 0 && server.idle() == 0).await;
     fetch(&pool, &permits).await.unwrap();

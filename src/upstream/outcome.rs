@@ -1,0 +1,201 @@
+//! What an exchange says about the service, for whoever controls what may be in flight there.
+//!
+//! **Invariants**: a guard is told exactly once, as soon as it is known; being dropped says the other thing: that the upstream is
+//! done. A timeout is known before that; everything else with it. What a server says about time is bounded.
+//! **Not here**: what follows from it (the guard's own).
+
+use std::time::Duration;
+
+use http::header::{AsHeaderName, DATE, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::ejection::Observation;
+
+/// Nobody is believed who wants more silence than these seconds.
+const RETRY_AFTER_MAX: u8 = 60;
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A response other than below, read to its end: the service did its work.
+    Success,
+    /// 429 or 503: the service says that it is full.
+    Pushback {
+        /// Its `Retry-After`, at most 60 s; [`None`] without one that can be read.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx other than 503.
+    ServerError,
+    /// Silent for longer than the response timeout. The service may still be working: the guard lives on.
+    Timeout,
+    /// The connection or the protocol broke after the request was sent.
+    Broken,
+    /// No server could be reached; nothing was sent.
+    Unreachable,
+    /// Nothing was learned: the caller left and the rest was cut, or its own request body failed.
+    Abandoned,
+}
+
+/// What a caller hands over with a request, usually a permit. Dropped when the upstream is done.
+pub trait Guard: Send + 'static {
+    /// Called exactly once for each exchange, before the drop.
+    fn outcome(&mut self, outcome: Outcome);
+}
+
+/// What the head of a response says, kept small until its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    status: StatusCode,
+    /// Seconds, only of 429 and 503.
+    retry_after: Option<u8>,
+}
+
+impl Said {
+    pub(super) fn by<B>(response: &Response<B>) -> Self {
+        let mut said = Self { status: response.status(), retry_after: None };
+        if said.is_pushback() {
+            said.retry_after = retry_after(response.headers());
+        }
+        said
+    }
+
+    pub(super) fn is_pushback(self) -> bool {
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// For the guard, and about the server.
+    pub(super) fn verdict(self) -> (Outcome, Observation) {
+        let retry_after = self.retry_after.map(|seconds| Duration::from_secs(seconds.into()));
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => (Outcome::Pushback { retry_after }, Observation::Pushback),
+            StatusCode::SERVICE_UNAVAILABLE => (Outcome::Pushback { retry_after }, Observation::Failure),
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => (Outcome::ServerError, Observation::Failure),
+            status if status.is_server_error() => (Outcome::ServerError, Observation::Neutral),
+            _ => (Outcome::Success, Observation::Success),
+        }
+    }
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3), at most [`RETRY_AFTER_MAX`]. A date counts from the `Date` of the same response: what the
+/// server thinks the time is does not matter then.
+fn retry_after(headers: &HeaderMap) -> Option<u8> {
+    let written = text(headers, RETRY_AFTER)?;
+    let seconds: u64 = if !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a number all the same.
+        written.parse().unwrap_or(u64::MAX)
+    } else {
+        let seconds = unix_seconds(written)?.checked_sub(unix_seconds(text(headers, DATE)?)?)?;
+        u64::try_from(seconds).unwrap_or_default()
+    };
+    Some(u8::try_from(seconds).unwrap_or(RETRY_AFTER_MAX).min(RETRY_AFTER_MAX))
+}
+
+/// The field's value if it stands there once.
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    value.to_str().ok().map(str::trim)
+}
+
+/// An IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), in seconds since 1970.
+fn unix_seconds(date: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = date.strip_suffix(" GMT")?.split_once(", ")?.1.split(' ');
+    let day = number(words.next()?, 2)?;
+    let name = words.next()?;
+    let month = i64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1;
+    let year = number(words.next()?, 4)?;
+    let mut time = words.next().filter(|_| words.next().is_none())?.split(':');
+    let (hour, minute, second) = (number(time.next()?, 2)?, number(time.next()?, 2)?, number(time.next()?, 2)?);
+    let plausible = (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60 && time.next().is_none();
+    plausible.then(|| days_from_civil(year, month, day) * SECONDS_A_DAY + hour * 3600 + minute * 60 + second)
+}
+
+fn number(digits: &str, length: usize) -> Option<i64> {
+    let plain = digits.len() == length && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// Days from 1970-01-01. Howard Hinnant, "chrono-compatible low-level date algorithms", `days_from_civil`.
+const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin on 1 March here, so that the leap day is the last of its year; an era is 400 years, 146,097 days.
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(status: u16, fields: &[(&'static str, &str)]) -> Response<()> {
+        let mut response = Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap()
+    }
+
+    #[test]
+    fn statuses() {
+        let none = Outcome::Pushback { retry_after: None };
+        for (status, outcome, observation) in [
+            (200, Outcome::Success, Observation::Success),
+            (302, Outcome::Success, Observation::Success),
+            (404, Outcome::Success, Observation::Success),
+            (429, none, Observation::Pushback),
+            (500, Outcome::ServerError, Observation::Neutral),
+            (502, Outcome::ServerError, Observation::Failure),
+            (503, none, Observation::Failure),
+            (504, Outcome::ServerError, Observation::Failure),
+        ] {
+            assert_eq!(Said::by(&head(status, &[])).verdict(), (outcome, observation), "{status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_and_bounded() {
+        let now = ("date", "Sat, 11 Apr 2026 12:00:00 GMT");
+        for (written, seconds) in [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            (" 7 ", Some(7)),
+            ("31536000", Some(60)),
+            ("99999999999999999999999999", Some(60)),
+            ("-5", None),
+            ("NaN", None),
+            ("1e3", None),
+            ("7.5", None),
+            ("", None),
+            ("Sat, 11 Apr 2026 12:00:20 GMT", Some(20)),
+            ("Sun, 11 Apr 2027 12:00:00 GMT", Some(60)),
+            ("Sat, 11 Apr 2026 11:00:00 GMT", Some(0)),
+            ("Sat, NaN Apr 2026 12:00:20 GMT", None),
+            ("Sat, 11 Apr 2026 25:00:20 GMT", None),
+            ("Saturday, 11-Apr-26 12:00:20 GMT", None),
+        ] {
+            let expected = Outcome::Pushback { retry_after: seconds.map(Duration::from_secs) };
+            assert_eq!(Said::by(&head(503, &[("retry-after", written), now])).verdict().0, expected, "{written:?}");
+        }
+        let twice = Said::by(&head(429, &[("retry-after", "1"), ("retry-after", "2")])).verdict().0;
+        assert_eq!(twice, Outcome::Pushback { retry_after: None });
+        let undated = Said::by(&head(429, &[("retry-after", "Sat, 11 Apr 2026 12:00:20 GMT")])).verdict().0;
+        assert_eq!(undated, Outcome::Pushback { retry_after: None });
+    }
+
+    #[test]
+    fn days() {
+        // From `date -u -d @SECONDS`.
+        for (date, seconds) in [
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777),
+            ("Tue, 29 Feb 2000 00:00:00 GMT", 951_782_400),
+            ("Mon, 01 Mar 2100 00:00:00 GMT", 4_107_542_400),
+        ] {
+            assert_eq!(unix_seconds(date), Some(seconds), "{date}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! One upstream as all workers see it: its servers, which may change while it runs, and its settings.
+//!
+//! **Invariants**: there is always at least one server; a server that stays keeps its state and counters, whatever changes around
+//! it; one that goes gets no new request, finishes what it has, and its idle connections are closed within the pools' next sweep.
+//! **Cost**: a change of the list is a short exclusive lock; workers keep a copy and look only whether it is the last (`pool`).
+//! **Not here**: when names are resolved (`resolve`) and servers checked (`check`).
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::uri::Authority;
+use tokio::sync::watch;
+
+use super::budget::RetryBudget;
+use super::count::Event;
+use super::health::Fleet;
+use super::repeat::KeepBudget;
+use super::server::{Origin, ServerState};
+use super::tls::Connector;
+use crate::clock::Tick;
+use crate::config::plan::{self, Protocol};
+
+/// Connections kept idle for one server by one worker, however high the concurrency: descriptors are finite.
+const IDLE_MAX: usize = 1024;
+
+/// An upstream that cannot be built from its plan.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The provider lacks what TLS needs.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The host of an https server is neither a DNS name nor an address.
+    #[error("`{0}` cannot be the name of a TLS server")]
+    ServerName(Authority),
+    /// There is an https server but no trust anchor to verify it by.
+    #[error("`{0}` is https but the upstream has no trust anchors")]
+    NoRoots(Authority),
+    /// Somebody has to do the work.
+    #[error("an upstream needs a server")]
+    NoServers,
+}
+
+/// One upstream, shared by all workers.
+#[derive(Debug)]
+pub struct Upstream {
+    pub(super) name: Arc<str>,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) abandon_timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) idle_max: usize,
+    pub(super) idempotent: bool,
+    pub(super) resolve: Duration,
+    pub(super) health: Option<plan::HealthCheck>,
+    pub(super) keep_budget: KeepBudget,
+    slow_start: Duration,
+    protocol: Protocol,
+    tls: Option<Connector>,
+    retries: Mutex<RetryBudget>,
+    fleet: Arc<Fleet>,
+    servers: watch::Sender<Servers>,
+}
+
+/// The servers of an upstream at one time.
+#[derive(Debug, Default)]
+pub(super) struct Servers {
+    /// As configured, in the order of the configuration.
+    pub(super) origins: Vec<Arc<Origin>>,
+    /// The addresses of the origins, in the same order.
+    pub(super) states: Vec<Arc<ServerState>>,
+}
+
+impl Upstream {
+    /// Builds the shared half of an upstream.
+    pub fn new(plan: &plan::Upstream) -> Result<Arc<Self>, UpstreamError> {
+        let concurrency = usize::try_from(plan.concurrency.get()).unwrap_or(usize::MAX);
+        let upstream = Self {
+            name: plan.name.as_str().into(),
+            connect_timeout: plan.connect_timeout,
+            response_timeout: plan.response_timeout,
+            abandon_timeout: plan.abandon_timeout,
+            idle_timeout: plan.idle_timeout,
+            idle_max: concurrency.min(IDLE_MAX),
+            idempotent: plan.idempotent,
+            resolve: plan.resolve,
+            health: plan.health.clone(),
+            keep_budget: KeepBudget::default(),
+            slow_start: plan.slow_start,
+            protocol: plan.protocol,
+            tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
+            retries: Mutex::default(),
+            fleet: Arc::default(),
+            servers: watch::Sender::default(),
+        };
+        upstream.set_servers(&plan.servers, None)?;
+        Ok(Arc::new(upstream))
+    }
+
+    /// Name in metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its servers now, in the order of the plan; one for each address of a name.
+    #[must_use]
+    pub fn servers(&self) -> impl ExactSizeIterator<Item = Arc<ServerState>> {
+        let servers = self.servers.borrow().states.clone();
+        servers.into_iter()
+    }
+
+    /// The servers as configured now, `host:port`.
+    #[must_use]
+    pub fn configured(&self) -> Vec<Arc<str>> {
+        self.servers.borrow().origins.iter().map(|origin| Arc::clone(&origin.label)).collect()
+    }
+
+    /// The servers at the addresses of the configured server `name`; none once it is no longer configured.
+    #[must_use]
+    pub fn servers_of(&self, name: &str) -> Vec<Arc<ServerState>> {
+        self.servers.borrow().states.iter().filter(|state| &*state.origin.label == name).map(Arc::clone).collect()
+    }
+
+    /// Uses `servers` from now on. Those that were used before keep their state; new ones start slowly; the others get
+    /// no new request, and finish those they have.
+    pub fn replace_servers(&self, servers: &[plan::Server], now: Tick) -> Result<(), UpstreamError> {
+        self.set_servers(servers, Some(now))
+    }
+
+    fn set_servers(&self, plans: &[plan::Server], now: Option<Tick>) -> Result<(), UpstreamError> {
+        if plans.is_empty() {
+            return Err(UpstreamError::NoServers);
+        }
+        let fresh = |plan| Origin::new(plan, self.protocol, self.tls.as_ref()).map(Arc::new);
+        let mut result = Ok(());
+        self.servers.send_if_modified(|servers| {
+            let kept = |plan: &plan::Server| servers.origins.iter().find(|origin| origin.plan == *plan).map(Arc::clone);
+            let origins = plans.iter().map(|plan| kept(plan).map_or_else(|| fresh(plan), Ok));
+            match origins.collect::<Result<Vec<_>, _>>() {
+                Err(error) => result = Err(error),
+                Ok(origins) => {
+                    let states = origins.iter().flat_map(|origin| {
+                        let of_this = |state: &&Arc<ServerState>| Arc::ptr_eq(&state.origin, origin);
+                        let mut states: Vec<_> = servers.states.iter().filter(of_this).map(Arc::clone).collect();
+                        if states.is_empty() {
+                            states.push(ServerState::new(origin, None, &self.fleet, self.slow_start, now));
+                        }
+                        states
+                    });
+                    let states = states.collect();
+                    self.change(servers, Servers { origins, states });
+                }
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    /// `origin`'s name stands for `addresses` now, at least one.
+    pub(super) fn resolved(&self, origin: &Arc<Origin>, addresses: &[IpAddr], now: Tick) {
+        self.servers.send_if_modified(|servers| {
+            let is_configured = servers.origins.iter().any(|other| Arc::ptr_eq(other, origin));
+            let of_this = |state: &&Arc<ServerState>| Arc::ptr_eq(&state.origin, origin);
+            let before: Vec<_> = servers.states.iter().filter(of_this).map(Arc::clone).collect();
+            let stays = before.iter().all(|state| state.address.is_some_and(|address| addresses.contains(&address)));
+            if !is_configured || addresses.is_empty() || (stays && before.len() == addresses.len()) {
+                return false;
+            }
+            // What was dialled by name until now is at work already, at one of these addresses.
+            let joined = before.iter().any(|state| state.address.is_some()).then_some(now);
+            let state = |address: &IpAddr| {
+                let known = before.iter().find(|state| state.address == Some(*address)).map(Arc::clone);
+                known.unwrap_or_else(|| ServerState::new(origin, Some(*address), &self.fleet, self.slow_start, joined))
+            };
+            let states = servers.origins.iter().flat_map(|other| {
+                if Arc::ptr_eq(other, origin) {
+                    return addresses.iter().map(state).collect::<Vec<_>>();
+                }
+                servers.states.iter().filter(|state| Arc::ptr_eq(&state.origin, other)).map(Arc::clone).collect()
+            });
+            let (origins, states) = (servers.origins.clone(), states.collect());
+            self.change(servers, Servers { origins, states });
+            tracing::info!(upstream = %self.name, name = %origin.label, ?addresses, "addresses changed");
+            true
+        });
+    }
+
+    fn change(&self, servers: &mut Servers, next: Servers) {
+        self.fleet.resize(next.states.len());
+        let stays = |state: &Arc<ServerState>| next.states.iter().any(|other| Arc::ptr_eq(other, state));
+        servers.states.iter().filter(|state| !stays(state)).for_each(|state| state.health.retire());
+        *servers = next;
+    }
+
+    /// The servers, and news of changes.
+    pub(super) fn watch_servers(&self) -> watch::Receiver<Servers> {
+        self.servers.subscribe()
+    }
+
+    /// Whether a request that was sent to `server` may be sent once more.
+    pub(super) fn may_retry(&self, server: &ServerState, now: Tick) -> bool {
+        let successes = self.servers.borrow().states.iter().map(|state| state.health.window.sum(now).successes).sum();
+        let mut retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = retries.try_spend(now, successes);
+        server.record(if may { Event::Retries } else { Event::RetryBudgetExhausted });
+        may
+    }
+}
