@@ -6,7 +6,7 @@
 //! **Invariants**: `None` for a required value means that its fault is recorded.
 //! **Not here**: whether values fit each other, and files (`build`).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -17,49 +17,18 @@ use http::uri::PathAndQuery;
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
+use super::bounds::{
+    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_CAPACITY,
+    DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL, HEALTH_TIMEOUT,
+    HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE, RESPONSE_TIMEOUT, SLOW_START,
+    WORKERS, at_least_one, burst, concurrency, pem_file, secs, times,
+};
 use super::explain::{Faults, Span};
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
-use super::reader::{Parsed, Table, Written};
+use super::reader::{Table, Written};
 use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-
-/// hyper refuses to work with a smaller buffer than 8 KiB; 1 MiB for each of many connections is already generous.
-const HEADER_SIZE: RangeInclusive<u64> = 8 * KIB..=MIB;
-const HEADER_COUNT: RangeInclusive<usize> = 16..=1024;
-const BODY_SIZE: RangeInclusive<u64> = 1..=64 * GIB;
-const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
-const HTTP2_STREAMS: RangeInclusive<u32> = 1..=65_535;
-/// How long a client may take for one step.
-const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(600);
-const IDLE_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(3600);
-/// A bucket's burst; as many cells as a rate may count.
-const BURST: RangeInclusive<u32> = 1..=1_000_000_000;
-/// Some 100 bytes each.
-const CAPACITY: RangeInclusive<usize> = 1..=16_777_216;
-const CONCURRENCY: RangeInclusive<u32> = 1..=1_000_000;
-const CONNECT_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(300);
-const RESPONSE_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(3600);
-const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
-const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
-const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
-const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
-const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
-const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
-const HEALTH_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(60);
-/// Checks in a row.
-const HEALTH_TIMES: RangeInclusive<u32> = 1..=100;
-const WORKERS: RangeInclusive<usize> = 1..=1024;
-const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
-
-const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
-const DEFAULT_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
-const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 const PROTOCOLS: [(&str, Protocol); 3] =
     [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
@@ -67,14 +36,6 @@ const PROTOCOLS: [(&str, Protocol); 3] =
 /// `returning` is not written: it is what a ticket makes of a newcomer.
 const CLASSES: [(&str, Class); 4] =
     [("new", Class::New), ("bulk", Class::Bulk), ("in_progress", Class::InProgress), ("exempt", Class::Exempt)];
-
-const fn millis(count: u64) -> Duration {
-    Duration::from_millis(count)
-}
-
-const fn secs(count: u64) -> Duration {
-    Duration::from_secs(count)
-}
 
 /// One file.
 #[derive(Debug)]
@@ -400,32 +361,4 @@ fn runtime(table: &mut Table<'_, '_, '_>) -> Runtime {
 
 fn access_log(table: &mut Table<'_, '_, '_>) -> Option<Written<AccessLog>> {
     table.optional("access", text("\"stdout\", \"off\" or \"file:PATH\"", syntax::access_log))
-}
-
-fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
-    text("the path of a PEM file", syntax::file)(value)
-}
-
-fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    match number(CONCURRENCY)(value) {
-        Ok(count) => Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
-        Err(complaint) if matches!(value, DeValue::String(word) if word == "adaptive") => {
-            Err(complaint.hint("there is no adaptive limit yet: write how many the service can do at once"))
-        }
-        Err(complaint) => Err(complaint),
-    }
-}
-
-fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    number(BURST)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
-}
-
-fn times(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    number(HEALTH_TIMES)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
-}
-
-/// A whole number within `bounds`, which start at one or above.
-fn at_least_one<'t>(bounds: RangeInclusive<usize>) -> impl Fn(&DeValue<'t>) -> Parsed<NonZeroUsize> {
-    let read = number(bounds);
-    move |value| read(value).map(|count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
 }

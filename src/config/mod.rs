@@ -11,6 +11,7 @@
 //!
 #![doc = include_str!("reference.md")]
 
+mod bounds;
 mod build;
 mod draft;
 pub mod explain;

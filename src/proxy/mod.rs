@@ -18,6 +18,7 @@ pub mod body;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+mod observe;
 pub mod path;
 pub mod peer;
 pub mod route;

@@ -1,0 +1,89 @@
+//! What each value of the configuration may be, and what it is when it is left out.
+//!
+//! **Not here**: which keys there are (`draft`), syntax (`syntax`, `units`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::plan::Queue;
+use super::reader::Parsed;
+use super::scalar::{number, text};
+use super::syntax;
+
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
+
+/// hyper refuses to work with a smaller buffer than 8 KiB; 1 MiB for each of many connections is already generous.
+pub(super) const HEADER_SIZE: RangeInclusive<u64> = 8 * KIB..=MIB;
+pub(super) const HEADER_COUNT: RangeInclusive<usize> = 16..=1024;
+pub(super) const BODY_SIZE: RangeInclusive<u64> = 1..=64 * GIB;
+pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
+pub(super) const HTTP2_STREAMS: RangeInclusive<u32> = 1..=65_535;
+/// How long a client may take for one step.
+pub(super) const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(600);
+pub(super) const IDLE_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(3600);
+/// A bucket's burst; as many cells as a rate may count.
+pub(super) const BURST: RangeInclusive<u32> = 1..=1_000_000_000;
+/// Some 100 bytes each.
+pub(super) const CAPACITY: RangeInclusive<usize> = 1..=16_777_216;
+pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000_000;
+pub(super) const CONNECT_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(300);
+pub(super) const RESPONSE_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(3600);
+pub(super) const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
+pub(super) const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
+pub(super) const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
+pub(super) const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
+pub(super) const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
+pub(super) const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
+pub(super) const HEALTH_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(60);
+/// Checks in a row.
+pub(super) const HEALTH_TIMES: RangeInclusive<u32> = 1..=100;
+pub(super) const WORKERS: RangeInclusive<usize> = 1..=1024;
+pub(super) const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
+
+pub(super) const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
+pub(super) const DEFAULT_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
+pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+pub(super) const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub(super) const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub(super) fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
+    text("the path of a PEM file", syntax::file)(value)
+}
+
+pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    match number(CONCURRENCY)(value) {
+        Ok(count) => Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
+        Err(complaint) if matches!(value, DeValue::String(word) if word == "adaptive") => {
+            Err(complaint.hint("there is no adaptive limit yet: write how many the service can do at once"))
+        }
+        Err(complaint) => Err(complaint),
+    }
+}
+
+pub(super) fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(BURST)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+pub(super) fn times(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(HEALTH_TIMES)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+/// A whole number within `bounds`, which start at one or above.
+pub(super) fn at_least_one<'t>(bounds: RangeInclusive<usize>) -> impl Fn(&DeValue<'t>) -> Parsed<NonZeroUsize> {
+    let read = number(bounds);
+    move |value| read(value).map(|count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}
