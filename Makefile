@@ -49,7 +49,7 @@ doc:
 unit: ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
 
-loom: ## every interleaving of the permit gate
+loom: ## the permit gates under the model checker
 	$(CARGO) test --locked --lib --features loom admission::model
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
