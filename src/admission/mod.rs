@@ -9,6 +9,7 @@
 //! **Not here**: I/O, timers, HTTP. Time and chance are arguments; the same code runs under sockets, under loom and in
 //! virtual time.
 
+pub mod concurrency;
 pub mod gate;
 #[cfg(all(test, feature = "loom"))]
 mod model;
