@@ -57,7 +57,7 @@ fn main() {
             let mut rec = [0.0f64; 3];
             let mut recs = vec![];
             let mut lim = vec![0.0; phases.len()];
-            for seed in 0..seeds {
+            let s0: u64 = std::env::var("SEED0").ok().and_then(|v| v.parse().ok()).unwrap_or(0); for seed in s0..s0 + seeds {
                 let r = Simulation::new(scenario, law(l, seed, scenario.shape.optimum() as u32), seed + 1).run();
                 if std::env::var_os("BUCKETS").is_some() { println!("{}", r.trace(phases[0].0, phases[2].1)); }
                 for (i, (a, b)) in phases.iter().enumerate() {

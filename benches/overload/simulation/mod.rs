@@ -95,6 +95,7 @@ impl<'a> Simulation<'a> {
             self.service.advance(self.now);
             if let Some((_, change)) = changes.next_if(|(at, _)| *at <= self.now) {
                 self.change(*change);
+                continue;
             }
             if self.now >= tick {
                 tick += TICK;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use weir::admission::concurrency::meter::{Meter, Outcome};
-use weir::admission::concurrency::{Bounds, Elastic, Occupied};
+use weir::admission::concurrency::elastic::Elastic;
+use weir::admission::concurrency::{Bounds, Occupied};
 use weir::clock::Tick;
 
 use super::{End, Law, Seen};
@@ -35,11 +36,9 @@ impl Law for Ours {
 
     fn tick(&mut self, now: f64, seen: Seen) {
         let occupied = Occupied { in_flight: seen.in_flight, waiting: seen.waiting };
-        self.limit = self.law.tick(tick(now), self.meter.read(), occupied).limit;
-        self.meter.begin(self.law.leg_began());
-        if std::env::var_os("WEIR_TRACE").is_some() {
-            eprintln!("{now:.2} {} {:?}", seen.in_flight, self.law.state());
-        }
+        let decision = self.law.tick(tick(now), &self.meter.read(), occupied);
+        self.limit = decision.limit;
+        self.meter.begin(decision.leg);
     }
 }
 
