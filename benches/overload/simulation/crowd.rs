@@ -19,15 +19,15 @@ const PAUSE: f64 = 1.0;
 
 /// Somebody who wants to be served.
 #[derive(Clone, Copy, Debug)]
-pub struct Person {
+pub(crate) struct Person {
     /// When their patience ends.
-    pub leaves: f64,
+    pub(crate) leaves: f64,
     tries: u8,
 }
 
 /// Everybody who is not yet at the gate.
 #[derive(Debug)]
-pub struct Crowd {
+pub(crate) struct Crowd {
     rate: f64,
     fresh: f64,
     /// Those who come again, by the microsecond.
@@ -36,34 +36,34 @@ pub struct Crowd {
 
 impl Crowd {
     /// `rate` new people a second.
-    pub fn new(rate: f64, random: &mut fastrand::Rng) -> Self {
+    pub(crate) fn new(rate: f64, random: &mut fastrand::Rng) -> Self {
         Self { rate, fresh: exponential(random) / rate, again: BinaryHeap::new() }
     }
 
     /// From `now` on, `rate` new people a second.
-    pub fn set_rate(&mut self, now: f64, rate: f64, random: &mut fastrand::Rng) {
+    pub(crate) fn set_rate(&mut self, now: f64, rate: f64, random: &mut fastrand::Rng) {
         self.rate = rate;
         self.fresh = now + exponential(random) / rate;
     }
 
     /// When the next one comes.
-    pub fn next(&self) -> f64 {
+    pub(crate) fn next(&self) -> f64 {
         self.again.peek().map_or(self.fresh, |Reverse((at, ..))| seconds(*at).min(self.fresh))
     }
 
     /// The one who comes `now`.
-    pub fn arrive(&mut self, now: f64, random: &mut fastrand::Rng) -> Person {
+    pub(crate) fn arrive(&mut self, now: f64, random: &mut fastrand::Rng) -> Person {
         if now >= self.fresh {
             self.fresh = now + exponential(random) / self.rate;
             let patience = PATIENCE.0 + random.f64() * (PATIENCE.1 - PATIENCE.0);
             return Person { leaves: now + patience, tries: 1 };
         }
-        let Reverse((_, leaves, tries)) = self.again.pop().expect("somebody comes now");
+        let Some(Reverse((_, leaves, tries))) = self.again.pop() else { unreachable!("somebody comes now") };
         Person { leaves: seconds(leaves), tries }
     }
 
     /// Somebody was turned away.
-    pub fn turned_away(&mut self, now: f64, person: Person, random: &mut fastrand::Rng) {
+    pub(crate) fn turned_away(&mut self, now: f64, person: Person, random: &mut fastrand::Rng) {
         let again = now + PAUSE * exponential(random);
         if person.tries < TRIES && again < person.leaves && random.f64() < RETRY {
             self.again.push(Reverse((micros(again), micros(person.leaves), person.tries + 1)));

@@ -8,7 +8,7 @@ const SUSTAINED: usize = 10;
 
 /// The log of one run.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     good: Vec<f64>,
     possible: Vec<f64>,
     limit: Vec<u32>,
@@ -17,31 +17,31 @@ pub struct Report {
 
 impl Report {
     /// An empty log of `seconds`.
-    pub fn new(seconds: f64) -> Self {
+    pub(crate) fn new(seconds: f64) -> Self {
         let buckets = bucket(seconds) + 2;
         Self { good: vec![0.0; buckets], possible: vec![0.0; buckets], limit: vec![0; buckets], holds: Vec::new() }
     }
 
     /// A request of `cost` was answered in time after `hold` seconds in service.
-    pub fn good(&mut self, now: f64, cost: f64, hold: f64) {
+    pub(crate) fn good(&mut self, now: f64, cost: f64, hold: f64) {
         self.good[bucket(now)] += cost;
         self.holds.push(hold);
     }
 
     /// The service could have done `possible` since the tick before; `limit` is in force.
-    pub fn tick(&mut self, now: f64, possible: f64, limit: u32) {
+    pub(crate) fn tick(&mut self, now: f64, possible: f64, limit: u32) {
         self.possible[bucket(now)] += possible;
         self.limit[bucket(now)] = limit;
     }
 
     /// Goodput as a share of what was possible between `from` and `to`, in seconds.
-    pub fn share(&self, from: f64, to: f64) -> f64 {
+    pub(crate) fn share(&self, from: f64, to: f64) -> f64 {
         let range = bucket(from)..bucket(to);
         self.good[range.clone()].iter().sum::<f64>() / self.possible[range].iter().sum::<f64>().max(1e-9)
     }
 
     /// Seconds from `from` until goodput was `goal` of the possible for a second; [`None`] if it never was before `to`.
-    pub fn recovery(&self, from: f64, to: f64, goal: f64) -> Option<f64> {
+    pub(crate) fn recovery(&self, from: f64, to: f64, goal: f64) -> Option<f64> {
         (bucket(from)..bucket(to).saturating_sub(SUSTAINED)).find_map(|start| {
             let range = start..start + SUSTAINED;
             let possible: f64 = self.possible[range.clone()].iter().sum();
@@ -51,27 +51,16 @@ impl Report {
     }
 
     /// Mean limit between `from` and `to`.
-    pub fn mean_limit(&self, from: f64, to: f64) -> f64 {
+    pub(crate) fn mean_limit(&self, from: f64, to: f64) -> f64 {
         let limits = &self.limit[bucket(from)..bucket(to)];
         limits.iter().map(|limit| f64::from(*limit)).sum::<f64>() / limits.len() as f64
     }
 
-    /// Highest limit between `from` and `to`.
-    pub fn highest_limit(&self, from: f64, to: f64) -> u32 {
-        self.limit[bucket(from)..bucket(to)].iter().copied().max().unwrap_or(0)
-    }
-
     /// 99th percentile of the time in service, in seconds.
-    pub fn service_p99(&self) -> f64 {
+    pub(crate) fn service_p99(&self) -> f64 {
         let mut holds = self.holds.clone();
         holds.sort_by(f64::total_cmp);
         holds.get(holds.len() * 99 / 100).copied().unwrap_or(f64::NAN)
-    }
-
-    /// Limit and share of the possible, bucket by bucket, for whoever looks into one run.
-    pub fn trace(&self, from: f64, to: f64) -> String {
-        let row = |at: usize| format!("{:.1}:{}:{:.0}", at as f64 * BUCKET, self.limit[at], self.good[at]);
-        (bucket(from)..bucket(to)).map(row).collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 
 /// Throughput as a function of how many are in flight.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// `X(n) = (n/r0) / (1 + σ(n−1) + κn(n−1))` with its peak at `peak_at`.
     Usl {
         /// Contention σ.
@@ -46,7 +46,7 @@ impl Shape {
     }
 
     /// Concurrency of the highest throughput while everything is well.
-    pub fn optimum(self) -> f64 {
+    pub(crate) fn optimum(self) -> f64 {
         match self {
             Self::Usl { peak_at, .. } => peak_at,
             Self::Kink { knee, .. } => knee,
@@ -54,14 +54,14 @@ impl Shape {
     }
 
     /// Highest throughput while everything is well.
-    pub fn peak(self) -> f64 {
+    pub(crate) fn peak(self) -> f64 {
         self.throughput(self.optimum(), 1.0)
     }
 }
 
 /// How much the works of requests differ; the mean is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Gamma with four stages: a coefficient of variation of one half.
     Gamma,
     /// Uniform between one half and one and a half.
@@ -72,7 +72,7 @@ pub enum Work {
 
 impl Work {
     /// One draw.
-    pub fn draw(self, random: &mut fastrand::Rng) -> f64 {
+    pub(crate) fn draw(self, random: &mut fastrand::Rng) -> f64 {
         match self {
             Self::Gamma => (0..4).map(|_| exponential(random)).sum::<f64>() / 4.0,
             Self::Uniform => 0.5 + random.f64(),
@@ -82,28 +82,28 @@ impl Work {
 }
 
 /// An exponential draw of mean one.
-pub fn exponential(random: &mut fastrand::Rng) -> f64 {
+pub(crate) fn exponential(random: &mut fastrand::Rng) -> f64 {
     -(1.0 - random.f64()).ln()
 }
 
 /// What is the matter with the service.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// Share of its servers that are left.
-    pub parallelism: f64,
+    pub(crate) parallelism: f64,
     /// Speed of each, 1 when well.
-    pub speed: f64,
+    pub(crate) speed: f64,
     /// Accepts and does not answer.
-    pub stalled: bool,
+    pub(crate) stalled: bool,
     /// Refuses, or fails, everything at once.
-    pub failing: bool,
+    pub(crate) failing: bool,
     /// When it started cold, in seconds of the simulation.
-    pub started: Option<f64>,
+    pub(crate) started: Option<f64>,
 }
 
 impl Condition {
     /// All is well.
-    pub const WELL: Self = Self { parallelism: 1.0, speed: 1.0, stalled: false, failing: false, started: None };
+    pub(crate) const WELL: Self = Self { parallelism: 1.0, speed: 1.0, stalled: false, failing: false, started: None };
 
     /// Speed at `now`, with a cold start's `1 / (1 + 2·e^(−t/5 s))`.
     fn pace(&self, now: f64) -> f64 {
@@ -141,10 +141,10 @@ impl<J> Ord for Running<J> {
 
 /// The service with the jobs inside it.
 #[derive(Debug)]
-pub struct Service<J> {
+pub(crate) struct Service<J> {
     shape: Shape,
     /// What is the matter with it. Whoever changes this calls [`Service::advance`] first.
-    pub condition: Condition,
+    pub(crate) condition: Condition,
     clock: f64,
     at: f64,
     jobs: BinaryHeap<Running<J>>,
@@ -152,23 +152,23 @@ pub struct Service<J> {
 
 impl<J> Service<J> {
     /// An idle service in good health.
-    pub fn new(shape: Shape) -> Self {
+    pub(crate) fn new(shape: Shape) -> Self {
         Self { shape, condition: Condition::WELL, clock: 0.0, at: 0.0, jobs: BinaryHeap::new() }
     }
 
     /// Lets time pass until `now`.
-    pub fn advance(&mut self, now: f64) {
+    pub(crate) fn advance(&mut self, now: f64) {
         self.clock += self.rate() * (now - self.at);
         self.at = now;
     }
 
     /// Begins a job of `work`, at the present moment.
-    pub fn begin(&mut self, work: f64, job: J) {
+    pub(crate) fn begin(&mut self, work: f64, job: J) {
         self.jobs.push(Running { done: self.clock + work, job });
     }
 
     /// When the next job is done, if nothing changes.
-    pub fn next_done(&self) -> f64 {
+    pub(crate) fn next_done(&self) -> f64 {
         let rate = self.rate();
         match self.jobs.peek() {
             Some(next) if rate > 0.0 => self.at + (next.done - self.clock).max(0.0) / rate,
@@ -177,12 +177,12 @@ impl<J> Service<J> {
     }
 
     /// Takes out the job that is done next.
-    pub fn finish(&mut self) -> Option<J> {
+    pub(crate) fn finish(&mut self) -> Option<J> {
         self.jobs.pop().map(|running| running.job)
     }
 
     /// Jobs a second, of unit work, that the service could do at this moment at its best concurrency.
-    pub fn capacity(&self) -> f64 {
+    pub(crate) fn capacity(&self) -> f64 {
         if self.condition.stalled || self.condition.failing {
             return 0.0;
         }

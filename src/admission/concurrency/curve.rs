@@ -43,6 +43,9 @@ const RIGHT: (f64, f64) = (-0.7, 0.64);
 /// Prior precision of the height; next to none.
 const HEIGHT_PRECISION: f64 = 0.01;
 
+/// No level is best on a side of the base of which no leg was farther from it than this: priors are no evidence.
+const TRIED: f64 = 0.01;
+
 /// Slopes are told over this distance from the base, in logarithms, or two steps of the grid if that is more.
 const SPAN: f64 = 0.06;
 
@@ -110,8 +113,11 @@ impl Memory {
         let mass: f64 = fits.iter().map(|fit| (fit.evidence - top).exp()).sum();
         let height = |x: f64| fits.iter().map(|fit| (fit.evidence - top).exp() * fit.height(x)).sum::<f64>() / mass;
         let worth = |x: f64| height(x) - target * x;
+        let tried = |side: f64| points.iter().any(|point| point.x * side > TRIED);
+        let lowest = if tried(-1.0) { -KNEES } else { 0 };
+        let highest = if tried(1.0) { KNEES } else { 0 };
         let best =
-            (-KNEES..=KNEES).map(|step| f64::from(step) * grid).max_by(|a, b| worth(*a).total_cmp(&worth(*b)))?;
+            (lowest..=highest).map(|step| f64::from(step) * grid).max_by(|a, b| worth(*a).total_cmp(&worth(*b)))?;
         let span = SPAN.max(2.0 * grid);
         let here = height(0.0);
         let curve = Curve {
@@ -158,7 +164,7 @@ struct Fit {
 
 impl Fit {
     /// Ridge regression of height, left and right slope on `points`, less `mean`; the three normal equations are solved
-    /// by LDLᵀ. [`None`] if they are singular.
+    /// by the square-root-free Cholesky method. [`None`] if they are singular.
     fn new(points: &[Point], mean: f64, knee: f64) -> Option<Self> {
         let (mut a00, mut a10, mut a20) = (HEIGHT_PRECISION, 0.0, 0.0);
         let (mut a11, mut a21, mut a22) = (1.0 / LEFT.1, 0.0, 1.0 / RIGHT.1);
@@ -209,8 +215,7 @@ mod tests {
         let mut memory = Memory::default();
         for level in levels {
             let n = f64::from(level);
-            let sample =
-                Sample { ln_n: n.ln(), ln_x: throughput(n).ln(), weight: 200.0, speed: 1.0, spread: 0.25 };
+            let sample = Sample { ln_n: n.ln(), ln_x: throughput(n).ln(), weight: 200.0, speed: 1.0, spread: 0.25 };
             memory.push(Tick::ZERO, &sample);
         }
         memory

@@ -39,7 +39,11 @@ impl Bounds {
     pub fn clamp(&self, limit: f64) -> u32 {
         let min = self.min.max(1);
         let max = self.max.max(min);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, NaN becomes 0")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates, NaN becomes 0"
+        )]
         let whole = limit.round() as u32;
         whole.clamp(min, max)
     }

@@ -19,7 +19,7 @@ const LOW_WINDOWS: u32 = 5;
 
 /// The gradient controller, by a percentile of response times.
 #[derive(Debug)]
-pub struct Gradient {
+pub(crate) struct Gradient {
     percentile: f64,
     limit: f64,
     least: f64,
@@ -33,7 +33,7 @@ pub struct Gradient {
 
 impl Gradient {
     /// By the `percentile` (0.5, 0.9); jittered by `seed`.
-    pub fn new(percentile: f64, seed: u64) -> Self {
+    pub(crate) fn new(percentile: f64, seed: u64) -> Self {
         Self {
             percentile,
             limit: PINNED,

@@ -4,36 +4,34 @@ mod envoy;
 mod netflix;
 mod ours;
 
-pub use envoy::Gradient;
-pub use netflix::{Aimd, Gradient2, Vegas};
-pub use ours::Ours;
+pub(crate) use envoy::Gradient;
+pub(crate) use netflix::{Aimd, Gradient2, Vegas};
+pub(crate) use ours::Ours;
 
 /// A request ended.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub(crate) struct End {
     /// When, in seconds.
-    pub now: f64,
+    pub(crate) now: f64,
     /// How long it was in service, in seconds.
-    pub hold: f64,
+    pub(crate) hold: f64,
     /// How many were in flight when it was dispatched, itself included.
-    pub in_flight: u32,
-    /// How many are in flight now that it is gone.
-    pub left: u32,
+    pub(crate) in_flight: u32,
     /// Whether it was answered.
-    pub success: bool,
+    pub(crate) success: bool,
 }
 
 /// What a law may see at a tick.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Requests in flight.
-    pub in_flight: u32,
+    pub(crate) in_flight: u32,
     /// Requests waiting at the gate.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 /// A law of concurrency.
-pub trait Law {
+pub(crate) trait Law {
     /// The limit in force.
     fn limit(&self) -> u32;
 
@@ -46,7 +44,7 @@ pub trait Law {
 
 /// A limit that somebody chose.
 #[derive(Clone, Copy, Debug)]
-pub struct Fixed(pub u32);
+pub(crate) struct Fixed(pub u32);
 
 impl Law for Fixed {
     fn limit(&self) -> u32 {

@@ -35,7 +35,7 @@ impl Window {
 
 /// Additive increase, multiplicative decrease on drops and timeouts.
 #[derive(Debug)]
-pub struct Aimd(f64);
+pub(crate) struct Aimd(f64);
 
 impl Default for Aimd {
     fn default() -> Self {
@@ -62,7 +62,7 @@ impl Law for Aimd {
 
 /// TCP Vegas: the queue is estimated from the ratio to the smallest response time.
 #[derive(Debug)]
-pub struct Vegas {
+pub(crate) struct Vegas {
     limit: f64,
     base: f64,
     updates: f64,
@@ -73,7 +73,7 @@ pub struct Vegas {
 
 impl Vegas {
     /// Its probes are jittered by `seed`.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         Self { limit: 20.0, base: 0.0, updates: 0.0, probe_at: 450.0, window: Window::default(), random }
     }
@@ -119,7 +119,7 @@ impl Law for Vegas {
 
 /// The ratio of a long mean of response times to a short one.
 #[derive(Debug)]
-pub struct Gradient2 {
+pub(crate) struct Gradient2 {
     limit: f64,
     long: f64,
     samples: u32,

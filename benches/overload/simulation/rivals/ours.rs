@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use weir::admission::concurrency::meter::{Meter, Outcome};
 use weir::admission::concurrency::elastic::Elastic;
+use weir::admission::concurrency::meter::{Meter, Outcome};
 use weir::admission::concurrency::{Bounds, Occupied};
 use weir::clock::Tick;
 
@@ -11,7 +11,7 @@ use super::{End, Law, Seen};
 
 /// weir's adaptive concurrency with its meter.
 #[derive(Debug)]
-pub struct Ours {
+pub(crate) struct Ours {
     meter: Meter,
     law: Elastic,
     limit: u32,

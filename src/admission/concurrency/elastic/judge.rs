@@ -66,6 +66,9 @@ const TRIAL_WIDTH: (f64, f64) = (0.02, 0.2);
 /// A trial wider than this is followed by a narrower one when it fails: the peak may lie between.
 const WIDE: f64 = 0.3;
 
+/// After a success the next trial is at least this wide: one success is rarely the last.
+const CLIMB_LEAST: f64 = 0.3;
+
 /// Trials upwards for each one downwards: a service that has grown shows only above, one that has shrunk shows at the base.
 const UPS: u32 = 3;
 
@@ -284,7 +287,8 @@ impl Elastic {
         let gain = trial.elasticity.clamp(0.0, 1.0);
         self.down = Belief::new(trial.elasticity, trial.variance);
         self.up = Belief::new(0.8 * gain, 0.5);
-        let step = self.step_to_former().unwrap_or((2.0 * self.step * gain).clamp(WIDE, DOUBLE));
+        let farther = (2.0 * self.step * gain).clamp(CLIMB_LEAST, DOUBLE);
+        let step = self.step_to_former().unwrap_or(farther);
         self.try_level(now, Kind::Up, step, Errand::Ordinary);
     }
 

@@ -14,7 +14,7 @@
 //!   silent is left alone, and nothing is learned from it.
 //!
 //! **Invariants** (overload I15–I17): the limit stays within its bounds for any readings; what is read while nobody waits
-//! changes nothing; sustained `e < 0` never raises the base, sustained `e` above the target never lowers it.
+//! moves nothing; sustained `e < 0` brings the base down, sustained `e` above the target brings it up.
 //! **Not here**: the gate, people, what becomes of a refused one.
 
 mod judge;
