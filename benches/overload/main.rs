@@ -1,6 +1,6 @@
 //! The table of overload §2.3: laws of concurrency against a service that is overloaded tenfold and changes.
 //!
-//! `cargo bench --bench overload` prints it, in under a minute: goodput as a percentage of what the service could have done
+//! `cargo bench --bench overload` prints it, in about a minute: goodput as a percentage of what the service could have done
 //! at that moment, in the thirds before, during and after the change, mean of five seeds; the worst third of any run; and
 //! the seconds until a whole second reached 95 %, at the start and after each change (median).
 

@@ -173,6 +173,7 @@ impl Elastic {
         self.known = Some(merge(&known, sample));
         self.memory.push(now, sample);
         self.quiet = self.quiet.saturating_add(1);
+        self.hoped = false;
         self.up.fade(FADE);
         self.down.fade(FADE);
         if !self.place(now) {
@@ -265,7 +266,8 @@ impl Elastic {
         self.up = self.up.given(trial.elasticity, trial.variance_at_base());
         self.memory.push(now, sample);
         self.reason = Reason::MoreIsNotMore;
-        if above > PROMISING && self.step < WIDE {
+        if above > PROMISING && self.step < WIDE && !self.hoped {
+            self.hoped = true;
             self.reason = Reason::Promising;
             self.try_level(now, Kind::Up, (2.5 * self.step).min(0.5), Errand::Ordinary);
         } else if self.step > WIDE {
@@ -348,6 +350,7 @@ impl Elastic {
         self.memory.push(now, sample);
         self.quiet = 0;
         self.turn = 0;
+        self.hoped = false;
     }
 }
 

@@ -186,6 +186,8 @@ pub struct Elastic {
     /// Trials since the last one downwards.
     turn: u32,
     doubt: f64,
+    /// Whether a trial was widened since the last leg on the base: once, or else two widths could alternate for ever.
+    hoped: bool,
     /// The base before the service slowed down: the first guess when it comes back.
     good: Option<u32>,
     watch: Watch,
@@ -211,6 +213,7 @@ impl Elastic {
             quiet: 0,
             turn: 0,
             doubt: DOUBT,
+            hoped: false,
             good: None,
             watch: Watch::new(now),
             reason: Reason::Start,
