@@ -32,6 +32,17 @@ impl Permit {
     pub fn spend(&mut self) {
         self.used = true;
     }
+
+    /// Whether it is being spent on a request.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.used
+    }
+
+    /// Nothing was sent after all: as if it had never been spent.
+    pub fn spare(&mut self) {
+        self.used = false;
+    }
 }
 
 impl Drop for Permit {

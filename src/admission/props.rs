@@ -386,3 +386,26 @@ fn a_paced_gate_serves_the_line_as_tokens_come() {
     }
     assert!(std::pin::pin!(dispatcher.due()).as_mut().poll(&mut context).is_pending(), "nobody waits any more");
 }
+
+/// A connection that failed teaches no pace and takes no token.
+#[test]
+fn a_permit_that_was_spared_leaves_no_trace() {
+    let clock = Clock::manual();
+    let limit =
+        RateLimit { rate: Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) }, burst: NonZeroU32::MIN };
+    let gate = Gate::new(1, Some(Bucket::new(limit)));
+    let line = Line::new(vec![Arc::clone(&gate)], 1);
+    let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], clock.clone());
+    let hold = gate.mean_hold();
+    for _ in 0..3 {
+        let mut permit = dispatcher.try_enter(&line, Class::New, clock.now()).expect("the token came back");
+        permit.spend();
+        permit.spare();
+    }
+    assert_eq!(gate.mean_hold(), hold);
+    let mut permit = dispatcher.try_enter(&line, Class::New, clock.now()).expect("a token");
+    permit.spend();
+    drop(permit);
+    assert_ne!(gate.mean_hold(), hold);
+    assert!(dispatcher.try_enter(&line, Class::New, clock.now()).is_none(), "that one was sent");
+}

@@ -171,7 +171,7 @@ pub struct InService {
     clock: Clock,
     since: Tick,
     // Dropped after `Drop::drop` has recorded the time.
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl InService {
@@ -179,17 +179,23 @@ impl InService {
     #[must_use]
     pub fn begin(mut permit: Permit, route: Arc<Route>, clock: Clock) -> Self {
         permit.spend();
-        Self { since: clock.now(), route, clock, _permit: permit }
+        Self { since: clock.now(), route, clock, permit }
     }
 }
 
 impl Guard for InService {
-    /// A fixed limit learns nothing.
-    fn outcome(&mut self, _: Outcome) {}
+    /// A connection that failed says nothing about how long the service works, and takes nothing of a contract rate.
+    fn outcome(&mut self, outcome: Outcome) {
+        if matches!(outcome, Outcome::Unreachable) {
+            self.permit.spare();
+        }
+    }
 }
 
 impl Drop for InService {
     fn drop(&mut self) {
-        self.route.record_service(self.clock.now().since(self.since));
+        if self.permit.is_spent() {
+            self.route.record_service(self.clock.now().since(self.since));
+        }
     }
 }
