@@ -23,4 +23,6 @@ pub mod rate;
 pub mod route;
 mod shares;
 mod sync;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
 pub mod verdict;
