@@ -10,6 +10,7 @@
 //! virtual time.
 
 mod class;
+pub mod concurrency;
 pub mod dispatch;
 pub mod gate;
 #[cfg(all(test, feature = "loom"))]
