@@ -42,6 +42,7 @@ impl<G: Guard> InFlight<G> {
             return;
         }
         self.place.0.note(observation, began, self.is_trial, now);
+        self.place.0.meter().ended(began, now, outcome.ended());
         if let Some(guard) = &mut self.guard {
             guard.outcome(outcome);
         }

@@ -24,6 +24,7 @@ use super::health::{Fleet, Health, Standing};
 use super::tls::{Connector, Tls};
 use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
+use crate::telemetry::meter::Meter;
 
 /// Where a server is.
 #[derive(Debug)]
@@ -89,7 +90,10 @@ impl Origin {
 #[derive(Debug)]
 pub struct ServerState {
     in_flight: AtomicU32,
+    /// How many may be in flight here, as far as the choice among servers goes; 0 for no limit of its own.
+    limit: AtomicU32,
     idle: AtomicU32,
+    meter: Meter,
     pub(super) health: Health,
     pub(super) origin: Arc<Origin>,
     /// What the origin's name was resolved to, if it has one and that has succeeded.
@@ -108,7 +112,9 @@ impl ServerState {
     ) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(0),
             idle: AtomicU32::new(0),
+            meter: Meter::default(),
             health: Health::new(fleet, slow_start, joined),
             label: match address {
                 Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
@@ -125,10 +131,29 @@ impl ServerState {
         &self.label
     }
 
+    /// `host:port` as configured.
+    #[must_use]
+    pub fn configured(&self) -> &Arc<str> {
+        &self.origin.label
+    }
+
     /// Exchanges under way at this server, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests go elsewhere while `limit` of them are in flight here and fewer than theirs at another server. What is in
+    /// flight at all of them together is the guards' affair, and exact; this one is kept but for the requests that
+    /// choose at the same instant. 0 takes the limit away.
+    pub fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// What exchanges that ended here tell.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Connections kept for reuse, over all workers. One that its server has closed counts until it is swept.
@@ -185,8 +210,13 @@ impl ServerState {
 }
 
 impl Candidate for ServerState {
-    fn load(&self) -> u32 {
-        self.in_flight()
+    fn load(&self) -> f64 {
+        f64::from(self.in_flight()) / f64::from(self.limit.load(Ordering::Relaxed).max(1))
+    }
+
+    fn has_room(&self) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        limit == 0 || self.in_flight() < limit
     }
 
     fn is_full(&self) -> bool {
