@@ -96,7 +96,7 @@ impl Gateway {
             .iter()
             .zip(&upstreams)
             .zip(&gates.upstreams)
-            .filter_map(|((plan, upstream), gate)| Capacity::new(plan, upstream, gate).map(Arc::new))
+            .filter_map(|((plan, upstream), gate)| Capacity::new(plan, upstream, gate, clock.now()).map(Arc::new))
             .collect();
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())

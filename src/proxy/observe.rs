@@ -12,13 +12,15 @@ use crate::proxy::gateway::Gates;
 use crate::telemetry::Registry;
 use crate::upstream::{Event, ServerState, Upstream};
 
-/// Names of what a gate shows: in use, limit, in line, predicted wait.
-const UPSTREAM_GAUGES: [&str; 4] = ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds"];
-const DEPENDENCY_GAUGES: [&str; 4] = [
+/// Names of what a gate shows: in use, limit, in line, predicted wait, highest limit.
+const UPSTREAM_GAUGES: [&str; 5] =
+    ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds", "weir_limit_highest"];
+const DEPENDENCY_GAUGES: [&str; 5] = [
     "weir_dependency_in_flight",
     "weir_dependency_limit",
     "weir_dependency_queued",
     "weir_dependency_predicted_wait_seconds",
+    "weir_dependency_limit_highest",
 ];
 
 /// What is kept elsewhere and read when somebody asks.
@@ -67,6 +69,8 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     let wait = read(|gate, clock| gate.predicted_wait(Class::New, clock.now()).as_secs_f64());
     let help = "How long a newcomer's request would be held in line if it came now.";
     registry.observe_gauge(names[3], help, &labels, wait);
+    let highest = read(|gate, _| gate.highest() as f64);
+    registry.observe_gauge(names[4], "The most permits there have been since the start.", &labels, highest);
 }
 
 fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {

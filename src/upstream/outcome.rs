@@ -54,6 +54,9 @@ impl Outcome {
 pub trait Guard: Send + 'static {
     /// Called exactly once for each exchange, before the drop.
     fn outcome(&mut self, outcome: Outcome);
+
+    /// Called before the drop if the server has more in flight than it shall: its place is nobody else's.
+    fn withhold(&mut self) {}
 }
 
 /// What the head of a response says, kept small until its end.
