@@ -7,7 +7,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use crate::admission::client::concurrency::Slots;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::queue::{Line, Outcome, Place};
 use crate::clock::Tick;
@@ -20,11 +22,18 @@ pub struct Permit {
     line: Arc<Line>,
     granted: Tick,
     used: bool,
+    /// The client's: given back after the permit.
+    slots: Slots,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false }
+        Self { dispatcher, line, granted, used: false, slots: Slots::default() }
+    }
+
+    /// Gives the client's slots into its keeping, until the upstream is done with the request.
+    pub(in crate::admission) fn carry(&mut self, slots: Slots) {
+        self.slots = slots;
     }
 
     /// It is being spent on a request: how long it is held tells how fast the upstream is. Without this nothing is learned
@@ -37,6 +46,12 @@ impl Permit {
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.used
+    }
+
+    /// How long it has been held.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.dispatcher.clock().now().since(self.granted)
     }
 
     /// Nothing was sent after all: as if it had never been spent.

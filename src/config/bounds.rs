@@ -30,6 +30,8 @@ pub(super) const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(6
 pub(super) const IDLE_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(3600);
 /// A bucket's burst; as many cells as a rate may count.
 pub(super) const BURST: RangeInclusive<u32> = 1..=1_000_000_000;
+/// Each is a request that is held; whoever gives up is looked for among them one by one.
+pub(super) const CLIENT_WAITING: RangeInclusive<usize> = 0..=1_000;
 /// Some 100 bytes each.
 pub(super) const CAPACITY: RangeInclusive<usize> = 1..=16_777_216;
 pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000_000;
@@ -48,6 +50,8 @@ pub(super) const WORKERS: RangeInclusive<usize> = 1..=1024;
 pub(super) const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
 
 pub(super) const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
+/// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
+pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
 pub(super) const DEFAULT_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
@@ -65,13 +69,18 @@ pub(super) fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
 }
 
 pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    match number(CONCURRENCY)(value) {
-        Ok(count) => Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
+    match at_once(value) {
+        Ok(count) => Ok(count),
         Err(complaint) if matches!(value, DeValue::String(word) if word == "adaptive") => {
             Err(complaint.hint("there is no adaptive limit yet: write how many the service can do at once"))
         }
         Err(complaint) => Err(complaint),
     }
+}
+
+/// Requests of one client at once.
+pub(super) fn at_once(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(CONCURRENCY)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
 }
 
 pub(super) fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {

@@ -18,13 +18,13 @@ use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
-    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_CAPACITY,
+    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, CONNECT_TIMEOUT, DEFAULT_ADMIN,
     DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL, HEALTH_TIMEOUT,
     HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE, RESPONSE_TIMEOUT, SLOW_START,
-    WORKERS, at_least_one, burst, concurrency, pem_file, secs, times,
+    WORKERS, at_least_one, at_once, burst, concurrency, pem_file, secs, times,
 };
 use super::explain::{Faults, Span};
-use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
+use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server, Without};
 use super::reader::{Table, Written};
 use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
@@ -32,6 +32,8 @@ use super::units::{duration, rate, size};
 
 const PROTOCOLS: [(&str, Protocol); 3] =
     [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
+
+const WITHOUT: [(&str, Without); 2] = [("address", Without::Address), ("pass", Without::Pass)];
 
 /// `returning` is not written: it is what a ticket makes of a newcomer.
 const CLASSES: [(&str, Class); 4] =
@@ -89,11 +91,17 @@ pub(super) struct Clients {
 /// `[[client_limit]]`
 #[derive(Debug)]
 pub(super) struct ClientLimit {
+    pub(super) span: Span,
     pub(super) name: Option<Written<String>>,
     pub(super) key: Option<Written<ClientKey>>,
+    pub(super) without: Option<Written<Without>>,
     pub(super) rate: Option<Written<Rate>>,
+    pub(super) rate_is_written: bool,
     pub(super) burst: Option<Written<NonZeroU32>>,
-    pub(super) capacity: NonZeroUsize,
+    pub(super) capacity: Option<Written<NonZeroUsize>>,
+    pub(super) concurrency: Option<Written<NonZeroU32>>,
+    pub(super) concurrency_is_written: bool,
+    pub(super) waiting: Option<Written<usize>>,
 }
 
 /// `[[dependency]]`
@@ -237,11 +245,17 @@ impl Clients {
 impl ClientLimit {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
+            span: table.span(),
             name: table.required("name", text("a name", syntax::name)),
             key: table.required("key", text("\"address\", \"header:NAME\" or \"cookie:NAME\"", syntax::client_key)),
-            rate: table.required("rate", rate),
+            without: table.optional("without", text("\"address\" or \"pass\"", |found| word(found, &WITHOUT))),
+            rate: table.optional("rate", rate),
+            rate_is_written: table.has("rate"),
             burst: table.optional("burst", burst),
-            capacity: table.or("capacity", DEFAULT_CAPACITY, at_least_one(CAPACITY)),
+            capacity: table.optional("capacity", at_least_one(CAPACITY)),
+            concurrency: table.optional("concurrency", at_once),
+            concurrency_is_written: table.has("concurrency"),
+            waiting: table.optional("waiting", number(CLIENT_WAITING)),
         }
     }
 }
