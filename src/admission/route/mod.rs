@@ -14,6 +14,9 @@
 //! **Cost**: see the parts; nothing of its own but one counter.
 //! **Not here**: who the client is, HTTP, timers.
 
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
