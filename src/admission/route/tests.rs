@@ -72,6 +72,23 @@ fn the_time_outside_the_line_counts() {
     }
 }
 
+/// Design rule 1: what is in flight is in the system, also when it came through the line.
+#[test]
+fn the_slot_stays_with_the_permit() {
+    let person = limit("person", 1, 2);
+    let (route, clock) = route(&[&person], 10);
+    let Verdict::Admit(busy) = ask(&route, &clock, 2) else { panic!("the permit is free") };
+    let Verdict::Queue(mut first) = ask(&route, &clock, 1) else { panic!("the permit is taken") };
+    drop(busy);
+    let turn = Pin::new(&mut first).poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Ok(permit)) = turn else { panic!("its turn has come") };
+    drop(first);
+    let Verdict::Park(second) = ask(&route, &clock, 1) else { panic!("one is in flight") };
+    drop(permit);
+    assert!(matches!(go_on(&route, &clock, second), Verdict::Admit(_)));
+    assert_eq!(person.concurrency().map(|slots| slots.clients()), Some(0));
+}
+
 #[test]
 fn all_slots_or_none() {
     let (person, address) = (limit("person", 1, 0), limit("address", 2, 0));
