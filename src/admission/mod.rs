@@ -1,6 +1,6 @@
 //! Who may pass, who waits, who is told to come back: pure decisions.
 //!
-//! The order in which a request meets it: client limit → predicted wait → line → permit.
+//! The order in which a request meets it: client limits → predicted wait → line → permit.
 //!
 //! **Invariants** (design §5, rules 1–5): permits in use never exceed the limit; while somebody admissible waits, they equal
 //! it; first come, first served; nobody is let into the line who would wait too long, and nobody is served after their
@@ -10,6 +10,7 @@
 //! virtual time.
 
 mod class;
+pub mod client;
 pub mod concurrency;
 pub mod dispatch;
 pub mod gate;

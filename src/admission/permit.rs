@@ -7,7 +7,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use crate::admission::client::concurrency::Slots;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::queue::{Line, Outcome, Place};
 use crate::clock::Tick;
@@ -21,11 +23,18 @@ pub struct Permit {
     granted: Tick,
     used: bool,
     withdrawn: bool,
+    /// The client's: given back after the permit.
+    slots: Slots,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false, withdrawn: false }
+        Self { dispatcher, line, granted, used: false, withdrawn: false, slots: Slots::default() }
+    }
+
+    /// Gives the client's slots into its keeping, until the upstream is done with the request.
+    pub(in crate::admission) fn carry(&mut self, slots: Slots) {
+        self.slots = slots;
     }
 
     /// It is being spent on a request: how long it is held tells how fast the upstream is. Without this nothing is learned
@@ -43,6 +52,12 @@ impl Permit {
     /// When it comes home, the limit of the upstream falls by it: nobody else gets it.
     pub fn withdraw(&mut self) {
         self.withdrawn = true;
+    }
+
+    /// How long it has been held.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.dispatcher.clock().now().since(self.granted)
     }
 
     /// Nothing was sent after all: as if it had never been spent.

@@ -19,6 +19,8 @@ pub enum Reason {
     BodyTooLarge,
     /// The client stopped sending its body.
     BodyTimeout,
+    /// The client has as many requests open as it may have at once.
+    ClientConcurrency,
     /// The client left while waiting in line.
     ClientLeft,
     /// The client is over a limit of its own.
@@ -55,12 +57,13 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
         Self::BodyTooLarge,
         Self::BodyTimeout,
+        Self::ClientConcurrency,
         Self::ClientLeft,
         Self::ClientLimit,
         Self::Expired,
@@ -88,6 +91,7 @@ impl Reason {
             Self::BodyBroken => "body_broken",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
+            Self::ClientConcurrency => "client_concurrency",
             Self::ClientLeft => "client_left",
             Self::ClientLimit => "client_limit",
             Self::Expired => "expired",
@@ -121,8 +125,17 @@ pub struct Refusal {
     pub reason: Reason,
     /// When there is a fair chance; jittered already.
     pub retry_after: Duration,
-    /// The client limit that was exceeded, as its position in the route's list, and when its next token comes.
-    pub limit: Option<(usize, Duration)>,
+    /// The client limit that was exceeded, if one was.
+    pub limit: Option<Exceeded>,
+}
+
+/// A client limit that was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// Its position in the route's list.
+    pub position: usize,
+    /// When its next token comes; [`None`] where it is the concurrency that was exceeded: nobody knows that exactly.
+    pub reset: Option<Duration>,
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(super) const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(6
 pub(super) const IDLE_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(3600);
 /// A bucket's burst; as many cells as a rate may count.
 pub(super) const BURST: RangeInclusive<u32> = 1..=1_000_000_000;
+/// Each is a request that is held; whoever gives up is looked for among them one by one.
+pub(super) const CLIENT_WAITING: RangeInclusive<usize> = 0..=1_000;
 /// Some 100 bytes each.
 pub(super) const CAPACITY: RangeInclusive<usize> = 1..=16_777_216;
 pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000_000;
@@ -59,6 +61,8 @@ pub(super) const DEFAULT_BOUNDS: Bounds = Bounds {
 /// The word for a limit that weir finds.
 const ADAPTIVE: &str = "adaptive";
 pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAULT_BOUNDS);
+/// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
+pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
@@ -74,11 +78,6 @@ pub(super) fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
     text("the path of a PEM file", syntax::file)(value)
 }
 
-/// How many may be in flight; as many as whoever writes it knows.
-pub(super) fn permits(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    number(CONCURRENCY)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
-}
-
 /// A number of permits, or the word for finding it out.
 pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<Concurrency> {
     match value {
@@ -90,8 +89,13 @@ pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<Concurrency> {
                 None => complaint,
             })
         }
-        other => permits(other).map(Concurrency::Fixed).map_err(|complaint| complaint.or("\"adaptive\", a table")),
+        other => at_once(other).map(Concurrency::Fixed).map_err(|complaint| complaint.or("\"adaptive\", a table")),
     }
+}
+
+/// Requests of one client at once.
+pub(super) fn at_once(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(CONCURRENCY)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
 }
 
 pub(super) fn burst(value: &DeValue<'_>) -> Parsed<NonZeroU32> {

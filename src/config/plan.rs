@@ -27,7 +27,7 @@ pub struct Plan {
     pub admin: Admin,
     /// What a connection or client may cost.
     pub clients: Clients,
-    /// Token buckets per client, referred to by [`Route::client_limits`].
+    /// What one client may have and do, referred to by [`Route::client_limits`].
     pub client_limits: Vec<ClientLimit>,
     /// What lies behind several upstreams with a capacity of its own, referred to by [`Route::uses`].
     pub dependencies: Vec<Dependency>,
@@ -81,16 +81,27 @@ pub struct Clients {
 }
 
 /// Position in [`Plan::client_limits`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientLimitId(pub usize);
 
-/// A token bucket for each client.
+/// What one client may have and do: a rate, a concurrency, or both.
 #[derive(Debug)]
 pub struct ClientLimit {
     /// Name in metrics and in the `RateLimit` fields.
     pub name: String,
     /// What tells clients apart.
     pub key: ClientKey,
+    /// What becomes of a request without the header or cookie of `key`.
+    pub without: Without,
+    /// How often, if that is bounded.
+    pub rate: Option<ClientRate>,
+    /// How many at once, if that is bounded.
+    pub concurrency: Option<ClientConcurrency>,
+}
+
+/// A token bucket for each client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRate {
     /// Sustained rate.
     pub rate: Rate,
     /// Requests at once after a pause.
@@ -99,15 +110,33 @@ pub struct ClientLimit {
     pub capacity: NonZeroUsize,
 }
 
+/// Requests of one client in the system at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConcurrency {
+    /// In line, or in flight until the upstream is done with them.
+    pub requests: NonZeroU32,
+    /// Further ones that are held outside the line until an earlier one has left the system.
+    pub waiting: usize,
+}
+
 /// What tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientKey {
     /// The client's address; IPv6 folded to its /64.
     Address,
-    /// The value of a cookie; a request without it falls back to the address.
+    /// The value of a cookie; for a request without it see [`Without`].
     Cookie(String),
-    /// The value of a header; a request without it falls back to the address.
+    /// The value of a header; for a request without it see [`Without`].
     Header(HeaderName),
+}
+
+/// What becomes of a request without the header or cookie that a client limit counts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// Its address stands in, with the same numbers.
+    Address,
+    /// This limit is not applied to it; a limit by address beside it has its own numbers.
+    Pass,
 }
 
 /// So many in so much time, `"400/s"`, `"20/m"`, `"1000/h"`.
@@ -308,7 +337,7 @@ pub struct Route {
     pub uses: Vec<DependencyId>,
     /// What its requests are to admission, unless they carry a pass.
     pub class: Class,
-    /// Buckets a request must pass, in order.
+    /// What a request must pass, in the order of the plan.
     pub client_limits: Vec<ClientLimitId>,
     /// Bounds of the line in front of the upstream; zero length refuses whoever finds no permit.
     pub queue: Queue,

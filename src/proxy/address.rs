@@ -3,7 +3,7 @@
 //! **Invariants**: nothing an untrusted peer writes is believed; of a chain the right-most address that is not a trusted proxy
 //! counts, so a client can only prepend lies that nobody reads; the address that is limited is the one that is logged.
 //! **Cost**: nothing for a peer that is not trusted.
-//! **Not here**: the buckets (`admission::rate`).
+//! **Not here**: the limits (`admission::client`).
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,8 +12,8 @@ use http::HeaderMap;
 use http::header::COOKIE;
 use ipnet::IpNet;
 
-use crate::admission::rate::client::ClientHash;
-use crate::config::plan::ClientKey;
+use crate::admission::client::ClientHash;
+use crate::config::plan::{ClientKey, Without};
 
 /// The de-facto chain of clients and proxies.
 pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -60,19 +60,29 @@ fn parse_hop(entry: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// What a client limit counts by, hashed with a key of this process so that nobody can aim.
+/// What a client limit counts by, hashed with a key of this process so that nobody can aim; [`None`] if the request lacks what
+/// the key names and goes `without`.
 #[must_use]
-pub fn client_hash(key: &ClientKey, address: IpAddr, headers: &HeaderMap, hasher: &RandomState) -> ClientHash {
+pub fn client_hash(
+    key: &ClientKey,
+    without: Without,
+    address: IpAddr,
+    headers: &HeaderMap,
+    hasher: &RandomState,
+) -> Option<ClientHash> {
     let named = match key {
         ClientKey::Address => None,
         ClientKey::Cookie(name) => cookie(headers, name).map(str::as_bytes),
         ClientKey::Header(name) => headers.get(name).map(http::HeaderValue::as_bytes),
     };
     // The two kinds of key must not meet: a header that spells an address is not that address.
-    ClientHash(match named {
-        Some(value) => hasher.hash_one((1_u8, value)),
-        None => hasher.hash_one((0_u8, fold(address))),
-    })
+    match (named, key, without) {
+        (Some(value), ..) => Some(ClientHash(hasher.hash_one((1_u8, value)))),
+        (None, ClientKey::Address, _) | (None, _, Without::Address) => {
+            Some(ClientHash(hasher.hash_one((0_u8, fold(address)))))
+        }
+        (None, _, Without::Pass) => None,
+    }
 }
 
 /// The value of cookie `name` (RFC 6265 §4.2.1).
@@ -139,7 +149,7 @@ mod tests {
     fn keys_tell_clients_apart() {
         let hasher = RandomState::new();
         let hash = |key: &ClientKey, address: &str, fields: &[(&'static str, &str)]| {
-            client_hash(key, address.parse().unwrap(), &headers(fields), &hasher)
+            client_hash(key, Without::Address, address.parse().unwrap(), &headers(fields), &hasher).unwrap()
         };
         let by_address = ClientKey::Address;
         assert_eq!(hash(&by_address, "2001:db8::1", &[]), hash(&by_address, "2001:db8::ffff", &[]));
@@ -155,5 +165,17 @@ mod tests {
         assert_eq!(with("a=1; sid=x"), with("sid=x"));
         assert_ne!(with("sid=x"), with("sid=y"));
         assert_eq!(with("xsid=x"), hash(&by_address, "192.0.2.1", &[]));
+    }
+
+    #[test]
+    fn who_lacks_the_key_may_pass() {
+        let hasher = RandomState::new();
+        let applies = |key: &ClientKey, fields: &[(&'static str, &str)]| {
+            client_hash(key, Without::Pass, "192.0.2.1".parse().unwrap(), &headers(fields), &hasher).is_some()
+        };
+        let by_header = ClientKey::Header("idempotency-key".parse().unwrap());
+        assert!(applies(&by_header, &[("idempotency-key", "a")]) && !applies(&by_header, &[]));
+        assert!(!applies(&ClientKey::Cookie("sid".to_owned()), &[("cookie", "side=a")]));
+        assert!(applies(&ClientKey::Address, &[]), "everybody has an address");
     }
 }

@@ -3,26 +3,21 @@
 //! **Invariants**: every [`Reason`] has one status; what the client sent is never repeated; an answer says what happened, whose
 //! doing it is, and when to come back; JSON unless the client prefers HTML (RFC 9457, RFC 9110 §12.5.1).
 //! **Cost**: one small allocation for the body.
-//! **Not here**: the decision; the waiting room's page.
+//! **Not here**: the decision; the fields that state a client limit (`policy`).
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
-};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
+use http::{Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
+use crate::proxy::policy::{LimitPolicy, whole_seconds};
 
 /// Prefix of a problem's `type`; the reason follows.
 const PROBLEM: &str = "urn:weir:problem:";
-
-/// `RateLimit` and its policy, draft-ietf-httpapi-ratelimit-headers-11.
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// What is said to a client whose request ends here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,23 +30,10 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// Methods the resource has, for [`Reason::MethodNotAllowed`].
     pub allow: Vec<Method>,
-    /// The limit that was exceeded, for [`Reason::ClientLimit`].
+    /// The limit that was exceeded, for [`Reason::ClientLimit`] and [`Reason::ClientConcurrency`].
     pub limit: Option<LimitPolicy>,
     /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
     pub closes: bool,
-}
-
-/// A client limit as the `RateLimit` fields state it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitPolicy {
-    /// Name of the policy.
-    pub name: String,
-    /// Requests in the window.
-    pub quota: u32,
-    /// The window.
-    pub window: Duration,
-    /// Until the next request would be allowed.
-    pub reset: Duration,
 }
 
 impl From<Reason> for Answer {
@@ -86,6 +68,11 @@ const fn words(reason: Reason) -> Words {
         }
         // Nobody reads it; the status is the one access logs know for it.
         Reason::ClientLeft => (StatusCode::BAD_REQUEST, "The client left.", "Klien pergi."),
+        Reason::ClientConcurrency => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Your earlier requests are still being worked on. Please wait for them before trying again.",
+            "Permintaan Anda sebelumnya masih diproses. Mohon tunggu sebelum mencoba lagi.",
+        ),
         Reason::ClientLimit => (
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests from you. Please wait before trying again.",
@@ -192,6 +179,10 @@ impl Answer {
         if let Some(seconds) = self.retry_seconds() {
             problem["retry_after_seconds"] = json!(seconds);
         }
+        if let Some(limit) = &self.limit {
+            // The member of the draft's own problem types (§ Problem Types).
+            problem["violated-policies"] = json!([limit.name]);
+        }
         problem.to_string()
     }
 
@@ -214,24 +205,6 @@ impl Answer {
              <p><small>{status} · {reference}</small></p></main></body></html>"
         )
     }
-}
-
-impl LimitPolicy {
-    fn state(&self, fields: &mut HeaderMap) {
-        let (window, reset) = (self.window.as_secs().max(1), whole_seconds(self.reset));
-        let policy = format!("\"{}\";q={};w={window}", self.name, self.quota);
-        let state = format!("\"{}\";r=0;t={reset}", self.name);
-        for (name, value) in [(RATELIMIT_POLICY, policy), (RATELIMIT, state)] {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                fields.insert(name, value);
-            }
-        }
-    }
-}
-
-/// Rounded up: whoever keeps to it is not early.
-fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// The same in reply to HEAD: the fields of the answer to GET, and no body (RFC 9110 §9.3.2). hyper sees to it for HTTP/1; over
@@ -270,6 +243,7 @@ fn thousandths(weight: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::policy::Quota;
 
     fn accepting(accept: &str) -> HeaderValue {
         HeaderValue::from_str(accept).unwrap()
@@ -329,19 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_limit_is_stated_as_the_draft_has_it() {
-        let limit = LimitPolicy {
-            name: "per-address".to_owned(),
-            quota: 20,
-            window: Duration::from_secs(4),
-            reset: Duration::from_millis(1_200),
-        };
-        let answer =
-            Answer { retry_after: Some(Duration::from_secs(2)), limit: Some(limit), ..Reason::ClientLimit.into() };
+    fn a_limit_that_was_exceeded_is_named() {
+        let limit = LimitPolicy { name: "person".to_owned(), quota: Quota::Concurrent(3) };
+        let answer = Answer { limit: Some(limit), ..Reason::ClientConcurrency.into() };
         let response = answer.response(None, &id("abc"));
         assert_eq!(response.status(), 429);
-        assert_eq!(response.headers()["ratelimit-policy"], "\"per-address\";q=20;w=4");
-        assert_eq!(response.headers()["ratelimit"], "\"per-address\";r=0;t=2");
+        assert!(response.headers().contains_key("ratelimit") && response.headers().contains_key("ratelimit-policy"));
+        let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(problem["violated-policies"], json!(["person"]));
     }
 
     #[test]

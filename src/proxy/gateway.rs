@@ -14,15 +14,15 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use metrics::{Counter, Histogram};
 
+use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::gate::Gate;
 use crate::admission::queue::Line;
 use crate::admission::rate::Bucket;
-use crate::admission::rate::client::{ClientHash, ClientLimit};
 use crate::admission::route::RouteAdmission;
 use crate::admission::verdict::Reason;
 use crate::clock::Clock;
-use crate::config::plan::{self, ClientKey, Plan};
+use crate::config::plan::{self, Plan};
 use crate::proxy::address;
 use crate::proxy::answer::Answer;
 use crate::proxy::capacity::Capacity;
@@ -187,10 +187,10 @@ impl Gateway {
         found.ok_or_else(|| Reason::NoRoute.into())
     }
 
-    /// Who a client is, as far as a limit with this `key` is concerned.
+    /// Who a client is, as far as `limit` is concerned; [`None`] if it does not apply.
     #[must_use]
-    pub fn client(&self, key: &ClientKey, address: IpAddr, headers: &HeaderMap) -> ClientHash {
-        address::client_hash(key, address, headers, &self.hasher)
+    pub fn client(&self, limit: &ClientLimit, address: IpAddr, headers: &HeaderMap) -> Option<ClientHash> {
+        address::client_hash(limit.key(), limit.without(), address, headers, &self.hasher)
     }
 
     /// Counts a request that has ended.
@@ -225,7 +225,7 @@ impl Route {
             verdicts: verdicts(registry, &route.name),
             wait: registry.histogram(
                 "weir_wait_seconds",
-                "Time requests were held in line before they were admitted.",
+                "Time requests were held before they were admitted, in line or behind their own client's.",
                 &labels,
             ),
             service: registry.histogram(

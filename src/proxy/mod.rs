@@ -22,6 +22,7 @@ pub mod headers;
 mod observe;
 pub mod path;
 pub mod peer;
+pub mod policy;
 pub mod route;
 pub mod target;
 pub mod tunnel;
@@ -32,6 +33,7 @@ pub mod visit;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, EXPECT};
@@ -41,21 +43,26 @@ use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use self::answer::{Answer, LimitPolicy};
+use self::answer::Answer;
 use self::body::{Body, Source};
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
 use self::peer::Peer;
+use self::policy::{LimitPolicy, Quota};
 use self::target::{BadRequest, Target};
 use self::turn::{Client, turn};
 use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
-use crate::admission::permit::Permit;
+use crate::admission::client::ClientLimit;
+use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::Verdict;
 use crate::admission::verdict::{Reason, Refusal};
-use crate::clock::Tick;
 use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
+
+/// How long a service that is being restarted takes to be back is not known here; whoever finds it gone is not called back
+/// sooner than its servers are looked at again, and not everybody at once: up to as long again by chance.
+const UNREACHABLE_RETURN: Duration = Duration::from_secs(5);
 
 /// One worker's part of the gateway: the shared state, and connections of its own.
 #[derive(Debug)]
@@ -145,22 +152,39 @@ impl Worker {
         }
         let arrival = self.gateway.clock().now();
         let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
-        let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
-        let place = match route.admission().decide(class, arrival, client, fastrand::f64()) {
-            Verdict::Admit(permit) => return Ok(permit),
-            Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
-            Verdict::Queue(place) => place,
-        };
+        let client = |limit: &ClientLimit| self.gateway.client(limit, asker.address, &head.headers);
         let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
-        let turn = Box::pin(turn(place, waiting, self.gateway.watchers(), self.gateway.clock())).await;
-        let now = self.gateway.clock().now();
-        match turn {
-            Ok(permit) => {
-                visit.waited(now.since(arrival));
-                Ok(permit)
-            }
-            Err(Reason::Expired) => Err(expired(route, class, now)),
-            Err(reason) => Err(reason.into()),
+        let (admission, watchers, clock) = (route.admission(), self.gateway.watchers(), self.gateway.clock());
+        let mut verdict = admission.decide(class, arrival, client, fastrand::f64());
+        let mut has_waited = false;
+        loop {
+            verdict = match verdict {
+                Verdict::Admit(permit) => {
+                    if has_waited {
+                        visit.waited(clock.now().since(arrival));
+                    }
+                    return Ok(permit);
+                }
+                Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
+                Verdict::Park(parked) => {
+                    let limit = parked.limit;
+                    match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
+                        Ok(walk) => admission.resume(walk, class, clock.now(), client, fastrand::f64()),
+                        Err(Reason::Expired) => {
+                            Verdict::Refuse(admission.crowded_out(limit, class, clock.now(), fastrand::f64()))
+                        }
+                        Err(reason) => return Err(reason.into()),
+                    }
+                }
+                Verdict::Queue(place) => match Box::pin(turn(place.deadline, place, waiting, watchers, clock)).await {
+                    Ok(Ok(permit)) => Verdict::Admit(permit),
+                    Ok(Err(Expired)) | Err(Reason::Expired) => {
+                        Verdict::Refuse(admission.expired(class, clock.now(), fastrand::f64()))
+                    }
+                    Err(reason) => return Err(reason.into()),
+                },
+            };
+            has_waited = true;
         }
     }
 
@@ -175,7 +199,7 @@ impl Worker {
         visit: &mut Visit,
     ) -> Result<Response<Source>, Answer> {
         let pool = self.pools.get(route.upstream().0).ok_or(Reason::Internal)?;
-        let in_service = InService::begin(permit, Arc::clone(route), self.gateway.clock().clone());
+        let in_service = InService::begin(permit, Arc::clone(route));
         visit.sent();
         match exchange(pool, request, in_service).await {
             Ok(Exchanged::Response { mut response, server }) => {
@@ -193,7 +217,7 @@ impl Worker {
                 headers::for_switching_client(response.headers_mut(), &asker.id);
                 Ok(response.map(|()| Source::Own(Bytes::new())))
             }
-            Err(failure) => Err(failed(&failure).into()),
+            Err(failure) => Err(unserved(failed(&failure))),
         }
     }
 
@@ -244,15 +268,25 @@ fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
 }
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {
-    let limit = refusal.limit.and_then(|(position, reset)| {
-        let limit = route.admission().client_limit(position)?;
-        Some(LimitPolicy { name: limit.name().to_owned(), quota: limit.burst(), window: limit.window(), reset })
+    let limit = refusal.limit.and_then(|exceeded| {
+        let limit = route.admission().client_limit(exceeded.position)?;
+        let quota = match exceeded.reset {
+            Some(reset) => {
+                let buckets = limit.buckets()?;
+                Quota::Requests { burst: buckets.burst(), window: buckets.window(), reset }
+            }
+            None => Quota::Concurrent(limit.concurrency()?.quota()),
+        };
+        Some(LimitPolicy { name: limit.name().to_owned(), quota })
     });
     Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }
 
-fn expired(route: &Route, class: Class, now: Tick) -> Answer {
-    refused(route, &route.admission().expired(class, now, fastrand::f64()))
+/// Nothing was sent to a service that cannot be reached, so nothing is done twice by coming back; of the others nobody knows.
+fn unserved(reason: Reason) -> Answer {
+    let unsent = reason == Reason::UpstreamUnreachable;
+    let retry_after = unsent.then(|| UNREACHABLE_RETURN.mul_f64(1.0 + fastrand::f64()));
+    Answer { retry_after, ..reason.into() }
 }
 
 /// Whose doing a failed exchange is.

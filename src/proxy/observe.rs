@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::admission::client::ClientLimit;
 use crate::admission::concurrency::elastic::{Phase, Reason, State};
 use crate::admission::gate::Gate;
-use crate::admission::rate::client::ClientLimit;
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{Class, Plan};
 use crate::proxy::capacity::Capacity;
@@ -46,10 +46,24 @@ pub(super) fn all(
         of_capacity(registry, capacity);
     }
     for limit in client_limits {
-        let labels = [("limit", limit.name())];
-        let observed = Arc::clone(limit);
-        let remembered = move || observed.remembered() as f64;
+        of_client_limit(registry, limit);
+    }
+}
+
+fn of_client_limit(registry: &Registry, limit: &Arc<ClientLimit>) {
+    let labels = [("limit", limit.name())];
+    if limit.buckets().is_some() {
+        let limit = Arc::clone(limit);
+        let remembered = move || limit.buckets().map_or(0.0, |buckets| buckets.remembered() as f64);
         registry.observe_gauge("weir_clients_remembered", "Clients with a bucket of their own.", &labels, remembered);
+    }
+    if let Some(concurrency) = limit.concurrency() {
+        let clients = Arc::clone(concurrency);
+        let help = "Clients with a request in line or in flight.";
+        registry.observe_gauge("weir_clients_active", help, &labels, move || clients.clients() as f64);
+        let parked = Arc::clone(concurrency);
+        let help = "Requests held outside the line until an earlier one of their client has left the system.";
+        registry.observe_gauge("weir_requests_parked", help, &labels, move || parked.parked() as f64);
     }
 }
 

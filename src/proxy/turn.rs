@@ -1,4 +1,4 @@
-//! Holding a request in line until its turn.
+//! Holding a request, in line until its turn or outside it until an earlier one of its client is done.
 //!
 //! While it waits, three things can happen, and the first one counts: its turn comes, its deadline passes, its client leaves.
 //! A small body has been read before (`upload` says why); for one that stays unread the socket is watched.
@@ -9,14 +9,12 @@
 //! **Not here**: the line itself (`admission`).
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use http::Version;
 
-use crate::admission::permit::Permit;
-use crate::admission::route::Held;
 use crate::admission::verdict::Reason;
 use crate::clock::{Clock, Tick};
 use crate::proxy::departure::{departed, has_left};
@@ -27,7 +25,7 @@ use crate::proxy::upload::Budget;
 pub const WATCHERS: usize = 256;
 
 /// What a waiting request has to do with its client.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// The other end.
     pub peer: &'a Arc<Peer>,
@@ -37,17 +35,24 @@ pub struct Client<'a> {
     pub owes_body: bool,
 }
 
-/// Waits for the turn of `held`; an error is the reason why it will not come.
-pub async fn turn(mut held: Held, client: Client<'_>, watchers: &Arc<Budget>, clock: &Clock) -> Result<Permit, Reason> {
+/// Waits for the turn of `held`, until `deadline` at most; an error is the reason why it will not come.
+pub async fn turn<T>(
+    deadline: Tick,
+    held: impl Future<Output = T>,
+    client: Client<'_>,
+    watchers: &Arc<Budget>,
+    clock: &Clock,
+) -> Result<T, Reason> {
     let http1 = client.version <= Version::HTTP_11;
     let watcher = if http1 && client.owes_body { watchers.reserve(1) } else { None };
     let mut departure = pin!(async {
         if watcher.is_some() { departed(&client.peer.socket).await } else { std::future::pending().await }
     });
-    let mut deadline = pin!(until(clock, held.deadline));
-    let permit = poll_fn(|context| {
-        if let Poll::Ready(turn) = Pin::new(&mut held.waiting).poll(context) {
-            return Poll::Ready(turn.map_err(|_| Reason::Expired));
+    let mut deadline = pin!(until(clock, deadline));
+    let mut held = pin!(held);
+    let turn = poll_fn(|context| {
+        if let Poll::Ready(turn) = held.as_mut().poll(context) {
+            return Poll::Ready(Ok(turn));
         }
         if departure.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(Reason::ClientLeft));
@@ -56,7 +61,7 @@ pub async fn turn(mut held: Held, client: Client<'_>, watchers: &Arc<Budget>, cl
     })
     .await?;
     // Unread or pipelined bytes hide a departure from hyper; a look costs less than serving nobody.
-    if http1 && has_left(&client.peer.socket) { Err(Reason::ClientLeft) } else { Ok(permit) }
+    if http1 && has_left(&client.peer.socket) { Err(Reason::ClientLeft) } else { Ok(turn) }
 }
 
 async fn until(clock: &Clock, deadline: Tick) {

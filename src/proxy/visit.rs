@@ -16,7 +16,7 @@ use http::{Method, StatusCode, Version};
 
 use crate::admission::permit::Permit;
 use crate::admission::verdict::Reason;
-use crate::clock::{Clock, Tick};
+use crate::clock::Tick;
 use crate::proxy::gateway::{Gateway, Route};
 use crate::proxy::headers::RequestId;
 use crate::telemetry::access::{AccessRecord, Capped, HOST_MAX, LoggedPath, REQUEST_ID_MAX};
@@ -168,8 +168,6 @@ impl Drop for Visit {
 #[derive(Debug)]
 pub struct InService {
     route: Arc<Route>,
-    clock: Clock,
-    since: Tick,
     // Dropped after `Drop::drop` has recorded the time.
     permit: Permit,
 }
@@ -177,9 +175,9 @@ pub struct InService {
 impl InService {
     /// The service begins.
     #[must_use]
-    pub fn begin(mut permit: Permit, route: Arc<Route>, clock: Clock) -> Self {
+    pub fn begin(mut permit: Permit, route: Arc<Route>) -> Self {
         permit.spend();
-        Self { since: clock.now(), route, clock, permit }
+        Self { route, permit }
     }
 }
 
@@ -199,7 +197,7 @@ impl Guard for InService {
 impl Drop for InService {
     fn drop(&mut self) {
         if self.permit.is_spent() {
-            self.route.record_service(self.clock.now().since(self.since));
+            self.route.record_service(self.permit.held());
         }
     }
 }

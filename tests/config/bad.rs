@@ -101,7 +101,7 @@ fn clients() {
 fn client_limits() {
     assert_all_refused(&[
         (ROUTE, "[client_limit]\nname = \"l\"", 9, "did you mean [[client_limit]]?"),
-        (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"address\"", 9, "[[client_limit]] has no `rate`"),
+        (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"address\"", 9, "needs `rate` or `concurrency`"),
         (ROUTE, "[[client_limit]]\nname = \"l\"\nrate = \"5/s\"", 9, "[[client_limit]] has no `key`"),
         (ROUTE, "[[client_limit]]\nkey = \"address\"\nrate = \"5/s\"", 9, "[[client_limit]] has no `name`"),
         (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"adress\"\nrate = \"5/s\"", 11, "did you mean \"address\"?"),
@@ -118,6 +118,37 @@ fn client_limits() {
             "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"4000000000/s\"",
             12,
             "from 1 to 1000000000",
+        ),
+        (
+            ROUTE,
+            "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nconcurrency = 1\nburst = 2",
+            13,
+            "`burst` has no meaning without `rate`",
+        ),
+        (
+            ROUTE,
+            "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nconcurrency = 1\ncapacity = 2",
+            13,
+            "`capacity` has no meaning without `rate`",
+        ),
+        (
+            ROUTE,
+            "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"\nwaiting = 2",
+            13,
+            "`waiting` has no meaning without `concurrency`",
+        ),
+        (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nconcurrency = 0", 12, "a whole number from 1"),
+        (
+            ROUTE,
+            "[[client_limit]]\nname = \"l\"\nkey = \"address\"\nconcurrency = 1\nwithout = \"pass\"",
+            13,
+            "every request has one",
+        ),
+        (
+            ROUTE,
+            "[[client_limit]]\nname = \"l\"\nkey = \"header:x\"\nrate = \"5/s\"\nwithout = \"adress\"",
+            13,
+            "did you mean \"address\"?",
         ),
         (ROUTE, "[[client_limit]]\nname = \"a b\"\nkey = \"address\"\nrate = \"5/s\"", 10, "a name of 1 to 64"),
     ]);

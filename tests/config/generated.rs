@@ -25,11 +25,14 @@ body_timeout = "10s" # duration
 idle_timeout = "75s" # duration
 http2_streams = 128 # number
 [[client_limit]]
-name = "per-address" # text
-key = "address" # text
+name = "per-person" # text
+key = "cookie:sid" # text
+without = "pass" # text
 rate = "5/s" # rate
 burst = 20 # number
 capacity = 262144 # number
+concurrency = 1 # number
+waiting = 2 # number
 [[upstream]]
 name = "registration" # text
 servers = ["127.0.0.1:9000", "http://b"] # list
@@ -57,7 +60,7 @@ host = "daftar.example" # text
 path = "/register" # text
 methods = ["POST"] # list
 upstream = "registration" # text
-client_limits = ["per-address"] # list
+client_limits = ["per-person"] # list
 body_size = "64KiB" # size
 upgrade = false # truth
 [route.queue]
@@ -249,8 +252,8 @@ fn out_of_bounds() -> impl Strategy<Value = (String, usize)> {
             "duration" => format!("\"{number}h\""),
             "size" => format!("\"{number}GiB\""),
             "rate" => format!("\"{number}/s\""),
-            // The one number that may be 0.
-            _ if key == "length" => format!("{count}"),
+            // The numbers that may be 0.
+            _ if matches!(key, "length" | "waiting") => format!("{count}"),
             _ => number,
         };
         (full_but(line, &format!("{key} = {value}")), line)

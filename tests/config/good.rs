@@ -4,7 +4,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
-use weir::config::plan::{AccessLog, Bounds, ClientKey, Concurrency, PathPattern, Protocol, Queue, Rate};
+use weir::config::plan::{
+    AccessLog, Bounds, ClientKey, ClientLimit, ClientLimitId, Concurrency, PathPattern, Protocol, Queue, Rate, Without,
+};
 use weir::config::{self, Plan};
 
 use super::{LEAST, LISTENER, ROUTE, UPSTREAM, least_but, least_with, parse};
@@ -27,8 +29,10 @@ fn defaults() {
     assert_eq!(plan.clients.body_timeout, Duration::from_secs(10));
     assert_eq!(plan.clients.idle_timeout, Duration::from_secs(75));
     assert_eq!(plan.clients.http2_streams, 128);
-    assert_eq!(plan.client_limits[0].burst, NonZeroU32::new(2).expect("not zero"));
-    assert_eq!(plan.client_limits[0].capacity, NonZeroUsize::new(262_144).expect("not zero"));
+    let limit = &plan.client_limits[0];
+    let rate = limit.rate.expect("written");
+    assert_eq!((rate.burst.get(), rate.capacity.get()), (2, 262_144));
+    assert_eq!((limit.without, limit.concurrency), (Without::Address, None));
     let upstream = &plan.upstreams[0];
     let bounds = |min, max, initial| {
         let permits = |count| NonZeroU32::new(count).expect("at least one");
@@ -70,8 +74,9 @@ fn values() {
     assert_eq!((rate.rate.count.get(), rate.rate.per, rate.burst.get()), (400, Duration::from_secs(1), 40));
     let limit = &plan.client_limits[0];
     assert_eq!(limit.key, ClientKey::Header("x-id".parse().expect("a name")));
-    assert_eq!(limit.rate, Rate { count: NonZeroU32::new(20).expect("not zero"), per: Duration::from_mins(1) });
-    assert_eq!((limit.burst.get(), limit.capacity.get()), (7, 5));
+    let bucket = limit.rate.expect("written");
+    assert_eq!(bucket.rate, Rate { count: NonZeroU32::new(20).expect("not zero"), per: Duration::from_mins(1) });
+    assert_eq!((bucket.burst.get(), bucket.capacity.get()), (7, 5));
     let route = &plan.routes[0];
     assert_eq!(route.name, "POST,PUT daftar.example/*");
     assert_eq!((route.queue.length, route.body_size), (0, 2_000_000));
@@ -80,6 +85,22 @@ fn values() {
     assert_eq!(plan.clients.max_connections.map(NonZeroUsize::get), Some(7));
     assert_eq!(plan.clients.trusted_proxies.len(), 2);
     assert_eq!(plan.log.access, AccessLog::Off);
+}
+
+#[test]
+fn a_limit_of_concurrency_needs_no_rate() {
+    let limit = |name, more: &str| format!("[[client_limit]]\nname = \"{name}\"\nkey = \"cookie:sid\"\n{more}\n");
+    let [few, more] = [
+        limit("few", "concurrency = 1\nwithout = \"pass\""),
+        limit("more", "concurrency = 3\nwaiting = 0\nwithout = \"address\""),
+    ];
+    let plan = plan(&least_with(ROUTE, &format!("client_limits = [\"more\", \"few\"]\n{few}{more}")));
+    let [few, more] = &plan.client_limits[..] else { panic!("two were written") };
+    assert_eq!((few.rate, few.without, more.without), (None, Without::Pass, Without::Address));
+    let numbers = |limit: &ClientLimit| limit.concurrency.map(|bound| (bound.requests.get(), bound.waiting));
+    assert_eq!((numbers(few), numbers(more)), (Some((1, 2)), Some((3, 0))));
+    // One order for all routes, whatever they write: two requests that need both never hold one each.
+    assert_eq!(plan.routes[0].client_limits, [ClientLimitId(0), ClientLimitId(1)]);
 }
 
 #[test]
@@ -138,11 +159,15 @@ fn warnings_say_where() {
         ROUTE,
         "[admin]\naddress = \"0.0.0.0:9\"\n[clients]\ntrusted_proxies = [\"0.0.0.0/0\"]\n\
          [[upstream]]\nname = \"b\"\nservers = [\"b:1\"]\n\
-         [[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"5/s\"",
+         [[client_limit]]\nname = \"l\"\nkey = \"cookie:sid\"\nconcurrency = 1",
     );
     let warnings = parse(&text).expect("only warnings").warnings;
     let places: Vec<&str> = warnings.iter().filter_map(|warning| warning.split(": ").next()).collect();
-    assert_eq!(places, ["weir.toml:10:11", "weir.toml:14:8", "weir.toml:17:8", "weir.toml:12:20"], "{warnings:?}");
+    assert_eq!(
+        places,
+        ["weir.toml:10:11", "weir.toml:14:8", "weir.toml:17:8", "weir.toml:12:20", "weir.toml:19:15"],
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -184,7 +209,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 36, "defaults compared");
+    assert_eq!(compared, 37, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -197,7 +222,7 @@ fn in_table(table: &str, line: &str) -> String {
         "[upstream.concurrency]" => least_with(UPSTREAM, &format!("{table}\n{line}")),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
         "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
-        "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"address\"\nrate = \"1/s\"\n{line}\n"),
+        "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"header:x\"\nrate = \"1/s\"\n{line}\n"),
         _ => format!("{LEAST}{table}\n{line}\n"),
     }
 }

@@ -22,6 +22,7 @@ mod client_limits;
 mod curl;
 mod descriptors;
 mod failures;
+mod fairness;
 mod line;
 mod load;
 mod permits;

@@ -19,6 +19,7 @@ fn config(origin: &Origin) -> String {
 name = "address"
 key = "address"
 rate = "1/h"
+concurrency = 2
 [[upstream]]
 name = "one"
 servers = ["{address}"]

@@ -138,7 +138,14 @@ impl Weir {
         let mut last = String::new();
         let rest = within(PATIENCE, || {
             let metrics = self.metrics();
-            let busy = ["weir_in_flight{", "weir_queued{", "weir_connections{", "weir_server_in_flight{"];
+            let busy = [
+                "weir_in_flight{",
+                "weir_queued{",
+                "weir_clients_active{",
+                "weir_requests_parked{",
+                "weir_connections{",
+                "weir_server_in_flight{",
+            ];
             last = metrics
                 .0
                 .lines()

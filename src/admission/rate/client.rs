@@ -3,11 +3,10 @@
 //! governor's own keyed store grows with every new key; this one has a cap. When it is full, newcomers share one *overflow*
 //! bucket while the known keep theirs: stricter, never looser, and an attacker with a /48 of addresses owns nothing.
 //!
-//! **Invariants**: at most `capacity` keys; a key's bucket is forgotten only when it is full again, which is no loss; a key is
-//! a keyed hash, so that nobody can aim at a shard or at somebody else's bucket, and no personal data is stored.
+//! **Invariants**: at most `capacity` keys; a key's bucket is forgotten only when it is full again, which is no loss.
 //! **Cost**: one sharded lookup (~100 ns), ~40 bytes a client.
 //! **Locks**: a shard is locked for the lookup and one compare-and-swap, never across an await.
-//! **Not here**: what tells clients apart (`proxy`).
+//! **Not here**: what a client is (`admission::client`), what tells clients apart (`proxy`).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,21 +20,16 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 
 use super::{Hand, Instant, quota, theoretical_arrival, until};
+use crate::admission::client::ClientHash;
 use crate::clock::Tick;
 use crate::config::plan;
 
 /// Shards of the map: many more than workers, so that two rarely meet on one, and a sweep holds each for microseconds.
 const SHARDS: usize = 256;
 
-/// A client, as a keyed hash of what tells it apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientHash(pub u64);
-
-/// The buckets of one `[[client_limit]]`.
+/// The buckets of one `[[client_limit]]` with `rate`.
 #[derive(Debug)]
-pub struct ClientLimit {
-    name: String,
-    key: plan::ClientKey,
+pub struct Buckets {
     burst: NonZeroU32,
     window: Duration,
     store: Arc<Store>,
@@ -49,15 +43,13 @@ pub struct OverLimit {
     pub retry_after: Duration,
 }
 
-impl ClientLimit {
+impl Buckets {
     /// Empty: every client starts with a full bucket.
     #[must_use]
-    pub fn new(limit: &plan::ClientLimit) -> Self {
+    pub fn new(limit: &plan::ClientRate) -> Self {
         let per_token = limit.rate.per / limit.rate.count.get();
         let store = Arc::new(Store::new(limit.capacity.get()));
         Self {
-            name: limit.name.clone(),
-            key: limit.key.clone(),
             burst: limit.burst,
             window: per_token * limit.burst.get(),
             limiter: RateLimiter::new(quota(limit.rate, limit.burst), Shared(Arc::clone(&store)), Hand),
@@ -80,18 +72,6 @@ impl ClientLimit {
     #[must_use]
     pub fn remembered(&self) -> usize {
         self.store.known.load(Ordering::Relaxed)
-    }
-
-    /// Name in metrics and in the `RateLimit` fields.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What tells clients apart.
-    #[must_use]
-    pub fn key(&self) -> &plan::ClientKey {
-        &self.key
     }
 
     /// Requests at once after a pause: `q` of the `RateLimit-Policy` field.
@@ -179,12 +159,10 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
-    use crate::config::plan::{ClientKey, Rate};
+    use crate::config::plan::Rate;
 
-    fn limit(count: u32, burst: u32, capacity: usize) -> ClientLimit {
-        ClientLimit::new(&plan::ClientLimit {
-            name: "test".to_owned(),
-            key: ClientKey::Address,
+    fn limit(count: u32, burst: u32, capacity: usize) -> Buckets {
+        Buckets::new(&plan::ClientRate {
             rate: Rate { count: NonZeroU32::new(count).unwrap(), per: Duration::from_secs(1) },
             burst: NonZeroU32::new(burst).unwrap(),
             capacity: NonZeroUsize::new(capacity).unwrap(),

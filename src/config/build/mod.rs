@@ -13,12 +13,12 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::bounds::DEFAULT_BOUNDS;
+use super::bounds::{DEFAULT_BOUNDS, DEFAULT_CAPACITY, DEFAULT_CLIENT_WAITING};
 use super::draft::{self, Draft};
 use super::explain::Faults;
 use super::plan::{
-    AccessLog, Admin, Bounds, ClientLimit, Clients, Concurrency, Dependency, HealthCheck, Listener, Log, Plan, Rate,
-    RateLimit, Server, Upstream,
+    AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
+    HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
 use super::reader::Written;
 use files::Files;
@@ -45,7 +45,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
 
     // Each list is walked to its end before any is given up.
     let listeners: Vec<_> = draft.listeners.into_iter().map(|one| listener(one, &files, faults)).collect();
-    let client_limits: Vec<_> = draft.client_limits.into_iter().map(client_limit).collect();
+    let client_limits: Vec<_> = draft.client_limits.into_iter().map(|one| client_limit(one, faults)).collect();
     let dependencies: Vec<_> = draft.dependencies.into_iter().map(|one| dependency(one, faults)).collect();
     let upstreams: Vec<_> = draft.upstreams.into_iter().map(|one| upstream(one, &mut files, faults)).collect();
     let access = draft.access_log.map_or(AccessLog::Stdout, |log| access_log(log, &files, faults));
@@ -116,14 +116,39 @@ fn listener(draft: draft::Listener, files: &Files<'_>, faults: &mut Faults<'_>) 
     Some(Listener { address: draft.address?.value, tls })
 }
 
-fn client_limit(draft: draft::ClientLimit) -> Option<ClientLimit> {
-    let rate = draft.rate?.value;
+fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<ClientLimit> {
+    let (rated, bounded) = (draft.rate_is_written, draft.concurrency_is_written);
+    check_belongs(draft.burst.as_ref(), ("burst", "rate"), rated, faults);
+    check_belongs(draft.capacity.as_ref(), ("capacity", "rate"), rated, faults);
+    check_belongs(draft.waiting.as_ref(), ("waiting", "concurrency"), bounded, faults);
+    if !rated && !bounded {
+        let message = "a [[client_limit]] needs `rate` or `concurrency`, or both".to_owned();
+        faults.add(&draft.span, message, Some("bounds nothing".to_owned()), None);
+    }
+    let named = draft.key.as_ref().map(|key| key.value != ClientKey::Address);
+    if let (Some(without), Some(false)) = (&draft.without, named) {
+        let message = "`without` has no meaning with key = \"address\": every request has one".to_owned();
+        faults.add(&without.span, message, Some("leave this out".to_owned()), None);
+    }
+    if let (Some(concurrency), None, Some(true)) = (&draft.concurrency, &draft.without, named) {
+        faults.warn(
+            &concurrency.span,
+            "all requests from one address that lack the header or cookie share this: write `without`",
+        );
+    }
     Some(ClientLimit {
         name: draft.name?.value,
         key: draft.key?.value,
-        rate,
-        burst: draft.burst.map_or_else(|| burst_of(rate, 1), |burst| burst.value),
-        capacity: draft.capacity,
+        without: draft.without.map_or(Without::Address, |without| without.value),
+        rate: draft.rate.map(|rate| ClientRate {
+            rate: rate.value,
+            burst: draft.burst.map_or_else(|| burst_of(rate.value, 1), |burst| burst.value),
+            capacity: draft.capacity.map_or(DEFAULT_CAPACITY, |capacity| capacity.value),
+        }),
+        concurrency: draft.concurrency.map(|requests| ClientConcurrency {
+            requests: requests.value,
+            waiting: draft.waiting.map_or(DEFAULT_CLIENT_WAITING, |waiting| waiting.value),
+        }),
     })
 }
 
@@ -133,11 +158,12 @@ fn burst_of(rate: Rate, part: u64) -> NonZeroU32 {
     u32::try_from(cells).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 
-/// A burst without a rate bounds nothing.
-fn check_burst(burst: Option<&Written<NonZeroU32>>, rate_is_written: bool, faults: &mut Faults<'_>) {
-    if let Some(burst) = burst.filter(|_| !rate_is_written) {
-        let message = "`burst` has no meaning without `rate`".to_owned();
-        faults.add(&burst.span, message, Some("write `rate` too, or leave this out".to_owned()), None);
+/// A burst without a rate bounds nothing, and the like: the first of `keys` belongs to the second.
+fn check_belongs<T>(written: Option<&Written<T>>, keys: (&str, &str), has_other: bool, faults: &mut Faults<'_>) {
+    let (key, other) = keys;
+    if let Some(written) = written.filter(|_| !has_other) {
+        let message = format!("`{key}` has no meaning without `{other}`");
+        faults.add(&written.span, message, Some(format!("write `{other}` too, or leave this out")), None);
     }
 }
 
@@ -149,7 +175,7 @@ fn contract(rate: Option<Written<Rate>>, burst: Option<Written<NonZeroU32>>) -> 
 }
 
 fn dependency(draft: draft::Dependency, faults: &mut Faults<'_>) -> Option<Dependency> {
-    check_burst(draft.burst.as_ref(), draft.rate_is_written, faults);
+    check_belongs(draft.burst.as_ref(), ("burst", "rate"), draft.rate_is_written, faults);
     if !draft.rate_is_written && !draft.concurrency_is_written {
         let message = "a [[dependency]] needs `rate` or `concurrency`, or both".to_owned();
         faults.add(&draft.span, message, Some("bounds nothing".to_owned()), None);
@@ -162,7 +188,7 @@ fn dependency(draft: draft::Dependency, faults: &mut Faults<'_>) -> Option<Depen
 }
 
 fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'_>) -> Option<Upstream> {
-    check_burst(draft.burst.as_ref(), draft.rate_is_written, faults);
+    check_belongs(draft.burst.as_ref(), ("burst", "rate"), draft.rate_is_written, faults);
     let servers = draft.servers.and_then(|servers| distinct_servers(servers, faults));
     // Its faults are recorded already.
     let health = draft.health.map(|health| health_check(health).ok_or(())).transpose();

@@ -71,7 +71,11 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
             uses
         },
         class: draft.class,
-        client_limits: client_limits?.into_iter().map(ClientLimitId).collect(),
+        client_limits: {
+            let mut limits: Vec<_> = client_limits?.into_iter().map(ClientLimitId).collect();
+            limits.sort_unstable();
+            limits
+        },
         queue: draft.queue,
         body_size: draft.body_size.unwrap_or(body_size),
         upgrade: draft.upgrade,

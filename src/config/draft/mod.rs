@@ -6,32 +6,31 @@
 //! **Invariants**: `None` for a required value means that its fault is recorded.
 //! **Not here**: whether values fit each other, and files (`build`).
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
-use http::uri::PathAndQuery;
 use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
-    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_BOUNDS,
-    DEFAULT_CAPACITY, DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL,
-    HEALTH_TIMEOUT, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE,
-    RESPONSE_TIMEOUT, SLOW_START, WORKERS, at_least_one, burst, concurrency, pem_file, permits, secs, times,
+    BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, DEFAULT_ADMIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT,
+    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS, at_least_one,
+    at_once, burst, pem_file, secs,
 };
 use super::explain::{Faults, Span};
-use super::plan::{AccessLog, Class, ClientKey, Concurrency, PathPattern, Protocol, Queue, Rate, Runtime, Server};
+use super::plan::{AccessLog, Class, ClientKey, PathPattern, Queue, Rate, Runtime, Without};
 use super::reader::{Table, Written};
 use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
+pub(super) use upstream::{Adaptive, Health, Upstream};
 
-const PROTOCOLS: [(&str, Protocol); 3] =
-    [("auto", Protocol::Auto), ("http1", Protocol::Http1), ("http2", Protocol::Http2)];
+const WITHOUT: [(&str, Without); 2] = [("address", Without::Address), ("pass", Without::Pass)];
 
 /// `returning` is not written: it is what a ticket makes of a newcomer.
 const CLASSES: [(&str, Class); 4] =
@@ -89,11 +88,17 @@ pub(super) struct Clients {
 /// `[[client_limit]]`
 #[derive(Debug)]
 pub(super) struct ClientLimit {
+    pub(super) span: Span,
     pub(super) name: Option<Written<String>>,
     pub(super) key: Option<Written<ClientKey>>,
+    pub(super) without: Option<Written<Without>>,
     pub(super) rate: Option<Written<Rate>>,
+    pub(super) rate_is_written: bool,
     pub(super) burst: Option<Written<NonZeroU32>>,
-    pub(super) capacity: NonZeroUsize,
+    pub(super) capacity: Option<Written<NonZeroUsize>>,
+    pub(super) concurrency: Option<Written<NonZeroU32>>,
+    pub(super) concurrency_is_written: bool,
+    pub(super) waiting: Option<Written<usize>>,
 }
 
 /// `[[dependency]]`
@@ -106,49 +111,6 @@ pub(super) struct Dependency {
     pub(super) rate: Option<Written<Rate>>,
     pub(super) rate_is_written: bool,
     pub(super) burst: Option<Written<NonZeroU32>>,
-}
-
-/// `[[upstream]]`
-#[derive(Debug)]
-pub(super) struct Upstream {
-    pub(super) span: Span,
-    pub(super) name: Option<Written<String>>,
-    pub(super) servers: Option<Written<Vec<Written<Server>>>>,
-    pub(super) concurrency: Concurrency,
-    pub(super) bounds: Option<Adaptive>,
-    pub(super) rate: Option<Written<Rate>>,
-    pub(super) rate_is_written: bool,
-    pub(super) burst: Option<Written<NonZeroU32>>,
-    pub(super) connect_timeout: Duration,
-    pub(super) response_timeout: Duration,
-    pub(super) abandon_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) protocol: Protocol,
-    pub(super) ca: Option<Written<PathBuf>>,
-    pub(super) idempotent: bool,
-    pub(super) resolve: Duration,
-    pub(super) slow_start: Duration,
-    pub(super) health: Option<Health>,
-}
-
-/// `[upstream.concurrency]`
-#[derive(Debug)]
-pub(super) struct Adaptive {
-    pub(super) span: Span,
-    pub(super) min: NonZeroU32,
-    pub(super) max: NonZeroU32,
-    pub(super) initial: Option<NonZeroU32>,
-}
-
-/// `[upstream.health]`
-#[derive(Debug)]
-pub(super) struct Health {
-    pub(super) path: Option<Written<PathAndQuery>>,
-    pub(super) interval: Duration,
-    pub(super) timeout: Duration,
-    pub(super) rise: NonZeroU32,
-    pub(super) fall: NonZeroU32,
-    pub(super) status: Option<Written<Vec<Written<RangeInclusive<u16>>>>>,
 }
 
 /// `[[route]]`
@@ -247,11 +209,17 @@ impl Clients {
 impl ClientLimit {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
+            span: table.span(),
             name: table.required("name", text("a name", syntax::name)),
             key: table.required("key", text("\"address\", \"header:NAME\" or \"cookie:NAME\"", syntax::client_key)),
-            rate: table.required("rate", rate),
+            without: table.optional("without", text("\"address\" or \"pass\"", |found| word(found, &WITHOUT))),
+            rate: table.optional("rate", rate),
+            rate_is_written: table.has("rate"),
             burst: table.optional("burst", burst),
-            capacity: table.or("capacity", DEFAULT_CAPACITY, at_least_one(CAPACITY)),
+            capacity: table.optional("capacity", at_least_one(CAPACITY)),
+            concurrency: table.optional("concurrency", at_once),
+            concurrency_is_written: table.has("concurrency"),
+            waiting: table.optional("waiting", number(CLIENT_WAITING)),
         }
     }
 }
@@ -261,78 +229,11 @@ impl Dependency {
         Self {
             span: table.span(),
             name: table.required("name", text("a name", syntax::name)),
-            concurrency: table.optional("concurrency", permits).map(|written| written.value),
+            concurrency: table.optional("concurrency", at_once).map(|written| written.value),
             concurrency_is_written: table.has("concurrency"),
             rate: table.optional("rate", rate),
             rate_is_written: table.has("rate"),
             burst: table.optional("burst", burst),
-        }
-    }
-}
-
-impl Upstream {
-    fn read(table: &mut Table<'_, '_, '_>) -> Self {
-        table.require("servers");
-        let name = table.required("name", text("a name", syntax::name));
-        let server = text("a server such as \"10.0.0.5:9000\"", syntax::server);
-        let servers = table.filled_list("servers", "servers", server);
-        // Three ways to write it: a table has bounds of its own to check.
-        let (concurrency, bounds) = if table.has_table("concurrency") {
-            (DEFAULT_CONCURRENCY, table.table("concurrency", "[upstream.concurrency]", Adaptive::read))
-        } else {
-            (table.or("concurrency", DEFAULT_CONCURRENCY, concurrency), None)
-        };
-        Self {
-            span: table.span(),
-            name,
-            servers,
-            concurrency,
-            bounds,
-            rate: table.optional("rate", rate),
-            rate_is_written: table.has("rate"),
-            burst: table.optional("burst", burst),
-            connect_timeout: table.or("connect_timeout", secs(3), duration(CONNECT_TIMEOUT)),
-            response_timeout: table.or("response_timeout", secs(30), duration(RESPONSE_TIMEOUT)),
-            abandon_timeout: table.or("abandon_timeout", secs(300), duration(ABANDON_TIMEOUT)),
-            idle_timeout: table.or("idle_timeout", secs(60), duration(IDLE_TIMEOUT)),
-            protocol: table.or(
-                "protocol",
-                Protocol::Auto,
-                text("\"auto\", \"http1\" or \"http2\"", |found| word(found, &PROTOCOLS)),
-            ),
-            ca: table.optional("ca", pem_file),
-            idempotent: table.or("idempotent", false, truth),
-            resolve: table.or("resolve", secs(10), duration(RESOLVE)),
-            slow_start: table.or("slow_start", secs(10), duration(SLOW_START)),
-            health: table.table("health", "[upstream.health]", Health::read),
-        }
-    }
-}
-
-impl Adaptive {
-    fn read(table: &mut Table<'_, '_, '_>) -> Self {
-        Self {
-            span: table.span(),
-            min: table.or("min", DEFAULT_BOUNDS.min, permits),
-            max: table.or("max", DEFAULT_BOUNDS.max, permits),
-            initial: table.optional("initial", permits).map(|written| written.value),
-        }
-    }
-}
-
-impl Health {
-    fn read(table: &mut Table<'_, '_, '_>) -> Self {
-        Self {
-            path: table.required("path", text("a path such as \"/healthz\"", syntax::request_target)),
-            interval: table.or("interval", secs(5), duration(HEALTH_INTERVAL)),
-            timeout: table.or("timeout", secs(2), duration(HEALTH_TIMEOUT)),
-            rise: table.or("rise", NonZeroU32::MIN.saturating_add(1), times),
-            fall: table.or("fall", NonZeroU32::MIN.saturating_add(2), times),
-            status: table.filled_list(
-                "status",
-                "statuses",
-                text("a status such as \"200\" or \"200-299\"", syntax::statuses),
-            ),
         }
     }
 }
