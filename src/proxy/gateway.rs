@@ -32,7 +32,7 @@ use crate::proxy::turn::WATCHERS;
 use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{ReadAhead, Upstream, UpstreamError};
 
 /// Label of requests that no route took.
 const NO_ROUTE: &str = "none";
@@ -45,6 +45,7 @@ pub struct Gateway {
     access_log: AccessLog,
     hasher: RandomState,
     budget: Arc<Budget>,
+    responses: Arc<ReadAhead>,
     watchers: Arc<Budget>,
     routes: Vec<Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
@@ -87,7 +88,9 @@ impl Gateway {
         access_log: AccessLog,
         registry: &Registry,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let upstreams = plan.upstreams.iter().map(Upstream::new).collect::<Result<Vec<_>, _>>()?;
+        let responses = Arc::default();
+        let upstreams =
+            plan.upstreams.iter().map(|plan| Upstream::new(plan, &responses)).collect::<Result<Vec<_>, _>>()?;
         let gates = Gates::new(&plan, clock.clone());
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())
@@ -104,6 +107,7 @@ impl Gateway {
             access_log,
             hasher,
             budget,
+            responses,
             watchers,
             routes,
             upstreams,
@@ -135,6 +139,12 @@ impl Gateway {
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
+    }
+
+    /// Bytes of responses that their clients have not asked for yet.
+    #[must_use]
+    pub fn responses(&self) -> &Arc<ReadAhead> {
+        &self.responses
     }
 
     /// Descriptors that may watch for departures.

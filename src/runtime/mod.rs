@@ -75,7 +75,7 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
     let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
     observe::connections(&registry, &connections);
     observe::access_log(&registry, &access_log);
-    observe::read_ahead(&registry, gateway.budget());
+    observe::read_ahead(&registry, gateway.budget(), gateway.responses());
 
     let plan = gateway.plan();
     let admin_socket =

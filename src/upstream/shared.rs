@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use tokio::sync::watch;
 
+use super::ahead::ReadAhead;
 use super::budget::RetryBudget;
 use super::count::Event;
 use super::health::Fleet;
@@ -54,6 +55,7 @@ pub struct Upstream {
     pub(super) resolve: Duration,
     pub(super) health: Option<plan::HealthCheck>,
     pub(super) keep_budget: KeepBudget,
+    pub(super) ahead: Arc<ReadAhead>,
     slow_start: Duration,
     protocol: Protocol,
     tls: Option<Connector>,
@@ -72,8 +74,8 @@ pub(super) struct Servers {
 }
 
 impl Upstream {
-    /// Builds the shared half of an upstream.
-    pub fn new(plan: &plan::Upstream) -> Result<Arc<Self>, UpstreamError> {
+    /// Builds the shared half of an upstream, whose responses are read ahead within the bounds of `ahead`.
+    pub fn new(plan: &plan::Upstream, ahead: &Arc<ReadAhead>) -> Result<Arc<Self>, UpstreamError> {
         let concurrency = usize::try_from(plan.concurrency.get()).unwrap_or(usize::MAX);
         let upstream = Self {
             name: plan.name.as_str().into(),
@@ -86,6 +88,7 @@ impl Upstream {
             resolve: plan.resolve,
             health: plan.health.clone(),
             keep_budget: KeepBudget::default(),
+            ahead: Arc::clone(ahead),
             slow_start: plan.slow_start,
             protocol: plan.protocol,
             tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
