@@ -63,33 +63,39 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     registry.observe_gauge(names[3], help, &labels, wait);
 }
 
+/// Listed anew at each scrape: servers come and go.
 fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {
-    for name in upstream.configured() {
-        let labels = [("upstream", upstream.name().as_ref()), ("server", name.as_ref())];
-        let gauge = |metric, help, read: fn(&ServerState, Tick) -> f64| {
-            let (upstream, clock, name) = (Arc::clone(upstream), clock.clone(), Arc::clone(&name));
-            let sum = move || upstream.servers_of(&name).iter().map(|server| read(server, clock.now())).sum();
-            registry.observe_gauge(metric, help, &labels, sum);
-        };
-        gauge("weir_server_in_flight", "Exchanges under way at the server.", |server, _| f64::from(server.in_flight()));
-        let help = "Connections to the server that are kept for reuse.";
-        gauge("weir_server_idle_connections", help, |server, _| f64::from(server.idle()));
-        let help = "Addresses of the server that are left out after failures.";
-        gauge("weir_server_ejected", help, |server, now| f64::from(u8::from(server.standing(now).ejected)));
-        let help = "Addresses of the server that are left out until one request has gone well.";
-        gauge("weir_server_probation", help, |server, now| f64::from(u8::from(server.standing(now).probation)));
-        let help = "Addresses of the server whose active checks pass, or all without such checks.";
-        gauge("weir_server_healthy", help, |server, now| f64::from(u8::from(server.standing(now).healthy)));
-        let help = "Share of a full server's requests, summed over the addresses of the server.";
-        gauge("weir_server_weight", help, |server, now| server.standing(now).weight);
-        for event in Event::ALL {
-            let labels = [labels[0], labels[1], ("event", event_word(event))];
-            let (upstream, name) = (Arc::clone(upstream), Arc::clone(&name));
+    let gauge = |metric, help, read: fn(&ServerState, Tick) -> f64| {
+        let (upstream, clock) = (Arc::clone(upstream), clock.clone());
+        registry.list_gauges(metric, help, move |series| {
+            for name in upstream.configured() {
+                let sum = upstream.servers_of(&name).iter().map(|server| read(server, clock.now())).sum();
+                series(&[("upstream", upstream.name()), ("server", &name)], sum);
+            }
+        });
+    };
+    gauge("weir_server_in_flight", "Exchanges under way at the server.", |server, _| f64::from(server.in_flight()));
+    let help = "Connections to the server that are kept for reuse.";
+    gauge("weir_server_idle_connections", help, |server, _| f64::from(server.idle()));
+    let help = "Addresses of the server that are left out after failures.";
+    gauge("weir_server_ejected", help, |server, now| f64::from(u8::from(server.standing(now).ejected)));
+    let help = "Addresses of the server that are left out until one request has gone well.";
+    gauge("weir_server_probation", help, |server, now| f64::from(u8::from(server.standing(now).probation)));
+    let help = "Addresses of the server whose active checks pass, or all without such checks.";
+    gauge("weir_server_healthy", help, |server, now| f64::from(u8::from(server.standing(now).healthy)));
+    let help = "Share of a full server's requests, summed over the addresses of the server.";
+    gauge("weir_server_weight", help, |server, now| server.standing(now).weight);
+    let counted = Arc::clone(upstream);
+    registry.list_counters("weir_server_events_total", "What happened at the server.", move |series| {
+        for name in counted.configured() {
             // All addresses of a server share their counters.
-            let count = move || upstream.servers_of(&name).first().map_or(0, |server| server.count(event));
-            registry.observe_counter("weir_server_events_total", "What happened at the server.", &labels, count);
+            let Some(server) = counted.servers_of(&name).into_iter().next() else { continue };
+            for event in Event::ALL {
+                let labels = [("upstream", &**counted.name()), ("server", &*name), ("event", event_word(event))];
+                series(&labels, server.count(event));
+            }
         }
-    }
+    });
 }
 
 const fn event_word(event: Event) -> &'static str {

@@ -21,4 +21,4 @@ mod registry;
 mod text;
 
 pub use access::{AccessLog, AccessRecord};
-pub use registry::{Labels, Registry};
+pub use registry::{Labels, Listing, Registry};
