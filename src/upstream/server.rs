@@ -90,6 +90,7 @@ impl Origin {
 pub struct ServerState {
     in_flight: AtomicU32,
     idle: AtomicU32,
+    fleet: Arc<Fleet>,
     pub(super) health: Health,
     pub(super) origin: Arc<Origin>,
     /// What the origin's name was resolved to, if it has one and that has succeeded.
@@ -109,6 +110,7 @@ impl ServerState {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
             idle: AtomicU32::new(0),
+            fleet: Arc::clone(fleet),
             health: Health::new(fleet, slow_start, joined),
             label: match address {
                 Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
@@ -177,10 +179,12 @@ impl ServerState {
 
     pub(super) fn idle_grew(&self) {
         self.idle.fetch_add(1, Ordering::Relaxed);
+        self.fleet.idle_grew();
     }
 
     pub(super) fn idle_shrank(&self, by: usize) {
         self.idle.fetch_sub(u32::try_from(by).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.fleet.idle_shrank(by);
     }
 }
 

@@ -22,7 +22,7 @@ use super::tls::Connector;
 use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
 
-/// Connections kept idle for one server by one worker, however high the concurrency: descriptors are finite.
+/// Connections kept idle for all servers by all workers, however high the concurrency: descriptors are finite.
 const IDLE_MAX: usize = 1024;
 
 /// An upstream that cannot be built from its plan.
@@ -50,7 +50,7 @@ pub struct Upstream {
     pub(super) response_timeout: Duration,
     pub(super) abandon_timeout: Duration,
     pub(super) idle_timeout: Duration,
-    pub(super) idle_max: usize,
+    idle_max: usize,
     pub(super) idempotent: bool,
     pub(super) resolve: Duration,
     pub(super) health: Option<plan::HealthCheck>,
@@ -129,6 +129,25 @@ impl Upstream {
     /// no new request, and finish those they have.
     pub fn replace_servers(&self, servers: &[plan::Server], now: Tick) -> Result<(), UpstreamError> {
         self.set_servers(servers, Some(now))
+    }
+
+    /// Whether another connection may be kept: as many as there are permits, which is what descriptors are set aside for.
+    pub(super) fn may_keep(&self) -> bool {
+        self.fleet.idle() < self.idle_max
+    }
+
+    /// Whether `servers` are the ones used now.
+    #[must_use]
+    pub fn uses(&self, servers: &[plan::Server]) -> bool {
+        self.servers.borrow().origins.iter().map(|origin| &origin.plan).eq(servers)
+    }
+
+    /// Whether `servers` could be used; an error is the one that [`Upstream::replace_servers`] would give.
+    pub fn check_servers(&self, servers: &[plan::Server]) -> Result<(), UpstreamError> {
+        if servers.is_empty() {
+            return Err(UpstreamError::NoServers);
+        }
+        servers.iter().try_for_each(|plan| Origin::new(plan, self.protocol, self.tls.as_ref()).map(drop))
     }
 
     fn set_servers(&self, plans: &[plan::Server], now: Option<Tick>) -> Result<(), UpstreamError> {
