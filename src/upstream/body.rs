@@ -5,7 +5,7 @@
 //! short task that reads on.
 //!
 //! **Invariants**: nothing is lost, added or put out of order; a failure comes after the bytes that came before it, and never looks like
-//! an end. Only the upstream's silence is timed, from its own last byte: while it is not asked for more, it is not blamed. After its end or
+//! an end; before it the reader has a pause to write them in. Only the upstream's silence is timed, from its own last byte: while it is not asked for more, it is not blamed. After its end or
 //! failure the body holds nothing but bytes.
 //! **Cost**: nothing for a body that comes with its head; otherwise one allocation, and one clock reading for each pause of the upstream. A
 //! task only for what comes while the reader does not wait for it.
@@ -56,6 +56,8 @@ struct State<B: Payload, G: Guard> {
     ahead: Ahead,
     /// What comes after what was read ahead.
     failure: Option<Failure>,
+    /// The reader has just been given bytes, and has not paused since.
+    is_passing: bool,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,8 @@ impl<B: Payload, G: Guard> Body<B, G> {
             return Self(Source::Whole(Bytes::new()));
         }
         let ahead = Ahead::new(&flight.pool.upstream().ahead);
-        let mut state = State { running: Some(Running { incoming, flight, heard: None }), ahead, failure: None };
+        let mut state =
+            State { running: Some(Running { incoming, flight, heard: None }), ahead, failure: None, is_passing: false };
         if state.has_room() {
             // Nobody needs to be woken: it is asked again at once if this is not all.
             match state.poll_upstream(&mut Context::from_waker(Waker::noop())) {
@@ -103,17 +106,25 @@ impl<B: Payload, G: Guard> Coming<B, G> {
 
     fn poll_frame(self: &Arc<Self>, cx: &mut Context<'_>) -> Polled {
         let mut state = self.state();
-        let mut next = state.take_ahead();
+        let mut next = state.ahead.take();
         if next.is_none() && state.running.is_some() {
             self.reader.register(cx.waker());
             match state.poll_upstream(&mut Context::from_waker(&Waker::from(Arc::clone(self)))) {
-                Poll::Pending => return state.poll_silence(cx).map(|failure| Some(Err(failure))),
-                Poll::Ready(frame) => next = frame,
+                Poll::Pending => {
+                    state.is_passing = false;
+                    return state.poll_silence(cx).map(|failure| Some(Err(failure)));
+                }
+                Poll::Ready(Some(Ok(frame))) => next = Some(frame),
+                failed_or_over @ Poll::Ready(_) => state.keep(failed_or_over),
             }
             drop(self.reader.take());
         }
+        if next.is_none() {
+            return state.poll_failure(cx);
+        }
+        state.is_passing = true;
         self.read_ahead(&mut state);
-        Poll::Ready(next)
+        Poll::Ready(next.map(Ok))
     }
 
     /// Takes what has come, as far as it fits, and asks to be woken by more.
@@ -200,8 +211,14 @@ impl<B: Payload, G: Guard> State<B, G> {
         }
     }
 
-    fn take_ahead(&mut self) -> Option<Result<Frame<Bytes>, Failure>> {
-        self.ahead.take().map(Ok).or_else(|| self.failure.take().map(Err))
+    /// The failure after all that came, if there is one. hyper's server forgets what it has not written yet when a body fails, and
+    /// writes when it pauses: so it gets a pause first.
+    fn poll_failure(&mut self, cx: &Context<'_>) -> Polled {
+        if self.failure.is_some() && std::mem::take(&mut self.is_passing) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.failure.take().map(Err))
     }
 
     fn is_empty(&self) -> bool {

@@ -24,6 +24,7 @@ mod failures;
 mod line;
 mod load;
 mod permits;
+mod reading;
 mod refusals;
 mod shutdown;
 mod telemetry;
