@@ -20,13 +20,13 @@ use toml::de::{DeTable, DeValue};
 use super::bounds::{
     ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_CAPACITY,
     DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL, HEALTH_TIMEOUT,
-    HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE, RESPONSE_TIMEOUT, SLOW_START,
-    WORKERS, at_least_one, burst, concurrency, pem_file, secs, times,
+    HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE, RESPONSE_TIMEOUT,
+    SLOW_START, WORKERS, at_least_one, burst, concurrency, pem_file, secs, times,
 };
 use super::explain::{Faults, Span};
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
 use super::reader::{Table, Written};
-use super::scalar::{auto_or, number, text, truth, word};
+use super::scalar::{auto_or, auto_or_text, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
 
@@ -76,6 +76,7 @@ pub(super) struct Admin {
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) max_memory: Option<u64>,
     pub(super) trusted_proxies: Vec<Written<IpNet>>,
     pub(super) header_size: usize,
     pub(super) header_count: usize,
@@ -204,6 +205,7 @@ impl Admin {
 impl Clients {
     const DEFAULT: Self = Self {
         max_connections: None,
+        max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 << 10,
         header_count: 64,
@@ -220,6 +222,7 @@ impl Clients {
             |value: &DeValue<'_>| size(HEADER_SIZE)(value).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self {
             max_connections: table.or("max_connections", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            max_memory: table.or("max_memory", None, auto_or_text(size(MAX_MEMORY))),
             trusted_proxies: table
                 .list("trusted_proxies", "networks", text("a network such as \"10.0.0.0/8\"", syntax::network))
                 .map_or(usual.trusted_proxies, |list| list.value),

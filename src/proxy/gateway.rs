@@ -159,6 +159,19 @@ impl Gateway {
         &self.upstreams
     }
 
+    /// Leads each upstream to the servers that `next` names for it, in the order of the plan: all of them, or on an error none. Answers
+    /// the names of the upstreams whose servers have changed.
+    pub fn replace_servers(&self, next: &[plan::Upstream]) -> Result<Vec<Arc<str>>, UpstreamError> {
+        let changed = || self.upstreams.iter().zip(next).filter(|(upstream, next)| !upstream.uses(&next.servers));
+        changed().try_for_each(|(upstream, next)| upstream.check_servers(&next.servers))?;
+        let now = self.clock.now();
+        let replace = |(upstream, next): (&Arc<Upstream>, &plan::Upstream)| {
+            upstream.replace_servers(&next.servers, now)?;
+            Ok(Arc::clone(upstream.name()))
+        };
+        changed().map(replace).collect()
+    }
+
     /// What the whole process may have in flight.
     #[must_use]
     pub fn gates(&self) -> &Gates {

@@ -28,6 +28,8 @@ pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
     count("weir_accept_errors_total", "Connections that failed before they were accepted.", Connections::accept_errors);
     let help = "Times the machine had no descriptor or memory for another connection.";
     count("weir_accept_exhausted_total", help, Connections::exhausted);
+    let help = "Requests on open HTTP/2 connections that were refused because memory was short.";
+    count("weir_http2_streams_refused_total", help, Connections::refused_streams);
     let observed = Arc::clone(connections);
     let limit = move || observed.limit() as f64;
     registry.observe_gauge("weir_connections_limit", "Connections of clients that may be open at once.", &[], limit);

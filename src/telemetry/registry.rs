@@ -349,21 +349,14 @@ weir_wait_seconds +Inf
 
     #[test]
     fn a_list_shows_what_there_is_at_the_moment() {
-        let registry = Registry::new();
-        let servers = Arc::new(Mutex::new(vec!["b", "a"]));
-        for upstream in ["u", "v"] {
-            let listed = Arc::clone(&servers);
-            registry.list_gauges("weir_b", "B.", move |series| {
-                for server in listed.lock().unwrap().iter() {
-                    series(&[("upstream", upstream), ("server", server)], 1.0);
-                }
-            });
-        }
-        let lines = || registry.render().lines().skip(2).map(ToOwned::to_owned).collect::<Vec<_>>();
-        let series = |server: &str, upstream: &str| format!("weir_b{{server=\"{server}\",upstream=\"{upstream}\"}} 1");
-        assert_eq!(lines(), [series("a", "u"), series("a", "v"), series("b", "u"), series("b", "v")]);
+        let (registry, servers) = (Registry::new(), Arc::new(Mutex::new(vec!["b", "a"])));
+        let listed = Arc::clone(&servers);
+        registry.list_gauges("weir_b", "B.", move |series| {
+            listed.lock().unwrap().iter().for_each(|server| series(&[("server", server)], 1.0));
+        });
+        assert!(registry.render().ends_with("weir_b{server=\"a\"} 1\nweir_b{server=\"b\"} 1\n"));
         servers.lock().unwrap().remove(0);
-        assert_eq!(lines(), [series("a", "u"), series("a", "v")]);
+        assert!(registry.render().ends_with("# TYPE weir_b gauge\nweir_b{server=\"a\"} 1\n"));
         servers.lock().unwrap().clear();
         assert_eq!(registry.render(), "");
     }
