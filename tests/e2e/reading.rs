@@ -101,13 +101,16 @@ fn an_answer_that_fits_gives_the_permit_back_to_the_next() {
 fn a_stream_without_a_window_gives_the_permit_back_and_is_ended() {
     let origin = origin(FITS, true);
     let config =
-        one_route(origin.address, 1, "queue = { wait = \"1h\", length = 10 }\n[clients]\nbody_timeout = \"2s\"");
+        one_route(origin.address, 1, "queue = { wait = \"1h\", length = 10 }\n[clients]\nbody_timeout = \"6s\"");
     let weir = Weir::start(&config);
     let mut frames = Frames::without_window(weir.http);
     let stream = frames.ask("GET", "/slow", &[], true);
     assert_eq!(frames.next().unwrap().kind, HEADERS);
+    let asked = Instant::now();
     assert_eq!(get(weir.http, "/next").text(), "done");
+    assert!(asked.elapsed() < Duration::from_secs(4), "only when the stream had been ended: {:?}", asked.elapsed());
     weir.wait_for_load("u", 0, 0);
+    assert!(weir.metrics().value("weir_response_ahead_bytes") > 0);
     // It is a client that stands still all the same.
     let frame = frames.next().unwrap();
     assert_eq!((frame.kind, frame.stream), (RST_STREAM, stream), "{frame:?}");
