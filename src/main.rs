@@ -2,6 +2,7 @@
 
 mod cli;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cli::Command;
@@ -14,7 +15,7 @@ fn main() -> ExitCode {
     match Command::from_arguments() {
         Command::Check { config } => config::check(&config),
         Command::Run { config } => match config::load(&config) {
-            Ok(loaded) => run(loaded),
+            Ok(loaded) => run(loaded, config),
             Err(report) => {
                 config::print_report(&report);
                 ExitCode::from(config::EXIT_CONFIG)
@@ -23,13 +24,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(loaded: config::Loaded) -> ExitCode {
+fn run(loaded: config::Loaded, path: PathBuf) -> ExitCode {
     telemetry::log::init();
     let machine = config::machine::warnings(&loaded.plan);
     for warning in loaded.warnings.iter().chain(&machine) {
         tracing::warn!("{warning}");
     }
-    match runtime::run(loaded.plan) {
+    match runtime::run(loaded.plan, path) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

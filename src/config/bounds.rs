@@ -25,6 +25,8 @@ pub(super) const HEADER_SIZE: RangeInclusive<u64> = 8 * KIB..=MIB;
 pub(super) const HEADER_COUNT: RangeInclusive<usize> = 16..=1024;
 pub(super) const BODY_SIZE: RangeInclusive<u64> = 1..=64 * GIB;
 pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
+/// From what the process needs without a client.
+pub(super) const MAX_MEMORY: RangeInclusive<u64> = 16 * MIB..=1024 * GIB;
 pub(super) const HTTP2_STREAMS: RangeInclusive<u32> = 1..=65_535;
 /// How long a client may take for one step.
 pub(super) const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(600);

@@ -13,6 +13,7 @@
 
 mod bounds;
 mod build;
+mod change;
 mod draft;
 pub mod explain;
 pub mod machine;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 use toml::de::DeTable;
 
+pub use change::fixed_tables;
 pub use explain::{Fault, Report};
 pub use plan::Plan;
 

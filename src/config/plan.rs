@@ -51,17 +51,19 @@ pub struct Listener {
 }
 
 /// The operators' socket: `/metrics`, `/livez`, `/readyz`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Admin {
     /// Address to bind; never one of the public listeners' ports.
     pub address: SocketAddr,
 }
 
 /// What one connection or client may cost us.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Clients {
     /// Connections open at once over all listeners; [`None`] takes it from `RLIMIT_NOFILE` at start.
     pub max_connections: Option<NonZeroUsize>,
+    /// Bytes the process may use before newcomers are refused; [`None`] takes it from the machine at start.
+    pub max_memory: Option<u64>,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a request head.
@@ -85,7 +87,7 @@ pub struct Clients {
 pub struct ClientLimitId(pub usize);
 
 /// What one client may have and do: a rate, a concurrency, or both.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct ClientLimit {
     /// Name in metrics and in the `RateLimit` fields.
     pub name: String,
@@ -153,7 +155,7 @@ pub struct Rate {
 pub struct DependencyId(pub usize);
 
 /// Something behind the upstreams with a capacity of its own (NIK check, SMS).
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Dependency {
     /// Name in metrics and logs.
     pub name: String,
@@ -275,7 +277,7 @@ pub struct Bounds {
 }
 
 /// Active checks of an upstream's servers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthCheck {
     /// What is asked for with GET.
     pub path: PathAndQuery,
@@ -321,7 +323,7 @@ pub enum Protocol {
 }
 
 /// host, path, method → upstream, limits, queue.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Route {
     /// Name in metrics and logs; unless named, the methods, the host and the path: `POST example.org/register/*`.
     pub name: String,
@@ -366,7 +368,7 @@ pub struct Queue {
 }
 
 /// Threads and the end of the process.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Runtime {
     /// Worker threads; [`None`] takes one for each processor.
     pub workers: Option<NonZeroUsize>,
@@ -375,7 +377,7 @@ pub struct Runtime {
 }
 
 /// What is written about requests.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Log {
     /// Where the access log goes.
     pub access: AccessLog,

@@ -57,6 +57,16 @@ pub(super) fn auto_or<'t, T>(parse: impl Fn(&DeValue<'t>) -> Parsed<T>) -> impl 
     }
 }
 
+/// The word `"auto"` (nothing), or a text that `parse` reads.
+pub(super) fn auto_or_text<'t, T>(
+    parse: impl Fn(&DeValue<'t>) -> Parsed<T>,
+) -> impl Fn(&DeValue<'t>) -> Parsed<Option<T>> {
+    move |value| match value {
+        DeValue::String(text) if text == "auto" => Ok(None),
+        other => parse(other).map(Some).map_err(|complaint| complaint.or("\"auto\"")),
+    }
+}
+
 /// `true` or `false`.
 pub(super) fn truth(value: &DeValue<'_>) -> Parsed<bool> {
     match value {

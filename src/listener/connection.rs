@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,9 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long, and for how many bytes, a client is read on after the last answer until it closes its side.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// Seconds after which somebody comes back who was turned away: long enough for others to have left, and not all at once.
+const RETRY_AFTER: RangeInclusive<u8> = 5..=15;
 
 /// Takes note of how a connection ended, also if its task panics.
 struct End {
@@ -157,6 +161,30 @@ impl<A: Attend> Connection<A> {
     {
         Box::pin(self.session(peer, activity).http2(stream))
     }
+}
+
+/// Turns a newcomer away, whatever he wants. Who speaks TLS is told nothing: a handshake takes the memory that is short.
+pub(super) async fn refuse(socket: TcpStream, slot: Slot, is_tls: bool) {
+    let _end = End { connections: Arc::clone(slot.connections()), cause: Cause::Refused };
+    slot.become_kind(Kind::Closing);
+    // A socket that was just accepted takes as much at once.
+    if !is_tls && socket.writable().await.is_ok() && socket.try_write(refusal().as_bytes()).is_ok() {
+        linger(&socket).await;
+    }
+}
+
+/// The words for it, as `proxy` would say them.
+fn refusal() -> String {
+    let retry_after = fastrand::u8(RETRY_AFTER);
+    let problem = format!(
+        "{{\"type\":\"urn:weir:problem:overloaded\",\"title\":\"Very many people are here right now. Nothing was lost: please come \
+         back at the time shown.\",\"status\":503,\"retry_after_seconds\":{retry_after}}}"
+    );
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nretry-after: \
+         {retry_after}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{problem}",
+        problem.len()
+    )
 }
 
 /// Waits for `opening`; [`None`] if a drain comes first and it does not end within the last words.

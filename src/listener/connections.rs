@@ -8,7 +8,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -75,13 +75,15 @@ pub enum Cause {
     Drained,
     /// Still busy `drain_timeout` after the drain began.
     Cut,
+    /// Turned away because memory was short.
+    Refused,
     /// The task of the connection panicked: a bug.
     Panicked,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Done,
         Self::Departed,
         Self::Broken,
@@ -94,6 +96,7 @@ impl Cause {
         Self::TlsTimeout,
         Self::Drained,
         Self::Cut,
+        Self::Refused,
         Self::Panicked,
     ];
 
@@ -113,6 +116,7 @@ impl Cause {
             Self::TlsTimeout => "tls_timeout",
             Self::Drained => "drained",
             Self::Cut => "cut",
+            Self::Refused => "refused",
             Self::Panicked => "panicked",
         }
     }
@@ -128,6 +132,8 @@ pub struct Connections {
     accepted: AtomicU64,
     accept_errors: AtomicU64,
     exhausted: AtomicU64,
+    memory_short: AtomicBool,
+    refused_streams: AtomicU64,
     open: [AtomicU64; Kind::ALL.len()],
     ended: [AtomicU64; Cause::ALL.len()],
 }
@@ -144,6 +150,8 @@ impl Connections {
             accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
+            memory_short: AtomicBool::new(false),
+            refused_streams: AtomicU64::new(0),
             open: Default::default(),
             ended: Default::default(),
         })
@@ -183,6 +191,27 @@ impl Connections {
     #[must_use]
     pub fn ended(&self, cause: Cause) -> u64 {
         self.ended.get(cause as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Whether newcomers are turned away because memory is short.
+    #[must_use]
+    pub fn is_memory_short(&self) -> bool {
+        self.memory_short.load(Ordering::Relaxed)
+    }
+
+    /// Turns newcomers away, or no more.
+    pub fn set_memory_short(&self, is_short: bool) {
+        self.memory_short.store(is_short, Ordering::Relaxed);
+    }
+
+    /// Requests on open HTTP/2 connections that were refused because memory was short.
+    #[must_use]
+    pub fn refused_streams(&self) -> u64 {
+        self.refused_streams.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_refused_stream(&self) {
+        self.refused_streams.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Slots for connections.
@@ -250,6 +279,11 @@ impl Slot {
             kind: AtomicU8::new(Kind::Opening as u8),
             _permit: permit,
         }
+    }
+
+    /// All connections of the process.
+    pub(super) const fn connections(&self) -> &Arc<Connections> {
+        &self.connections
     }
 
     /// The connection is now of another kind.

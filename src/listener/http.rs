@@ -19,7 +19,7 @@
 //! **Cost**: HTTP/1 needs no task and no timer per request; HTTP/2 one task per stream.
 //! **Not here**: `Host`, target and body validation (`proxy`); clocks (`lifetime`, `answer`).
 
-use std::convert::Infallible;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,8 @@ impl<A: Attend> Session<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http2);
-        let connection = http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.service()));
+        let connection =
+            http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.careful_service()));
         let connection = std::pin::pin!(connection);
         live(connection, &self.activity, &self.limits, &mut self.drain).await
     }
@@ -149,11 +150,25 @@ impl<A: Attend> Session<A> {
             })
         }
     }
+
+    /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7).
+    fn careful_service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
+        let service = self.service();
+        let activity = Arc::clone(&self.activity);
+        move |request| {
+            let connections = activity.slot().connections();
+            if connections.is_memory_short() {
+                connections.note_refused_stream();
+                return Box::pin(ready(Err(h2::Reason::REFUSED_STREAM.into())));
+            }
+            service(request)
+        }
+    }
 }
 
 /// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
 type Attending<A> =
-    Pin<Box<dyn Future<Output = Result<Response<Answer<<A as Attend>::Body>>, Infallible>> + Send + 'static>>;
+    Pin<Box<dyn Future<Output = Result<Response<Answer<<A as Attend>::Body>>, h2::Error>> + Send + 'static>>;
 
 fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();

@@ -12,7 +12,7 @@
 //! * Every byte and every second a client can cost is bounded by [`Limits`] or by a named constant here; none of hyper's
 //!   defaults is left to chance.
 //! * No more connections are open than [`Connections::limit`]; the surplus waits in the kernel.
-//! * Out of descriptors the listener waits and recovers; nothing a client sends ends it.
+//! * Out of descriptors the listener waits and recovers; short of memory it turns newcomers away; nothing a client sends ends it.
 //! * A drain ends every connection, and none before its request in flight is answered or `drain_timeout` is over.
 //! * The protocol of a connection is chosen by ALPN or by its first bytes, under a deadline.
 //!
@@ -29,6 +29,7 @@ mod connections;
 mod drain;
 mod http;
 mod lifetime;
+mod memory;
 mod sniff;
 mod socket;
 mod stream;
@@ -45,6 +46,7 @@ use hyper::body::Incoming;
 
 pub use connections::{Cause, Connections, Kind};
 pub use drain::{Drain, DrainSignal, drain};
+pub use memory::Memory;
 pub use socket::{BindError, Bound, bind};
 
 use crate::config::plan;
@@ -123,6 +125,10 @@ pub async fn serve<A: Attend>(
         loops.spawn(async move {
             let open = |stream, peer, permit| {
                 let slot = Slot::take(&connections, &roll, permit);
+                if connections.is_memory_short() {
+                    drop(tokio::spawn(connection::refuse(stream, slot, tls.is_some())));
+                    return;
+                }
                 let connection = Connection::new(&attend, &limits, &connections, tls.clone(), signal.clone());
                 // Detached: it is on the roll until it is done.
                 drop(tokio::spawn(connection.run(stream, peer, slot)));

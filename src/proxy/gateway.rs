@@ -33,7 +33,7 @@ use crate::proxy::turn::WATCHERS;
 use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{ReadAhead, Upstream, UpstreamError};
 
 /// Label of requests that no route took.
 const NO_ROUTE: &str = "none";
@@ -46,6 +46,7 @@ pub struct Gateway {
     access_log: AccessLog,
     hasher: RandomState,
     budget: Arc<Budget>,
+    responses: Arc<ReadAhead>,
     watchers: Arc<Budget>,
     routes: Vec<Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
@@ -89,7 +90,9 @@ impl Gateway {
         access_log: AccessLog,
         registry: &Registry,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let upstreams = plan.upstreams.iter().map(Upstream::new).collect::<Result<Vec<_>, _>>()?;
+        let responses = Arc::default();
+        let upstreams =
+            plan.upstreams.iter().map(|plan| Upstream::new(plan, &responses)).collect::<Result<Vec<_>, _>>()?;
         let gates = Gates::new(&plan, clock.clone());
         let capacities: Vec<_> = plan
             .upstreams
@@ -113,6 +116,7 @@ impl Gateway {
             access_log,
             hasher,
             budget,
+            responses,
             watchers,
             routes,
             upstreams,
@@ -147,6 +151,12 @@ impl Gateway {
         &self.budget
     }
 
+    /// Bytes of responses that their clients have not asked for yet.
+    #[must_use]
+    pub fn responses(&self) -> &Arc<ReadAhead> {
+        &self.responses
+    }
+
     /// Descriptors that may watch for departures.
     #[must_use]
     pub fn watchers(&self) -> &Arc<Budget> {
@@ -157,6 +167,19 @@ impl Gateway {
     #[must_use]
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
         &self.upstreams
+    }
+
+    /// Leads each upstream to the servers that `next` names for it, in the order of the plan: all of them, or on an error none. Answers
+    /// the names of the upstreams whose servers have changed.
+    pub fn replace_servers(&self, next: &[plan::Upstream]) -> Result<Vec<Arc<str>>, UpstreamError> {
+        let changed = || self.upstreams.iter().zip(next).filter(|(upstream, next)| !upstream.uses(&next.servers));
+        changed().try_for_each(|(upstream, next)| upstream.check_servers(&next.servers))?;
+        let now = self.clock.now();
+        let replace = |(upstream, next): (&Arc<Upstream>, &plan::Upstream)| {
+            upstream.replace_servers(&next.servers, now)?;
+            Ok(Arc::clone(upstream.name()))
+        };
+        changed().map(replace).collect()
     }
 
     /// What the whole process may have in flight.

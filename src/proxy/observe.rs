@@ -9,7 +9,7 @@ use crate::clock::{Clock, Tick};
 use crate::config::plan::{Class, Plan};
 use crate::proxy::capacity::Capacity;
 use crate::proxy::gateway::Gates;
-use crate::telemetry::Registry;
+use crate::telemetry::{Listing, Registry};
 use crate::upstream::{Event, ServerState, Upstream};
 
 /// Names of what a gate shows: in use, limit, in line, predicted wait, highest limit.
@@ -87,84 +87,117 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     registry.observe_gauge(names[4], "The most permits there have been since the start.", &labels, highest);
 }
 
+/// Listed anew at each scrape: servers come and go.
 fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {
-    for name in upstream.configured() {
-        let labels = [("upstream", upstream.name().as_ref()), ("server", name.as_ref())];
-        let gauge = |metric, help, read: fn(&ServerState, Tick) -> f64| {
-            let (upstream, clock, name) = (Arc::clone(upstream), clock.clone(), Arc::clone(&name));
-            let sum = move || upstream.servers_of(&name).iter().map(|server| read(server, clock.now())).sum();
-            registry.observe_gauge(metric, help, &labels, sum);
-        };
-        gauge("weir_server_in_flight", "Exchanges under way at the server.", |server, _| f64::from(server.in_flight()));
-        let help = "Connections to the server that are kept for reuse.";
-        gauge("weir_server_idle_connections", help, |server, _| f64::from(server.idle()));
-        let help = "Addresses of the server that are left out after failures.";
-        gauge("weir_server_ejected", help, |server, now| f64::from(u8::from(server.standing(now).ejected)));
-        let help = "Addresses of the server that are left out until one request has gone well.";
-        gauge("weir_server_probation", help, |server, now| f64::from(u8::from(server.standing(now).probation)));
-        let help = "Addresses of the server whose active checks pass, or all without such checks.";
-        gauge("weir_server_healthy", help, |server, now| f64::from(u8::from(server.standing(now).healthy)));
-        let help = "Share of a full server's requests, summed over the addresses of the server.";
-        gauge("weir_server_weight", help, |server, now| server.standing(now).weight);
-        for event in Event::ALL {
-            let labels = [labels[0], labels[1], ("event", event_word(event))];
-            let (upstream, name) = (Arc::clone(upstream), Arc::clone(&name));
+    let gauge = |metric, help, read: fn(&ServerState, Tick) -> f64| {
+        let (upstream, clock) = (Arc::clone(upstream), clock.clone());
+        registry.list_gauges(metric, help, move |series| {
+            for name in upstream.configured() {
+                let sum = upstream.servers_of(&name).iter().map(|server| read(server, clock.now())).sum();
+                series(&[("upstream", upstream.name()), ("server", &name)], sum);
+            }
+        });
+    };
+    gauge("weir_server_in_flight", "Exchanges under way at the server.", |server, _| f64::from(server.in_flight()));
+    let help = "Connections to the server that are kept for reuse.";
+    gauge("weir_server_idle_connections", help, |server, _| f64::from(server.idle()));
+    let help = "Addresses of the server that are left out after failures.";
+    gauge("weir_server_ejected", help, |server, now| f64::from(u8::from(server.standing(now).ejected)));
+    let help = "Addresses of the server that are left out until one request has gone well.";
+    gauge("weir_server_probation", help, |server, now| f64::from(u8::from(server.standing(now).probation)));
+    let help = "Addresses of the server whose active checks pass, or all without such checks.";
+    gauge("weir_server_healthy", help, |server, now| f64::from(u8::from(server.standing(now).healthy)));
+    let help = "Share of a full server's requests, summed over the addresses of the server.";
+    gauge("weir_server_weight", help, |server, now| server.standing(now).weight);
+    let counted = Arc::clone(upstream);
+    registry.list_counters("weir_server_events_total", "What happened at the server.", move |series| {
+        for name in counted.configured() {
             // All addresses of a server share their counters.
-            let count = move || upstream.servers_of(&name).first().map_or(0, |server| server.count(event));
-            registry.observe_counter("weir_server_events_total", "What happened at the server.", &labels, count);
+            let Some(server) = counted.servers_of(&name).into_iter().next() else { continue };
+            for event in Event::ALL {
+                let labels = [("upstream", &**counted.name()), ("server", &*name), ("event", event_word(event))];
+                series(&labels, server.count(event));
+            }
         }
+    });
+}
+
+/// What the laws do, summed over the addresses of a server: each has a law of its own.
+fn of_capacity(registry: &Registry, capacity: &Arc<Capacity>) {
+    law(
+        registry,
+        capacity,
+        "weir_server_limit",
+        "Requests that may be in flight at the server, as its law says.",
+        |sums| {
+            sums.one(|state| state.limit.into());
+        },
+    );
+    law(registry, capacity, "weir_server_limit_base", "The limit that trials start from.", |sums| {
+        sums.one(|state| state.base.into());
+    });
+    law(registry, capacity, "weir_server_goodput", "Successes a second at that limit; 0 while unknown.", |sums| {
+        sums.one(|state| state.goodput);
+    });
+    let help = "How throughput answers to concurrency above and below that limit: 1 all gain, 0 none, negative a loss.";
+    law(registry, capacity, "weir_server_elasticity", help, |sums| {
+        sums.with("side", "up", |state| state.elasticity_up);
+        sums.with("side", "down", |state| state.elasticity_down);
+    });
+    law(registry, capacity, "weir_server_limit_phase", "What the law is doing: 1 for the phase it is in.", |sums| {
+        for phase in Phase::ALL {
+            sums.with("phase", phase.as_str(), |state| f64::from(u8::from(state.phase == phase)));
+        }
+    });
+    law(
+        registry,
+        capacity,
+        "weir_server_limit_reason",
+        "Why the limit is where it is: 1 for the last reason.",
+        |sums| {
+            for reason in Reason::ALL {
+                sums.with("reason", reason.as_str(), |state| f64::from(u8::from(state.reason == reason)));
+            }
+        },
+    );
+}
+
+/// The laws of one server's addresses, and where their sums go.
+struct Sums<'a, 'b> {
+    upstream: &'a str,
+    server: &'a str,
+    states: Vec<State>,
+    series: &'a mut Listing<'b, f64>,
+}
+
+impl Sums<'_, '_> {
+    fn one(&mut self, read: impl Fn(&State) -> f64) {
+        let labels = [("upstream", self.upstream), ("server", self.server)];
+        (self.series)(&labels, self.states.iter().map(read).sum());
+    }
+
+    fn with(&mut self, label: &'static str, value: &str, read: impl Fn(&State) -> f64) {
+        let labels = [("upstream", self.upstream), ("server", self.server), (label, value)];
+        (self.series)(&labels, self.states.iter().map(read).sum());
     }
 }
 
-/// What the laws do; a server of several addresses has as many.
-fn of_capacity(registry: &Registry, capacity: &Arc<Capacity>) {
-    for name in capacity.upstream().configured() {
-        let labels = [("upstream", capacity.upstream().name().as_ref()), ("server", name.as_ref())];
-        let sum = |read: fn(&State) -> f64| {
-            let (capacity, name) = (Arc::clone(capacity), Arc::clone(&name));
-            move || {
-                capacity
-                    .states()
-                    .iter()
-                    .filter(|(server, _)| *server.configured() == name)
-                    .map(|(_, state)| read(state))
-                    .sum()
-            }
-        };
-        let gauge = |metric, help, read: fn(&State) -> f64| registry.observe_gauge(metric, help, &labels, sum(read));
-        gauge("weir_server_limit", "Requests that may be in flight at the server, as its law says.", |state| {
-            state.limit.into()
-        });
-        gauge("weir_server_limit_base", "The limit that trials start from.", |state| state.base.into());
-        let help = "Successes a second at that limit; 0 while unknown.";
-        gauge("weir_server_goodput", help, |state| state.goodput);
-        let help =
-            "How throughput answers to concurrency, above and below that limit: 1 all gain, 0 none, negative a loss.";
-        let side = |side, read: fn(&State) -> f64| {
-            registry.observe_gauge("weir_server_elasticity", help, &[labels[0], labels[1], ("side", side)], sum(read));
-        };
-        side("up", |state| state.elasticity_up);
-        side("down", |state| state.elasticity_down);
-        let count = |is: Box<dyn Fn(&State) -> bool + Send + Sync>| {
-            let (capacity, name) = (Arc::clone(capacity), Arc::clone(&name));
-            move || {
-                let states = capacity.states();
-                states.iter().filter(|(server, state)| *server.configured() == name && is(state)).count() as f64
-            }
-        };
-        for phase in Phase::ALL {
-            let labels = [labels[0], labels[1], ("phase", phase.as_str())];
-            let help = "What the law is doing: 1 for the phase it is in.";
-            let is = Box::new(move |state: &State| state.phase == phase);
-            registry.observe_gauge("weir_server_limit_phase", help, &labels, count(is));
+fn law(
+    registry: &Registry,
+    capacity: &Arc<Capacity>,
+    metric: &'static str,
+    help: &'static str,
+    tell: impl Fn(&mut Sums<'_, '_>) + Send + Sync + 'static,
+) {
+    let capacity = Arc::clone(capacity);
+    registry.list_gauges(metric, help, move |series| {
+        let states = capacity.states();
+        for server in capacity.upstream().configured() {
+            let of_this = states.iter().filter(|(state, _)| *state.configured() == server);
+            let states = of_this.map(|(_, state)| *state).collect();
+            tell(&mut Sums { upstream: capacity.upstream().name(), server: &server, states, series });
         }
-        for reason in Reason::ALL {
-            let labels = [labels[0], labels[1], ("reason", reason.as_str())];
-            let help = "Why the limit is where it is: 1 for the last reason.";
-            let is = Box::new(move |state: &State| state.reason == reason);
-            registry.observe_gauge("weir_server_limit_reason", help, &labels, count(is));
-        }
-    }
+    });
 }
 
 const fn event_word(event: Event) -> &'static str {

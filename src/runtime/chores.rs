@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::memory;
+use crate::listener::{Connections, Memory};
 use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
 use crate::upstream::SystemResolver;
@@ -17,8 +19,9 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
-pub(super) async fn run(gateway: Arc<Gateway>) {
-    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway));
+pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, memory: Option<Memory>) {
+    let memory = memory::look(memory, &connections);
+    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), memory);
 }
 
 /// Serves the lines as tokens of contract rates come.

@@ -1,7 +1,7 @@
 //! From a plan to a running process, and its end.
 //!
 //! ```text
-//! main thread     signals → drain → wait → exit
+//! main thread     signals → reload; drain → wait → exit
 //! worker threads  one current-thread runtime each: its own listening sockets, its own upstream connections
 //! admin thread    /metrics, /livez, /readyz, and chores that may block for milliseconds
 //! ```
@@ -13,16 +13,22 @@
 
 mod chores;
 mod descriptors;
+mod memory;
 mod observe;
+mod reload;
 mod signals;
 mod workers;
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+use reload::Reload;
+use signals::Signals;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::clock::Clock;
@@ -63,20 +69,23 @@ pub enum RunError {
     Worker(usize),
 }
 
-/// Runs `plan` until a signal ends it.
-pub fn run(plan: Plan) -> Result<(), RunError> {
+/// Runs `plan` until a signal ends it. SIGHUP reads it again from the file at `path`.
+pub fn run(plan: Plan, path: PathBuf) -> Result<(), RunError> {
+    let signals = Signals::watch()?;
     let clock = Clock::machine();
     let registry = Registry::new();
     process::register(&registry);
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = plan.runtime.workers.unwrap_or(cores);
     let connections = Connections::new(descriptors::max_connections(&plan), cores);
+    let memory = memory::watch(plan.clients.max_memory, &registry, &connections);
     let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
     let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
     observe::connections(&registry, &connections);
     observe::access_log(&registry, &access_log);
-    observe::read_ahead(&registry, gateway.budget());
+    observe::read_ahead(&registry, gateway.budget(), gateway.responses());
 
+    let reload = Reload::new(path, &gateway, &registry);
     let plan = gateway.plan();
     let admin_socket =
         admin::bind(plan.admin.address).map_err(|cause| RunError::Admin { address: plan.admin.address, cause })?;
@@ -84,14 +93,15 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
     let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
-    let admin = start_admin(admin_socket, operators, admin_stopped, &gateway)?;
+    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), memory);
+    let admin = start_admin(admin_socket, operators, admin_stopped, upkeep)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {
         tracing::info!(address = %listener.address, tls = listener.tls.is_some(), %workers, "listening");
     }
     tracing::info!(address = %plan.admin.address, connections_max = connections.limit(), "admin listening");
 
-    let ended = signals::supervise(&drain, threads);
+    let ended = signals.supervise(&drain, threads, &reload);
     stop_admin.send_replace(true);
     if admin.join().is_err() {
         tracing::error!("the admin thread panicked");
@@ -112,10 +122,9 @@ fn start_admin(
     socket: std::net::TcpListener,
     operators: Operators,
     mut stopped: watch::Receiver<bool>,
-    gateway: &Arc<Gateway>,
+    upkeep: impl Future<Output = ()> + Send + 'static,
 ) -> Result<std::thread::JoinHandle<()>, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
-    let gateway = Arc::clone(gateway);
     let serve = async move {
         // A sender that is gone says stop, too.
         let stopped = async move { stopped.wait_for(|stop| *stop).await.map_or((), drop) };
@@ -125,7 +134,7 @@ fn start_admin(
                     tracing::error!(%error, "the admin socket failed");
                 }
             }
-            () = chores::run(gateway) => {}
+            () = upkeep => {}
         }
     };
     std::thread::Builder::new()

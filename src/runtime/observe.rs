@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::listener::{Cause, Connections, Kind};
 use crate::proxy::upload::Budget;
 use crate::telemetry::{AccessLog, Registry};
+use crate::upstream::ReadAhead;
 
 /// Connections of clients.
 pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
@@ -27,6 +28,8 @@ pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
     count("weir_accept_errors_total", "Connections that failed before they were accepted.", Connections::accept_errors);
     let help = "Times the machine had no descriptor or memory for another connection.";
     count("weir_accept_exhausted_total", help, Connections::exhausted);
+    let help = "Requests on open HTTP/2 connections that were refused because memory was short.";
+    count("weir_http2_streams_refused_total", help, Connections::refused_streams);
     let observed = Arc::clone(connections);
     let limit = move || observed.limit() as f64;
     registry.observe_gauge("weir_connections_limit", "Connections of clients that may be open at once.", &[], limit);
@@ -40,8 +43,11 @@ pub(super) fn access_log(registry: &Registry, log: &AccessLog) {
 }
 
 /// Bodies read before their turn.
-pub(super) fn read_ahead(registry: &Registry, budget: &Arc<Budget>) {
+pub(super) fn read_ahead(registry: &Registry, budget: &Arc<Budget>, responses: &Arc<ReadAhead>) {
     let observed = Arc::clone(budget);
     let help = "Bytes left for reading bodies while their requests wait in line.";
     registry.observe_gauge("weir_read_ahead_bytes_left", help, &[], move || observed.left() as f64);
+    let observed = Arc::clone(responses);
+    let help = "Bytes of responses that were read before their clients took them, so that the service is free.";
+    registry.observe_gauge("weir_response_ahead_bytes", help, &[], move || observed.bytes() as f64);
 }

@@ -23,4 +23,4 @@ mod registry;
 mod text;
 
 pub use access::{AccessLog, AccessRecord};
-pub use registry::{Labels, Registry};
+pub use registry::{Labels, Listing, Registry};

@@ -21,7 +21,9 @@ pub fn register(registry: &Registry) {
     let gauge = |name, help, read: fn() -> Option<f64>| {
         registry.observe(Kind::Gauge, name, help, &[], move || read().map(Reading::Float));
     };
-    gauge("process_resident_memory_bytes", "Memory of the process in RAM.", resident_memory);
+    gauge("process_resident_memory_bytes", "Memory of the process in RAM.", || {
+        resident_memory().map(|bytes| bytes as f64)
+    });
     gauge("process_open_fds", "Descriptors open.", open_fds);
     gauge("process_max_fds", "Descriptors the process may open.", max_fds);
     gauge("process_start_time_seconds", "When the process started, since the Unix epoch.", start_time);
@@ -31,11 +33,13 @@ pub fn register(registry: &Registry) {
     registry.gauge("weir_build_info", "Always 1.", &[("version", env!("CARGO_PKG_VERSION"))]).set(1);
 }
 
-fn resident_memory() -> Option<f64> {
+/// Bytes of the process in RAM.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let kib: f64 =
+    let kib: u64 =
         status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024.0)
+    kib.checked_mul(1024)
 }
 
 fn open_fds() -> Option<f64> {
@@ -97,7 +101,7 @@ mod tests {
 
     #[test]
     fn this_process_is_seen() {
-        assert!(resident_memory().unwrap() > 1024.0 * 1024.0);
+        assert!(resident_memory().unwrap() > 1024 * 1024);
         assert!(max_fds().unwrap() >= open_fds().unwrap());
         let started = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(start_time().unwrap());
         let age = SystemTime::now().duration_since(started).unwrap_or_default();

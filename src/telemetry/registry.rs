@@ -7,8 +7,9 @@
 //! without `_total`), is logged as an error and given a handle that counts nothing: a mistake in a metric stops neither
 //! the gateway nor the scrape.
 //! **Cost**: memory is constant once everyone has registered; a scrape is one pass over all cells, no upkeep between.
-//! **Not here**: removal. A series lives as long as the process.
+//! Series that come and go are listed anew at each scrape by whoever knows them; all others live as long as the process.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display, Formatter};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,42 @@ impl Registry {
         self.observe(Kind::Gauge, name, help, labels, move || Some(Reading::Float(observe())));
     }
 
+    /// Gauges whose label sets come and go: at every scrape `list` names each of them with its value; it must not block nor use
+    /// the registry. Of a label set that is named twice, the first counts.
+    pub fn list_gauges(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        list: impl Fn(&mut Listing<'_, f64>) + Send + Sync + 'static,
+    ) {
+        self.list(Kind::Gauge, name, help, move |named| {
+            list(&mut |labels, value| named(labels, Reading::Float(value)));
+        });
+    }
+
+    /// Counters whose label sets come and go, as in [`Registry::list_gauges`].
+    pub fn list_counters(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        list: impl Fn(&mut Listing<'_, u64>) + Send + Sync + 'static,
+    ) {
+        self.list(Kind::Counter, name, help, move |named| {
+            list(&mut |labels, value| named(labels, Reading::Integer(value)));
+        });
+    }
+
+    fn list(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        help: &'static str,
+        list: impl Fn(&mut Listing<'_, Reading>) + Send + Sync + 'static,
+    ) {
+        let list: List = Box::new(list);
+        self.family(kind, name, help, &[], |family| family.lists.push(list));
+    }
+
     /// A value that may be missing at a scrape; its series is then left out.
     pub(super) fn observe(
         &self,
@@ -107,17 +144,31 @@ impl Registry {
         labels: Labels<'_>,
         cell: Cell,
     ) -> Option<Cell> {
+        self.family(kind, name, help, labels, |family| {
+            family.series.entry(text::label_set(labels)).or_insert(cell).clone()
+        })
+    }
+
+    /// What `change` makes of the family of `name`; nothing if it would not be sound.
+    fn family<T>(
+        &self,
+        kind: Kind,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+        change: impl FnOnce(&mut Family) -> T,
+    ) -> Option<T> {
         if !is_sound(kind, name, labels) {
             tracing::error!(metric = name, "not a name Prometheus takes; not exported");
             return None;
         }
         let mut families = self.families();
-        let family = families.0.entry(name).or_insert_with(|| Family { kind, help, series: BTreeMap::new() });
+        let family = families.0.entry(name).or_insert_with(|| Family::new(kind, help));
         if family.kind != kind || family.help != help {
             tracing::error!(metric = name, "registered before with another type or help; not exported");
             return None;
         }
-        Some(family.series.entry(text::label_set(labels)).or_insert(cell).clone())
+        Some(change(family))
     }
 
     /// A panic while the lock was held (in an observer) leaves the families whole, so its poison means nothing.
@@ -149,12 +200,41 @@ impl Kind {
 struct Families(BTreeMap<&'static str, Family>);
 
 /// The series of one name.
-#[derive(Debug)]
 struct Family {
     kind: Kind,
     help: &'static str,
     /// By label set, as it stands in the text.
     series: BTreeMap<String, Cell>,
+    lists: Vec<List>,
+}
+
+/// Takes one series of a list: its labels and its value.
+pub type Listing<'a, V> = dyn FnMut(Labels<'_>, V) + 'a;
+
+type List = Box<dyn Fn(&mut Listing<'_, Reading>) + Send + Sync>;
+
+impl Family {
+    const fn new(kind: Kind, help: &'static str) -> Self {
+        Self { kind, help, series: BTreeMap::new(), lists: Vec::new() }
+    }
+
+    /// All series by label set.
+    fn read(&self) -> BTreeMap<Cow<'_, str>, Sample> {
+        let kept = self.series.iter().filter_map(|(labels, cell)| Some((labels.as_str().into(), cell.read()?)));
+        let mut samples: BTreeMap<_, _> = kept.collect();
+        for list in &self.lists {
+            list(&mut |labels, value| {
+                samples.entry(text::label_set(labels).into()).or_insert(Sample::One(value));
+            });
+        }
+        samples
+    }
+}
+
+impl Debug for Family {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Family").field("kind", &self.kind).field("series", &self.series).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone)]
@@ -195,14 +275,14 @@ enum Sample {
 impl Display for Families {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (name, family) in &self.0 {
-            let mut samples = family.series.iter().filter_map(|(labels, cell)| Some((labels, cell.read()?))).peekable();
-            if samples.peek().is_some() {
+            let samples = family.read();
+            if !samples.is_empty() {
                 text::write_head(f, name, family.kind.as_str(), family.help)?;
             }
             for (labels, sample) in samples {
                 match sample {
-                    Sample::Many(snapshot) => text::write_histogram(f, name, labels, &snapshot)?,
-                    Sample::One(reading) => text::write_sample(f, name, labels, reading)?,
+                    Sample::Many(snapshot) => text::write_histogram(f, name, &labels, &snapshot)?,
+                    Sample::One(reading) => text::write_sample(f, name, &labels, reading)?,
                 }
             }
         }
@@ -265,6 +345,20 @@ weir_wait_seconds +Inf
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_list_shows_what_there_is_at_the_moment() {
+        let (registry, servers) = (Registry::new(), Arc::new(Mutex::new(vec!["b", "a"])));
+        let listed = Arc::clone(&servers);
+        registry.list_gauges("weir_b", "B.", move |series| {
+            listed.lock().unwrap().iter().for_each(|server| series(&[("server", server)], 1.0));
+        });
+        assert!(registry.render().ends_with("weir_b{server=\"a\"} 1\nweir_b{server=\"b\"} 1\n"));
+        servers.lock().unwrap().remove(0);
+        assert!(registry.render().ends_with("# TYPE weir_b gauge\nweir_b{server=\"a\"} 1\n"));
+        servers.lock().unwrap().clear();
+        assert_eq!(registry.render(), "");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::connection::{Connection, Http1, Responding};
 use super::count::Event;
 use super::flight::{Flight, check_framing};
-use super::outcome::Guard;
+use super::outcome::{Guard, Said};
 use super::pool::Pool;
 use super::slot::Slot;
 use super::upload::Payload;
@@ -58,6 +58,10 @@ impl<B: Payload, G: Guard> Flight<B, G> {
             Some(End::Broken(None)) => self.broken(),
             Some(End::Unfinished) | None => {
                 self.server().record(Event::Abandoned);
+                // That the service is full is true however much of its words was left unread.
+                if self.said.is_some_and(Said::is_pushback) {
+                    self.tell_said();
+                }
                 let Self { connection, guard, .. } = self;
                 connection.close().await;
                 drop(guard);

@@ -228,7 +228,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
         self.guard
     }
 
-    fn tell_said(&mut self) {
+    pub(super) fn tell_said(&mut self) {
         if let Some((outcome, observation)) = self.said.map(Said::verdict) {
             let now = self.now();
             self.guard.tell(outcome, observation, self.dispatched, now);

@@ -23,16 +23,30 @@ const UNHEALTHY: u8 = 4;
 /// Bit: no longer part of the upstream.
 const RETIRED: u8 = 8;
 
-/// How many servers an upstream has, and how many of them are ejected.
+/// How many servers an upstream has, how many of them are ejected, and what is kept for all of them.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     size: AtomicUsize,
     out: AtomicUsize,
+    /// Connections kept for reuse, over all servers and workers.
+    idle: AtomicUsize,
 }
 
 impl Fleet {
     pub(super) fn resize(&self, size: usize) {
         self.size.store(size, Ordering::Relaxed);
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn idle_grew(&self) {
+        self.idle.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn idle_shrank(&self, by: usize) {
+        self.idle.fetch_sub(by, Ordering::Relaxed);
     }
 
     /// One more is ejected, if that leaves at least half.

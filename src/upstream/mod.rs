@@ -13,11 +13,12 @@
 //! * Nobody waits longer than a timeout of the plan; what nobody waits for ends by the abandon timeout.
 //! * A server that fails is left out and let back in by degrees; with nobody else left it is asked all the same.
 //!
-//! **Cost** of a request on a kept HTTP/1.1 connection: one future boxed, one `Arc` more if it has a body; no task, no timer
-//! of its own. A copy of head and body where it may be sent again.
+//! **Cost** of a request on a kept HTTP/1.1 connection: one future boxed, one `Arc` more if it has a body, and one if its response does not
+//! come in one piece; no task, no timer of its own. A copy of head and body where it may be sent again.
 //!
 //! **Not here**: who may send a request and when (`admission`), which header fields pass (`proxy`).
 
+mod ahead;
 mod balance;
 mod body;
 mod budget;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
+pub use self::ahead::ReadAhead;
 pub use self::body::Body;
 pub use self::count::Event;
 pub use self::failure::{BoxError, DialError, Failure, Fault};

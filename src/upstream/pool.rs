@@ -179,10 +179,10 @@ impl<B: Payload> Pool<B> {
 
     /// Keeps a connection that is ready for its next request.
     pub(super) fn give_back(&self, slot: &Slot<B>, http1: Http1<B>) {
-        let mut kept = slot.kept();
-        if kept.idle.len() >= self.0.upstream.idle_max {
+        if !self.0.upstream.may_keep() {
             return;
         }
+        let mut kept = slot.kept();
         let now = self.0.clock.now();
         kept.idle.push((http1, now));
         kept.server.idle_grew();

@@ -114,6 +114,7 @@ pub struct ServerState {
     excess: AtomicU32,
     idle: AtomicU32,
     meter: Meter,
+    fleet: Arc<Fleet>,
     pub(super) health: Health,
     pub(super) origin: Arc<Origin>,
     /// What the origin's name was resolved to, if it has one and that has succeeded.
@@ -136,6 +137,7 @@ impl ServerState {
             excess: AtomicU32::new(0),
             idle: AtomicU32::new(0),
             meter: Meter::default(),
+            fleet: Arc::clone(fleet),
             health: Health::new(fleet, slow_start, joined),
             label: match address {
                 Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
@@ -240,10 +242,12 @@ impl ServerState {
 
     pub(super) fn idle_grew(&self) {
         self.idle.fetch_add(1, Ordering::Relaxed);
+        self.fleet.idle_grew();
     }
 
     pub(super) fn idle_shrank(&self, by: usize) {
         self.idle.fetch_sub(u32::try_from(by).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.fleet.idle_shrank(by);
     }
 }
 

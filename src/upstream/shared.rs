@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use tokio::sync::watch;
 
+use super::ahead::ReadAhead;
 use super::budget::RetryBudget;
 use super::count::Event;
 use super::health::Fleet;
@@ -21,7 +22,7 @@ use super::tls::Connector;
 use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
 
-/// Connections kept idle for one server by one worker, however high the concurrency: descriptors are finite.
+/// Connections kept idle for all servers by all workers, however high the concurrency: descriptors are finite.
 const IDLE_MAX: usize = 1024;
 
 /// An upstream that cannot be built from its plan.
@@ -49,11 +50,12 @@ pub struct Upstream {
     pub(super) response_timeout: Duration,
     pub(super) abandon_timeout: Duration,
     pub(super) idle_timeout: Duration,
-    pub(super) idle_max: usize,
+    idle_max: usize,
     pub(super) idempotent: bool,
     pub(super) resolve: Duration,
     pub(super) health: Option<plan::HealthCheck>,
     pub(super) keep_budget: KeepBudget,
+    pub(super) ahead: Arc<ReadAhead>,
     slow_start: Duration,
     protocol: Protocol,
     tls: Option<Connector>,
@@ -72,8 +74,8 @@ pub(super) struct Servers {
 }
 
 impl Upstream {
-    /// Builds the shared half of an upstream.
-    pub fn new(plan: &plan::Upstream) -> Result<Arc<Self>, UpstreamError> {
+    /// Builds the shared half of an upstream, whose responses are read ahead within the bounds of `ahead`.
+    pub fn new(plan: &plan::Upstream, ahead: &Arc<ReadAhead>) -> Result<Arc<Self>, UpstreamError> {
         let concurrency = usize::try_from(plan.most()).unwrap_or(usize::MAX);
         let upstream = Self {
             name: plan.name.as_str().into(),
@@ -86,6 +88,7 @@ impl Upstream {
             resolve: plan.resolve,
             health: plan.health.clone(),
             keep_budget: KeepBudget::default(),
+            ahead: Arc::clone(ahead),
             slow_start: plan.slow_start,
             protocol: plan.protocol,
             tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
@@ -126,6 +129,25 @@ impl Upstream {
     /// no new request, and finish those they have.
     pub fn replace_servers(&self, servers: &[plan::Server], now: Tick) -> Result<(), UpstreamError> {
         self.set_servers(servers, Some(now))
+    }
+
+    /// Whether another connection may be kept: as many as there are permits, which is what descriptors are set aside for.
+    pub(super) fn may_keep(&self) -> bool {
+        self.fleet.idle() < self.idle_max
+    }
+
+    /// Whether `servers` are the ones used now.
+    #[must_use]
+    pub fn uses(&self, servers: &[plan::Server]) -> bool {
+        self.servers.borrow().origins.iter().map(|origin| &origin.plan).eq(servers)
+    }
+
+    /// Whether `servers` could be used; an error is the one that [`Upstream::replace_servers`] would give.
+    pub fn check_servers(&self, servers: &[plan::Server]) -> Result<(), UpstreamError> {
+        if servers.is_empty() {
+            return Err(UpstreamError::NoServers);
+        }
+        servers.iter().try_for_each(|plan| Origin::new(plan, self.protocol, self.tls.as_ref()).map(drop))
     }
 
     fn set_servers(&self, plans: &[plan::Server], now: Option<Tick>) -> Result<(), UpstreamError> {

@@ -86,6 +86,7 @@ fn clients() {
         (ROUTE, "[clients]\nheader_count = 64.0", 10, "a whole number from 16 to 1024"),
         (ROUTE, "[clients]\nhttp2_streams = 0", 10, "a whole number from 1 to 65535"),
         (ROUTE, "[clients]\nmax_connections = \"atuo\"", 10, "did you mean \"auto\"?"),
+        (ROUTE, "[clients]\nmax_memory = \"1KiB\"", 10, "\"auto\" or a size from \"16MiB\" to \"1024GiB\""),
         (ROUTE, "[clients]\nmax_connections = 0", 10, "\"auto\" or a whole number from 1 to 10000000"),
         (ROUTE, "[clients]\nmax_connections = \"none\"", 10, "\"auto\" or a whole number"),
         (ROUTE, "[clients]\ntrusted_proxies = \"10.0.0.0/8\"", 10, "did you mean [\"10.0.0.0/8\"]?"),

@@ -20,7 +20,7 @@ fn defaults() {
     let plan = plan(&format!("{LEAST}[[client_limit]]\nname = \"l\"\nkey = \"address\"\nrate = \"100/m\"\n"));
     assert!(plan.listeners[0].tls.is_none());
     assert_eq!(plan.admin.address.to_string(), "127.0.0.1:9090");
-    assert_eq!(plan.clients.max_connections, None);
+    assert_eq!((plan.clients.max_connections, plan.clients.max_memory), (None, None));
     assert!(plan.clients.trusted_proxies.is_empty());
     assert_eq!(plan.clients.header_size, 16 << 10);
     assert_eq!(plan.clients.header_count, 64);
@@ -67,7 +67,7 @@ fn values() {
     );
     let plan = plan(&format!(
         "{text}client_limits = [\"l\"]\nqueue.length = 0\nbody_size = \"2MB\"\nmethods = [\"POST\", \"PUT\"]\n\
-         host = \"Daftar.Example\"\n[clients]\nbody_size = \"3KiB\"\nmax_connections = 7\n\
+         host = \"Daftar.Example\"\n[clients]\nbody_size = \"3KiB\"\nmax_connections = 7\nmax_memory = \"2GiB\"\n\
          trusted_proxies = [\"10.0.0.0/8\", \"::1/128\"]\n[log]\naccess = \"off\"\n"
     ));
     let rate = plan.upstreams[0].rate.expect("written");
@@ -83,6 +83,7 @@ fn values() {
     assert_eq!(route.client_limits.len(), 1);
     assert_eq!(plan.clients.body_size, 3 << 10);
     assert_eq!(plan.clients.max_connections.map(NonZeroUsize::get), Some(7));
+    assert_eq!(plan.clients.max_memory, Some(2 << 30));
     assert_eq!(plan.clients.trusted_proxies.len(), 2);
     assert_eq!(plan.log.access, AccessLog::Off);
 }
@@ -209,7 +210,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 37, "defaults compared");
+    assert_eq!(compared, 38, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.

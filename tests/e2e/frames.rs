@@ -16,6 +16,8 @@ pub(crate) const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// `SETTINGS_INITIAL_WINDOW_SIZE` 0 (RFC 9113 §6.5.2).
+const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 /// RFC 9113 §7.
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
@@ -37,12 +39,21 @@ pub(crate) struct Frame {
 impl Frames {
     /// Connects and sends the preface.
     pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::with_settings(address, &[])
+    }
+
+    /// Connects as a client that takes no byte of an answer until it says so.
+    pub(crate) fn without_window(address: SocketAddr) -> Self {
+        Self::with_settings(address, &NO_WINDOW)
+    }
+
+    fn with_settings(address: SocketAddr, settings: &[u8]) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut frames = Self { stream, next_stream: 1 };
         frames.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        frames.send(SETTINGS, 0, 0, &[]);
+        frames.send(SETTINGS, 0, 0, settings);
         frames
     }
 
@@ -62,6 +73,11 @@ impl Frames {
         self.next_stream += 2;
         self.send(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block);
         stream
+    }
+
+    /// Takes so many bytes more of a stream, or of all with 0.
+    pub(crate) fn widen(&mut self, stream: u32, by: u32) {
+        self.send(WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
     }
 
     /// Gives a request up.

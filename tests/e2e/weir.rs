@@ -30,6 +30,8 @@ pub(crate) struct Weir {
     /// Speaks to operators.
     pub(crate) admin: SocketAddr,
     directory: TempDir,
+    /// What stands in its file before the configuration of the test.
+    preface: String,
 }
 
 impl Weir {
@@ -57,12 +59,12 @@ impl Weir {
         fs::write(directory.path().join("cert.pem"), &certificate.0).unwrap();
         fs::write(directory.path().join("key.pem"), &certificate.1).unwrap();
         let path = directory.path().join("weir.toml");
-        let text = format!(
+        let preface = format!(
             "[[listener]]\naddress = \"{http}\"\n[[listener]]\naddress = \"{https}\"\n\
              tls = {{ certificate = \"cert.pem\", key = \"key.pem\" }}\n[admin]\naddress = \"{admin}\"\n\
-             [log]\naccess = \"file:access.log\"\n{config}"
+             [log]\naccess = \"file:access.log\"\n"
         );
-        fs::write(&path, text).unwrap();
+        fs::write(&path, format!("{preface}{config}")).unwrap();
         let stderr = File::create(directory.path().join("stderr")).unwrap();
         let binary = env!("CARGO_BIN_EXE_weir");
         let words: Vec<&str> = command.iter().copied().chain([binary]).collect();
@@ -75,7 +77,16 @@ impl Weir {
             .stderr(stderr)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", words[0]));
-        Self { child, http, https, admin, directory }
+        Self { child, http, https, admin, directory, preface }
+    }
+
+    /// Writes another `config` into its file and has it read again; waits until `result` has come of it once more.
+    pub(crate) fn reload(&self, config: &str, result: &str) {
+        let series = format!("weir_config_reloads_total{{result=\"{result}\"}}");
+        let before = self.metrics().value(&series);
+        fs::write(self.directory.path().join("weir.toml"), format!("{}{config}", self.preface)).unwrap();
+        self.signal(Signal::HUP);
+        self.wait_for(&series, before + 1);
     }
 
     fn becomes_ready(&mut self) -> bool {

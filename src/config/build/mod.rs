@@ -97,6 +97,7 @@ fn clients(draft: draft::Clients, faults: &mut Faults<'_>) -> Clients {
     }
     Clients {
         max_connections: draft.max_connections,
+        max_memory: draft.max_memory,
         trusted_proxies: draft.trusted_proxies.into_iter().map(|net| net.value).collect(),
         header_size: draft.header_size,
         header_count: draft.header_count,

@@ -19,13 +19,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
     BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, DEFAULT_ADMIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT,
-    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS, at_least_one,
-    at_once, burst, pem_file, secs,
+    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS,
+    at_least_one, at_once, burst, pem_file, secs,
 };
 use super::explain::{Faults, Span};
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Queue, Rate, Runtime, Without};
 use super::reader::{Table, Written};
-use super::scalar::{auto_or, number, text, truth, word};
+use super::scalar::{auto_or, auto_or_text, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
 pub(super) use upstream::{Adaptive, Health, Upstream};
@@ -75,6 +75,7 @@ pub(super) struct Admin {
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) max_memory: Option<u64>,
     pub(super) trusted_proxies: Vec<Written<IpNet>>,
     pub(super) header_size: usize,
     pub(super) header_count: usize,
@@ -176,6 +177,7 @@ impl Admin {
 impl Clients {
     const DEFAULT: Self = Self {
         max_connections: None,
+        max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 << 10,
         header_count: 64,
@@ -192,6 +194,7 @@ impl Clients {
             |value: &DeValue<'_>| size(HEADER_SIZE)(value).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self {
             max_connections: table.or("max_connections", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            max_memory: table.or("max_memory", None, auto_or_text(size(MAX_MEMORY))),
             trusted_proxies: table
                 .list("trusted_proxies", "networks", text("a network such as \"10.0.0.0/8\"", syntax::network))
                 .map_or(usual.trusted_proxies, |list| list.value),

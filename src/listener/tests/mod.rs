@@ -37,6 +37,7 @@ const LONG: Duration = Duration::from_secs(20);
 pub(super) fn clients() -> plan::Clients {
     plan::Clients {
         max_connections: None,
+        max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 * 1024,
         header_count: 64,

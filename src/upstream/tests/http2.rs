@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::bench::{MOMENT, Permits, Sent, bind, eventually, fetch, get, plan, pool, post, read, send};
 use crate::config::plan::{self, Protocol};
-use crate::upstream::{Event, Failure};
+use crate::upstream::{Event, Failure, Outcome};
 
 /// What a test server has seen.
 #[derive(Default)]
@@ -42,7 +42,10 @@ impl Drop for Working<'_> {
     }
 }
 
-/// Answers after 30 ms with what it got, on `/early` at once, on `/never` never.
+/// Bytes with which a server says at length that it is full.
+const FULL: usize = 60 * 1024;
+
+/// Answers after 30 ms with what it got, on `/early` at once, on `/full` 429 at once, on `/never` never.
 async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     seen.working.fetch_add(1, Ordering::SeqCst);
     let mut working = Working(&seen, false);
@@ -52,6 +55,11 @@ async fn answer(seen: Arc<Seen>, request: Request<Incoming>) -> Result<Response<
     }
     if request.uri().path() == "/never" {
         std::future::pending::<()>().await;
+    }
+    if request.uri().path() == "/full" {
+        working.1 = true;
+        let full = Response::builder().status(429).header("retry-after", "3").body(Full::from(vec![b'x'; FULL]));
+        return Ok(full.unwrap());
     }
     sleep(Duration::from_millis(30)).await;
     let host = request.headers().get("host").map(|host| host.to_str().unwrap().to_owned());
@@ -288,4 +296,17 @@ async fn early_answer_ends_the_upload_and_leaves_the_connection() {
     eventually("nobody reads the caller's body any longer", || feed.is_closed()).await;
     fetch(&pool, &permits).await.unwrap();
     assert_eq!(seen.connections.load(Ordering::SeqCst), 1);
+}
+
+/// Also over HTTP/2: read ahead of a reader who waits, and told for what it is.
+#[tokio::test]
+async fn a_long_refusal_that_nobody_reads_gives_the_permit_back_as_a_pushback() {
+    let (address, _) = serve_hyper(None, Protocol::Http2);
+    let (pool, permits) = (pool(&http2_plan(address)), Permits::default());
+    let mut request = get();
+    *request.uri_mut() = "/full".parse().unwrap();
+    let response = send(&pool, &permits, request).await.unwrap();
+    permits.all_back().await;
+    assert_eq!(permits.outcomes(), [Outcome::Pushback { retry_after: Some(Duration::from_secs(3)) }]);
+    assert_eq!(read(response).await.unwrap().len(), FULL);
 }

@@ -1,5 +1,6 @@
 //! The contract of the module, point by point, over real sockets.
 
+mod ahead;
 mod bench;
 mod broken;
 mod checking;

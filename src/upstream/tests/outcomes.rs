@@ -69,6 +69,20 @@ async fn what_a_caller_leaves_is_told_by_its_end() {
     }
 }
 
+/// Whoever leaves in the middle of a long refusal takes nothing from its meaning.
+#[tokio::test]
+async fn a_pushback_that_nobody_reads_to_its_end_is_one() {
+    let (address, _) = serve(async |mut peer| {
+        peer.request().await;
+        peer.say("HTTP/1.1 429 Slowly\r\nretry-after: 3\r\ncontent-length: 10000000\r\n\r\n").await;
+        peer.closed().await;
+    });
+    let (pool, permits) = (pool(&plan(&[address])), Permits::default());
+    drop(send(&pool, &permits, get()).await.unwrap());
+    permits.all_back().await;
+    assert_eq!(permits.outcomes(), [Outcome::Pushback { retry_after: Some(Duration::from_secs(3)) }]);
+}
+
 #[tokio::test]
 async fn a_broken_answer_is_broken_and_a_broken_question_says_nothing() {
     let (address, _) = serve(async |mut peer| {

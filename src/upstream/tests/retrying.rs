@@ -56,6 +56,21 @@ fn times(service: &Service) -> HashMap<String, usize> {
     times
 }
 
+/// A guard hears of the attempt that counted, once.
+#[tokio::test]
+async fn the_outcome_of_what_was_sent_twice_is_that_of_the_second() {
+    let (broken, full) = (Service::start(), Service::start());
+    broken.turn(Mood::Breaks);
+    full.turn(Mood::Full);
+    let (pool, permits) = (idempotent(&[&broken, &full]), Permits::default());
+    while broken.log.taken() == 0 {
+        let response = send(&pool, &permits, keyed(Sent::whole("person=1"))).await.unwrap();
+        assert_eq!(read(response).await.unwrap(), b"full");
+        assert_eq!(permits.outcomes(), [Outcome::Pushback { retry_after: Some(Duration::from_secs(7)) }]);
+        assert!(full.log.taken() < 100, "the other is never asked");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_sent_twice_unless_the_operator_says_so() {
     let service = Service::start();
