@@ -1,7 +1,12 @@
 //! Admission of one route: its client limits, the bounds of its line, and the gate of its upstream.
 //!
-//! **Invariants**: at most `queue.length` requests of the route are held at once; nobody is held who is predicted to wait
-//! longer than `queue.wait`, nor for longer than that; a refusal says when to come back, and not everybody at once.
+//! Whoever has a pass stands in a line of his own with slots of its own, so that a crowd of newcomers cannot take his place,
+//! and is held for longer: he shall finish. Newcomers who would be given a pass need the funnel's pace as well.
+//!
+//! **Invariants**: at most `queue.length` requests of the route are held at once, and as many (at least [`LEAST_INSIDE`])
+//! with a pass; nobody is held who is
+//! predicted to wait longer than `queue.wait` (with a pass: `pass.wait`, if that is longer), nor for longer than that; a
+//! refusal says when to come back, and not everybody at once.
 //! **Order**: client limits are charged first, also for requests that are refused afterwards; a refusal of the limit itself
 //! charges nothing, so a client that hammers gets its rate and no more.
 //! **Cost**: see the parts; nothing of its own but one counter.
@@ -12,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::admission::dispatch::{Dispatcher, Entry};
+use crate::admission::funnel::Funnel;
+use crate::admission::gate::Gate;
 use crate::admission::permit::{Permit, Waiting};
 use crate::admission::queue::Line;
 use crate::admission::rate::client::{ClientHash, ClientLimit};
@@ -29,6 +36,9 @@ const ROOMY: u32 = 2;
 /// Nobody is told to come back sooner; `Retry-After` counts whole seconds.
 const SOONEST_RETURN: Duration = Duration::from_secs(1);
 
+/// Those with a pass have so many places at least, also on routes that hold nobody else: they shall not be refused.
+pub const LEAST_INSIDE: usize = 1_000;
+
 /// Admission of one route.
 #[derive(Debug)]
 pub struct RouteAdmission {
@@ -37,6 +47,52 @@ pub struct RouteAdmission {
     client_limits: Vec<Arc<ClientLimit>>,
     queue: Queue,
     held: Arc<AtomicUsize>,
+    inside: Option<Inside>,
+}
+
+/// What those who have a pass have on a route.
+#[derive(Debug)]
+pub struct Inside {
+    /// Their line: it needs the same gates as the newcomers', but for the funnel's.
+    line: Arc<Line>,
+    wait: Duration,
+    funnel: Arc<Funnel>,
+    /// So many of them are held.
+    held: Arc<AtomicUsize>,
+}
+
+/// Who asks, as far as admission needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// What his request is.
+    pub class: Class,
+    /// How long ago he was given the pass he has; [`None`] without.
+    pub inside: Option<Duration>,
+}
+
+/// Where somebody stands.
+#[derive(Debug)]
+struct Way<'a> {
+    line: &'a Arc<Line>,
+    wait: Duration,
+    length: usize,
+    held: &'a Arc<AtomicUsize>,
+}
+
+impl Inside {
+    /// Those who have a pass wait in `line`, at most for `wait`, and `funnel` hears of them.
+    #[must_use]
+    pub fn new(line: Arc<Line>, wait: Duration, funnel: Arc<Funnel>) -> Self {
+        Self { line, wait, funnel, held: Arc::default() }
+    }
+}
+
+impl Person {
+    /// Somebody without a pass.
+    #[must_use]
+    pub const fn of(class: Class) -> Self {
+        Self { class, inside: None }
+    }
 }
 
 /// What admission says to a request.
@@ -75,12 +131,18 @@ impl RouteAdmission {
         client_limits: Vec<Arc<ClientLimit>>,
         queue: Queue,
     ) -> Self {
-        Self { dispatcher, line, client_limits, queue, held: Arc::default() }
+        Self { dispatcher, line, client_limits, queue, held: Arc::default(), inside: None }
     }
 
-    /// Decides about a request of `class`. `client` tells clients apart by a key; `chance` in `0..1` is the jitter of this
+    /// The same where passes are known.
+    #[must_use]
+    pub fn with_passes(self, inside: Inside) -> Self {
+        Self { inside: Some(inside), ..self }
+    }
+
+    /// Decides about a request of `person`. `client` tells clients apart by a key; `chance` in `0..1` is the jitter of this
     /// request.
-    pub fn decide(&self, class: Class, now: Tick, client: impl Fn(&ClientKey) -> ClientHash, chance: f64) -> Verdict {
+    pub fn decide(&self, person: Person, now: Tick, client: impl Fn(&ClientKey) -> ClientHash, chance: f64) -> Verdict {
         for (position, limit) in self.client_limits.iter().enumerate() {
             if let Err(over) = limit.charge(now, client(limit.key())) {
                 let retry_after = jittered(over.retry_after, chance);
@@ -88,36 +150,52 @@ impl RouteAdmission {
                 return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
             }
         }
-        if let Some(permit) = self.dispatcher.try_enter(&self.line, class, now) {
-            self.line.gates().iter().for_each(|gate| gate.unbook(now));
+        let way = self.way(person);
+        if let Some(permit) = self.dispatcher.try_enter(way.line, person.class, now) {
+            way.line.gates().iter().for_each(|gate| gate.unbook(now));
+            self.reckon(person);
             return Verdict::Admit(permit);
         }
-        let predicted = self.predicted_wait(class, now);
-        if predicted > self.queue.wait && class != Class::Exempt {
-            return self.refuse(Reason::WaitTooLong, now, predicted, chance);
+        let predicted = self.predicted_wait(person, now);
+        if predicted > way.wait && person.class != Class::Exempt {
+            return self.refuse(Reason::WaitTooLong, person, now, predicted, chance);
         }
-        if predicted < self.queue.wait / ROOMY {
-            self.line.gates().iter().for_each(|gate| gate.unbook(now));
+        if predicted < way.wait / ROOMY {
+            way.line.gates().iter().for_each(|gate| gate.unbook(now));
         }
-        self.enqueue(class, now, predicted, chance)
+        self.enqueue(person, now, predicted, chance)
     }
 
     /// A refusal for somebody who was held and whose turn did not come in time.
     #[must_use]
-    pub fn expired(&self, class: Class, now: Tick, chance: f64) -> Refusal {
-        self.refusal(Reason::Expired, now, self.predicted_wait(class, now), chance)
+    pub fn expired(&self, person: Person, now: Tick, chance: f64) -> Refusal {
+        self.refusal(Reason::Expired, person, now, self.predicted_wait(person, now), chance)
     }
 
-    /// Predicted wait of a request of `class` that came now: that of the slowest of its gates.
+    /// Predicted wait of a request of `person` that came now: that of the slowest of the gates.
     #[must_use]
-    pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
-        self.line.gates().iter().map(|gate| gate.predicted_wait(class, now)).max().unwrap_or_default()
+    pub fn predicted_wait(&self, person: Person, now: Tick) -> Duration {
+        let line = self.way(person).line;
+        // Newcomers who wait for the funnel stand in a line for the same upstream, and are in nobody's way.
+        let paced = |funnel: &&Arc<Funnel>| !line.gates().iter().any(|gate| Arc::ptr_eq(gate, funnel.entrance()));
+        let elsewhere = self.inside.as_ref().map(|inside| &inside.funnel).filter(paced);
+        let elsewhere = elsewhere.map_or(0, |funnel| funnel.holds(now));
+        let wait = |gate: &Arc<Gate>| gate.predicted_wait_past(person.class, now, elsewhere);
+        line.gates().iter().map(wait).max().unwrap_or_default()
+    }
+
+    /// A newcomer who was let in was answered, and `passed` says whether he was given a pass.
+    pub fn answered(&self, passed: bool) {
+        if let Some(inside) = &self.inside {
+            inside.funnel.answered(inside.line.gates(), passed);
+        }
     }
 
     /// Requests of this route held in line.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        let inside = self.inside.as_ref().map_or(0, |inside| inside.held.load(Ordering::Relaxed));
+        self.held.load(Ordering::Relaxed) + inside
     }
 
     /// The client limit at `position` of the route's list.
@@ -126,33 +204,57 @@ impl RouteAdmission {
         self.client_limits.get(position).map(Arc::as_ref)
     }
 
-    fn enqueue(&self, class: Class, now: Tick, predicted: Duration, chance: f64) -> Verdict {
-        let reserve = |held| (held < self.queue.length).then_some(held + 1);
-        if self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
-            return self.refuse(Reason::QueueFull, now, predicted, chance);
+    /// Those inside and those nobody bounds in one line, all others in the other.
+    fn way(&self, person: Person) -> Way<'_> {
+        match &self.inside {
+            Some(inside) if person.class <= Class::InProgress => {
+                let wait = if person.inside.is_some() { self.queue.wait.max(inside.wait) } else { self.queue.wait };
+                Way { line: &inside.line, wait, length: self.queue.length.max(LEAST_INSIDE), held: &inside.held }
+            }
+            _ => Way { line: &self.line, wait: self.queue.wait, length: self.queue.length, held: &self.held },
         }
-        let deadline = now.after(self.queue.wait);
-        match self.dispatcher.enter(&self.line, class, now, deadline) {
-            Entry::Waiting(waiting) => Verdict::Queue(Held { waiting, deadline, count: Arc::clone(&self.held) }),
+    }
+
+    /// Somebody with a pass was let in or into the line: that is a visit.
+    fn reckon(&self, person: Person) {
+        if let (Some(inside), Some(age)) = (&self.inside, person.inside) {
+            inside.funnel.visits(inside.line.gates(), age);
+        }
+    }
+
+    fn enqueue(&self, person: Person, now: Tick, predicted: Duration, chance: f64) -> Verdict {
+        let way = self.way(person);
+        let reserve = |held| (held < way.length).then_some(held + 1);
+        if way.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
+            return self.refuse(Reason::QueueFull, person, now, predicted, chance);
+        }
+        let deadline = now.after(way.wait);
+        match self.dispatcher.enter(way.line, person.class, now, deadline) {
+            Entry::Waiting(waiting) => {
+                self.reckon(person);
+                Verdict::Queue(Held { waiting, deadline, count: Arc::clone(way.held) })
+            }
             Entry::Granted(permit) => {
-                self.held.fetch_sub(1, Ordering::Relaxed);
+                way.held.fetch_sub(1, Ordering::Relaxed);
+                self.reckon(person);
                 Verdict::Admit(permit)
             }
             Entry::Full => {
-                self.held.fetch_sub(1, Ordering::Relaxed);
-                self.refuse(Reason::QueueFull, now, predicted, chance)
+                way.held.fetch_sub(1, Ordering::Relaxed);
+                self.refuse(Reason::QueueFull, person, now, predicted, chance)
             }
         }
     }
 
-    fn refuse(&self, reason: Reason, now: Tick, predicted: Duration, chance: f64) -> Verdict {
-        Verdict::Refuse(self.refusal(reason, now, predicted, chance))
+    fn refuse(&self, reason: Reason, person: Person, now: Tick, predicted: Duration, chance: f64) -> Verdict {
+        Verdict::Refuse(self.refusal(reason, person, now, predicted, chance))
     }
 
-    fn refusal(&self, reason: Reason, now: Tick, predicted: Duration, chance: f64) -> Refusal {
-        let excess = predicted.saturating_sub(self.queue.wait).max(SOONEST_RETURN);
+    fn refusal(&self, reason: Reason, person: Person, now: Tick, predicted: Duration, chance: f64) -> Refusal {
+        let way = self.way(person);
+        let excess = predicted.saturating_sub(way.wait).max(SOONEST_RETURN);
         // Booked with the gate that makes people wait; the others have room.
-        let slowest = self.line.gates().iter().max_by_key(|gate| gate.predicted_wait(Class::Bulk, now));
+        let slowest = way.line.gates().iter().max_by_key(|gate| gate.predicted_wait(Class::Bulk, now));
         let back = slowest.map_or(excess, |gate| gate.book(now, excess));
         Refusal { reason, retry_after: jittered(back, chance), limit: None }
     }

@@ -50,7 +50,7 @@ use self::turn::{Client, turn};
 use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
 use crate::admission::permit::Permit;
-use crate::admission::route::Verdict;
+use crate::admission::route::{Person, Verdict};
 use crate::admission::verdict::{Reason, Refusal};
 use crate::clock::Tick;
 use crate::config::plan::Class;
@@ -145,7 +145,7 @@ impl Worker {
         let arrival = self.gateway.clock().now();
         let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
         let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
-        let place = match route.admission().decide(class, arrival, client, fastrand::f64()) {
+        let place = match route.admission().decide(Person::of(class), arrival, client, fastrand::f64()) {
             Verdict::Admit(permit) => return Ok(permit),
             Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
             Verdict::Queue(place) => place,
@@ -251,7 +251,7 @@ fn refused(route: &Route, refusal: &Refusal) -> Answer {
 }
 
 fn expired(route: &Route, class: Class, now: Tick) -> Answer {
-    refused(route, &route.admission().expired(class, now, fastrand::f64()))
+    refused(route, &route.admission().expired(Person::of(class), now, fastrand::f64()))
 }
 
 /// Whose doing a failed exchange is.
