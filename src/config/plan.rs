@@ -31,6 +31,8 @@ pub struct Plan {
     pub client_limits: Vec<ClientLimit>,
     /// What lies behind several upstreams with a capacity of its own, referred to by [`Route::uses`].
     pub dependencies: Vec<Dependency>,
+    /// Passes of those who were admitted, if there are any.
+    pub pass: Option<Pass>,
     /// Services behind the gateway, at least one.
     pub upstreams: Vec<Upstream>,
     /// Routes in the order in which they are tried: the most specific first.
@@ -133,6 +135,32 @@ pub struct Dependency {
     /// Requests that use it sent, over all upstreams and workers.
     pub rate: Option<RateLimit>,
 }
+
+/// Passes of those who were admitted: with one, somebody is in progress.
+#[derive(Debug)]
+pub struct Pass {
+    /// Signs and verifies.
+    pub key: Key,
+    /// Verify as well: passes signed before the key was replaced.
+    pub old_keys: Vec<Secret>,
+    /// How long a pass is good.
+    pub life: Duration,
+    /// Longest time for which somebody with a pass is held in line, where the route's own is not longer.
+    pub wait: Duration,
+}
+
+/// A key as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// It was read.
+    Known(Secret),
+    /// Its file is not there, and is created when the process starts.
+    Missing(PathBuf),
+}
+
+/// 32 bytes that nobody else knows; its debug form does not show them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
 
 /// What a request is to admission; the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,6 +303,8 @@ pub struct Route {
     pub uses: Vec<DependencyId>,
     /// What its requests are to admission, unless they carry a pass.
     pub class: Class,
+    /// Whoever is admitted here, and whom the upstream answers with a status below 400, is given a pass.
+    pub grants_pass: bool,
     /// Buckets a request must pass, in order.
     pub client_limits: Vec<ClientLimitId>,
     /// Bounds of the line in front of the upstream; zero length refuses whoever finds no permit.
