@@ -18,7 +18,9 @@ pub mod body;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+mod lines;
 mod observe;
+pub mod pass;
 pub mod path;
 pub mod peer;
 pub mod route;
@@ -44,6 +46,7 @@ use self::answer::{Answer, LimitPolicy};
 use self::body::{Body, Source};
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
+use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
 use self::target::{BadRequest, Target};
 use self::turn::{Client, turn};
@@ -53,7 +56,6 @@ use crate::admission::permit::Permit;
 use crate::admission::route::{Person, Verdict};
 use crate::admission::verdict::{Reason, Refusal};
 use crate::clock::Tick;
-use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 
 /// One worker's part of the gateway: the shared state, and connections of its own.
@@ -122,11 +124,29 @@ impl Worker {
         let body = upload.as_mut().ok_or(Reason::Internal)?;
         visit.counts(body.received());
         body.bound(limits.body_size)?;
-        let permit = self.admit(asker, &head, route, body, visit).await?;
+        let bearer = self.gateway.bearer(limits.class, &head.headers);
+        visit.classed(bearer.person.class);
+        let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+        let permit = self.admit(asker, &head, (route, &bearer), body, visit).await?;
         let upgrade = upgrade(&mut head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
-        self.forward(asker, route, request, permit, upgrade, visit).await
+        let mut answered = self.forward(asker, route, request, permit, upgrade, visit).await;
+        if limits.grants_pass {
+            self.grant(route, &bearer, answered.as_mut().ok(), secure);
+        }
+        answered
+    }
+
+    /// Whoever was let in and served is given a pass.
+    fn grant(&self, route: &Route, bearer: &Bearer, response: Option<&mut Response<Source>>, secure: bool) {
+        let served = response.filter(|response| response.status().is_success() || response.status().is_redirection());
+        if bearer.is_newcomer() {
+            route.admission().answered(served.is_some());
+        }
+        if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
+            passes.grant(bearer, response, unix_time(), fastrand::u64(..), secure);
+        }
     }
 
     /// Small body, client limits, predicted wait, line, permit.
@@ -134,7 +154,7 @@ impl Worker {
         &self,
         asker: &Asker<'_>,
         head: &Parts,
-        route: &Arc<Route>,
+        (route, bearer): (&Arc<Route>, &Bearer),
         body: &mut Upload,
         visit: &mut Visit,
     ) -> Result<Permit, Answer> {
@@ -143,9 +163,8 @@ impl Worker {
             poll_fn(|context| body.poll_ahead(context)).await?;
         }
         let arrival = self.gateway.clock().now();
-        let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
         let client = |key: &_| self.gateway.client(key, asker.address, &head.headers);
-        let place = match route.admission().decide(Person::of(class), arrival, client, fastrand::f64()) {
+        let place = match route.admission().decide(bearer.person, arrival, client, fastrand::f64()) {
             Verdict::Admit(permit) => return Ok(permit),
             Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
             Verdict::Queue(place) => place,
@@ -158,7 +177,7 @@ impl Worker {
                 visit.waited(now.since(arrival));
                 Ok(permit)
             }
-            Err(Reason::Expired) => Err(expired(route, class, now)),
+            Err(Reason::Expired) => Err(expired(route, bearer.person, now)),
             Err(reason) => Err(reason.into()),
         }
     }
@@ -250,8 +269,8 @@ fn refused(route: &Route, refusal: &Refusal) -> Answer {
     Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }
 
-fn expired(route: &Route, class: Class, now: Tick) -> Answer {
-    refused(route, &route.admission().expired(Person::of(class), now, fastrand::f64()))
+fn expired(route: &Route, person: Person, now: Tick) -> Answer {
+    refused(route, &route.admission().expired(person, now, fastrand::f64()))
 }
 
 /// Whose doing a failed exchange is.

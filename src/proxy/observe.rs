@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::admission::rate::client::ClientLimit;
 use crate::clock::{Clock, Tick};
@@ -34,6 +35,9 @@ pub(super) fn all(
     for (dependency, gate) in plan.dependencies.iter().zip(&gates.dependencies) {
         of_gate(registry, ("dependency", &dependency.name), gate, clock);
     }
+    if let Some(funnel) = &gates.funnel {
+        of_funnel(plan, registry, funnel);
+    }
     for upstream in upstreams {
         of_servers(registry, upstream, clock);
     }
@@ -61,6 +65,24 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     let wait = read(|gate, clock| gate.predicted_wait(Class::New, clock.now()).as_secs_f64());
     let help = "How long a newcomer's request would be held in line if it came now.";
     registry.observe_gauge(names[3], help, &labels, wait);
+}
+
+fn of_funnel(plan: &Plan, registry: &Registry, funnel: &Arc<Funnel>) {
+    let gauge = |name, help, labels: &[(&'static str, &str)], read: Box<dyn Fn(&Funnel) -> f64 + Send + Sync>| {
+        let funnel = Arc::clone(funnel);
+        registry.observe_gauge(name, help, labels, move || read(&funnel));
+    };
+    let help = "Newcomers a second that are let into the funnel at most; infinite while nothing binds.";
+    gauge("weir_funnel_pace", help, &[], Box::new(Funnel::pace));
+    let help = "Newcomers held before the funnel.";
+    gauge("weir_funnel_queued", help, &[], Box::new(|funnel| funnel.entrance().waiting() as f64));
+    let upstreams = plan.upstreams.iter().map(|upstream| ("upstream", upstream.name.as_str()));
+    let dependencies = plan.dependencies.iter().map(|dependency| ("dependency", dependency.name.as_str()));
+    for (position, (kind, name)) in upstreams.chain(dependencies).enumerate() {
+        let binds = move |funnel: &Funnel| f64::from(u8::from(funnel.binding() == Some(position)));
+        let help = "Whether the pace of the funnel is what this upstream or dependency leaves.";
+        gauge("weir_funnel_binding", help, &[("kind", kind), ("name", name)], Box::new(binds));
+    }
 }
 
 fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {

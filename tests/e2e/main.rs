@@ -23,6 +23,7 @@ mod descriptors;
 mod failures;
 mod line;
 mod load;
+mod passes;
 mod permits;
 mod refusals;
 mod shutdown;
