@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::client::{Client, Response};
 use crate::origin::{Latch, Origin, field};
@@ -219,7 +221,7 @@ fn whoever_is_inside_waits_longer_than_a_newcomer() {
     weir.wait_for_load("u", 1, 1);
     let refused = ask(&weir, "/new", "");
     assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(!inside.has_something_within(std::time::Duration::from_secs(1)), "he waits");
+    assert!(!inside.has_something_within(Duration::from_secs(1)), "he waits");
     latch.let_pass(2);
     assert_eq!(inside.answer().status, 200);
     assert_eq!(first.answer().status, 200);
@@ -236,4 +238,60 @@ fn a_trusted_proxy_says_whether_a_pass_is_for_tls_alone() {
         let answer = ask(&weir, "/enter/200", &format!("x-forwarded-proto: {said}\r\n"));
         assert_eq!(answer.field("set-cookie").unwrap().contains("; Secure"), secure, "{proxies}{said}");
     }
+}
+
+/// The entrance is quick, the next step does 40 a second; a crowd of 120 would wait for 3 s there if all were let in.
+#[test]
+fn newcomers_come_in_at_what_the_next_step_leaves() {
+    let origin = Origin::start(|exchange| {
+        if exchange.target().starts_with("/step") {
+            exchange.work(|| std::thread::sleep(Duration::from_millis(50)));
+        }
+        exchange.respond(200, "", b"")
+    });
+    let address = origin.address;
+    let weir = Weir::start(&format!(
+        "[pass]\nkey = \"{KEY}\"\nwait = \"2s\"\n\
+         [[upstream]]\nname = \"e\"\nservers = [\"{address}\"]\nconcurrency = 64\n\
+         [[route]]\nname = \"enter\"\npath = \"/enter\"\nupstream = \"e\"\ngrants_pass = true\n{}",
+        one_route(address, 2, "")
+    ));
+    let refused = AtomicUsize::new(0);
+    let through = |weir: &Weir, client: &mut Client| {
+        let entered = client.ask("GET", "/enter").answer();
+        let Some(pass) = entered.field("weir-pass") else {
+            assert_eq!(entered.status, 503, "{entered:?}");
+            std::thread::sleep(Duration::from_millis(200));
+            return;
+        };
+        let step = format!("GET /step HTTP/1.1\r\nhost: localhost\r\nweir-pass: {pass}\r\n\r\n");
+        if client.send(step).answer().status != 200 {
+            refused.fetch_add(1, Ordering::Relaxed);
+            eprintln!(
+                "{}",
+                weir.metrics().0.lines().filter(|line| line.starts_with("weir_funnel")).collect::<String>()
+            );
+        }
+    };
+    // The quiet hour before: it is learned that whoever enters takes the step, and how long that takes.
+    let mut early = Client::connect(weir.http);
+    (0..20).for_each(|_| through(&weir, &mut early));
+    assert!(weir.metrics().0.contains("\nweir_funnel_pace "));
+    let end = Instant::now() + Duration::from_secs(5);
+    std::thread::scope(|scope| {
+        for _ in 0..120 {
+            scope.spawn(|| {
+                let mut client = Client::connect(weir.http);
+                while Instant::now() < end {
+                    through(&weir, &mut client);
+                }
+            });
+        }
+        eventually("the step binds", || weir.metrics().value("weir_funnel_binding{kind=\"upstream\",name=\"u\"}") == 1);
+    });
+    assert_eq!(refused.into_inner(), 0, "refused in the middle");
+    // It was not left idle either: two at a time, 50 ms each, for five seconds, but for what a busy machine takes.
+    let steps = of_class(&weir, "in_progress");
+    assert!(steps > 120, "{steps} steps");
+    assert_eq!(origin.most(), 2);
 }

@@ -2,6 +2,20 @@
 
 mod world;
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::Funnel;
+use crate::admission::dispatch::Dispatcher;
+use crate::admission::gate::Gate;
+use crate::admission::queue::Line;
+use crate::admission::rate::client::ClientHash;
+use crate::admission::route::{Inside, Person, RouteAdmission, Verdict};
+use crate::admission::verdict::Reason;
+use crate::clock::Clock;
+use crate::config::plan::{Class, Queue};
 use world::{CHECK, FIRST, PASS_WAIT, SECOND, Scene, Step, World};
 
 /// The third and fourth steps need a check that does 80 a second; the entrance could do 400.
@@ -73,4 +87,77 @@ fn the_narrowest_gate_may_be_the_entrance() {
 fn the_narrowest_gate_may_halve_in_the_middle() {
     check("check halves", &Scene { halves_at: Some(50.0), ..narrow_check() }, UNKNOWN);
     check("entrance halves", &Scene { halves_at: Some(50.0), ..narrow_entrance() }, UNKNOWN);
+}
+
+/// A gate of ten, a route that grants passes and one that does not, and a funnel that lets in one newcomer a second.
+fn slow_entrance() -> (Clock, Arc<Funnel>, [RouteAdmission; 2]) {
+    let (clock, gate) = (Clock::manual(), Gate::new(10, None));
+    let funnel = Funnel::new([Arc::clone(&gate)]);
+    funnel.pace.set(1.0);
+    let line = |gates: &[&Arc<Gate>]| Line::new(gates.iter().map(|gate| Arc::clone(gate)).collect(), 100);
+    let (inside, paced, plain) = (line(&[&gate]), line(&[funnel.entrance(), &gate]), line(&[&gate]));
+    let lines = [&inside, &paced, &plain].map(Arc::clone).to_vec();
+    let dispatcher = Dispatcher::new(vec![lines], clock.clone());
+    let routes = [paced, plain].map(|outside| {
+        let queue = Queue { wait: Duration::from_secs(4), length: 100 };
+        let people = Inside::new(Arc::clone(&inside), PASS_WAIT, Arc::clone(&funnel));
+        RouteAdmission::new(Arc::clone(&dispatcher), outside, Vec::new(), queue).with_passes(people)
+    });
+    (clock, funnel, routes)
+}
+
+fn decide(route: &RouteAdmission, person: Person, clock: &Clock) -> Verdict {
+    route.decide(person, clock.now(), |_| ClientHash(0), 0.0)
+}
+
+#[test]
+fn newcomers_wait_for_the_pace_and_are_told_so() {
+    let (clock, funnel, [entrance, _]) = slow_entrance();
+    let newcomer = Person::of(Class::New);
+    let inside: Vec<_> = std::iter::from_fn(|| match decide(&entrance, newcomer, &clock) {
+        Verdict::Admit(permit) => Some(permit),
+        other => {
+            assert!(matches!(other, Verdict::Queue(_)), "{other:?}");
+            None
+        }
+    })
+    .collect();
+    assert_eq!(inside.len(), 1, "the pace allows one");
+    let held: Vec<_> = std::iter::from_fn(|| match decide(&entrance, newcomer, &clock) {
+        Verdict::Queue(held) => Some(held),
+        other => {
+            let Verdict::Refuse(refusal) = other else { panic!("{other:?}") };
+            assert_eq!(refusal.reason, Reason::WaitTooLong);
+            None
+        }
+    })
+    .collect();
+    assert_eq!(held.len(), 4, "four seconds of one a second");
+    assert_eq!(funnel.holds(clock.now()), 4);
+}
+
+#[test]
+fn nobody_else_waits_for_newcomers_who_wait_for_the_pace() {
+    let (clock, _funnel, [entrance, plain]) = slow_entrance();
+    let first = decide(&entrance, Person::of(Class::New), &clock);
+    let held: Vec<_> = (0..4).map(|_| decide(&entrance, Person::of(Class::New), &clock)).collect();
+    assert!(held.iter().all(|verdict| matches!(verdict, Verdict::Queue(_))));
+    let person = Person { class: Class::InProgress, inside: Some(Duration::from_secs(9)) };
+    let mut others = Vec::new();
+    for (route, person) in [(&entrance, person), (&plain, person), (&plain, Person::of(Class::New))].repeat(3) {
+        assert!(route.predicted_wait(person, clock.now()) < Duration::from_secs(1));
+        // Through the line, but at once.
+        let permit = match decide(route, person, &clock) {
+            Verdict::Admit(permit) => Some(permit),
+            Verdict::Queue(mut held) => {
+                match Pin::new(&mut held.waiting).poll(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(turn) => turn.ok(),
+                    Poll::Pending => None,
+                }
+            }
+            Verdict::Refuse(refusal) => panic!("{refusal:?}"),
+        };
+        others.push(permit.unwrap_or_else(|| panic!("{person:?} waits while permits are free")));
+    }
+    drop((first, held, others));
 }
