@@ -16,10 +16,10 @@ use crate::config::plan::Class;
 /// held, long against the noise of single people.
 const CORRECTION: Duration = Duration::from_secs(5);
 
-/// A gate that is to be used to the full must never be short of people: so long a line stands before it on purpose, and as
-/// much more as chance takes away (two standard deviations of what chance does over the time that people are on their way).
+/// A gate that is to be used to the full must never be short of people, and what it can do is known only while it is used to
+/// the full: so long a line stands before it on purpose, and as much more as chance takes away (a standard deviation of how
+/// many come over the time that people are on their way).
 const STANDING: Duration = Duration::from_millis(200);
-const DEVIATIONS: f64 = 1.0;
 
 /// No line stands on purpose for longer, however slow the gate.
 const LONGEST_STANDING: Duration = Duration::from_secs(3);
@@ -30,14 +30,6 @@ const AHEAD: f64 = 1.2;
 
 /// However much is committed, so much of the gate's pace is let in: what is believed may be wrong.
 const BEHIND: f64 = 0.01;
-
-/// A gate whose share is committed and that is not full can do more than is known of it (an adaptive limit grows only when it is
-/// reached): trust grows by half in the time people take to come there.
-const TRUST: f64 = 0.5;
-const MOST_TRUST: f64 = 1_000.0;
-
-/// Of the level that must be committed before an idle gate says anything: the crowd may be on its way still.
-const COMMITTED: f64 = 0.8;
 
 /// Fewer visits a pass are chance.
 const FEWEST_VISITS: f64 = 0.005;
@@ -57,8 +49,6 @@ pub(super) struct Leg {
 struct Learned {
     visits: Vec<f64>,
     entries: f64,
-    /// How far beyond its known pace the gate is trusted.
-    trust: f64,
 }
 
 /// Who is inside, and what is known of all ages.
@@ -85,7 +75,7 @@ struct Outlook {
 
 impl Leg {
     pub(super) fn new(gate: Arc<Gate>, ages: usize) -> Self {
-        let learned = Learned { visits: vec![0.0; ages], entries: 0.0, trust: 1.0 };
+        let learned = Learned { visits: vec![0.0; ages], entries: 0.0 };
         let fresh = (0..ages).map(|_| AtomicU32::new(0)).collect();
         Self { gate, fresh, entries: AtomicU64::new(0), learned: Mutex::new(learned) }
     }
@@ -122,28 +112,21 @@ impl Leg {
         }
     }
 
-    /// Passes a second that may be granted; [`None`] if nobody inside needs this gate. `felt` says that newcomers wait because
-    /// of what this leg said `span` ago.
-    pub(super) fn bound(&self, work: &Work<'_>, now: Tick, span: Duration, felt: bool) -> Option<f64> {
-        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Passes a second that may be granted; [`None`] if nobody inside needs this gate.
+    pub(super) fn bound(&self, work: &Work<'_>, now: Tick) -> Option<f64> {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let outlook = learned.outlook(work);
         if outlook.visits < FEWEST_VISITS {
             return None;
         }
         let age = outlook.level / outlook.visits;
-        let pace = self.gate.rate() * learned.trust;
+        let pace = self.gate.rate();
         let each = outlook.visits + learned.entries / work.passed.max(1.0);
-        let chance = DEVIATIONS * ((age + CORRECTION.as_secs_f64()) / pace).sqrt();
+        let chance = ((age + CORRECTION.as_secs_f64()) / pace).sqrt();
         let standing = (STANDING.as_secs_f64() + chance).min(LONGEST_STANDING.as_secs_f64());
         let level = pace * (outlook.level / each + standing);
         let committed = outlook.coming + self.gate.waiting_of(Class::InProgress) as f64;
 
-        let idle = !self.gate.is_full(now);
-        learned.trust = match (felt, idle) {
-            (true, true) if committed < COMMITTED * level => learned.trust,
-            (true, true) => (learned.trust * (TRUST * span.as_secs_f64() / age.max(1.0)).exp()).min(MOST_TRUST),
-            _ => 1.0,
-        };
         let excess = (committed - level) / (pace * CORRECTION.as_secs_f64());
         let correction = if self.gate.is_stalled(now) { BEHIND } else { (1.0 - excess).clamp(BEHIND, AHEAD) };
         Some(pace / each * correction)

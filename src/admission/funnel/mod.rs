@@ -137,13 +137,10 @@ impl Funnel {
         let passed = self.passed.swap(0, Ordering::Relaxed) as f64;
         let entries_faded = learned.goes_on(now, answered, passed);
         let faded = learned.expose(span.as_secs_f64().min(1.0));
-        // Whether newcomers feel the pace: only then its being too low could be seen.
-        let presses = self.holds(now) > 0;
         let work = Work { people: &learned.people, exposure: &learned.exposure, passed: learned.passed };
         let bound = |(position, leg): (usize, &Leg)| {
             leg.learn(&faded, entries_faded);
-            let felt = presses && self.binding.load(Ordering::Relaxed) == position;
-            leg.bound(&work, now, span, felt).map(|pace| (pace, position))
+            leg.bound(&work, now).map(|pace| (pace, position))
         };
         let slowest =
             self.legs.iter().enumerate().filter_map(bound).min_by(|(one, _), (other, _)| one.total_cmp(other));

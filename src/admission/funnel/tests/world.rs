@@ -53,6 +53,8 @@ pub(super) struct Scene {
     pub(super) narrowest: usize,
     /// From then on services at the narrowest gate take twice as long.
     pub(super) halves_at: Option<f64>,
+    /// Limits start at a quarter and grow while they are reached, as one does that is found by trying.
+    pub(super) found_by_trying: bool,
     /// So long only a tenth of what could be served comes; then the crowd.
     pub(super) quiet: f64,
     /// So long newcomers come; then those inside have [`GRACE`] to finish.
@@ -126,7 +128,11 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(scene: Scene, seed: u64) -> Self {
         let clock = Clock::manual();
-        let gates: Vec<_> = scene.limits.iter().map(|limit| Gate::new(*limit, None)).collect();
+        let gates: Vec<_> = scene
+            .limits
+            .iter()
+            .map(|limit| Gate::new(if scene.found_by_trying { limit / 4 } else { *limit }, None))
+            .collect();
         let funnel = Funnel::new(gates.iter().map(Arc::clone));
         let mut groups = vec![Vec::new(), Vec::new()];
         let mut lines = Vec::new();
@@ -246,13 +252,19 @@ impl World {
     fn look(&mut self) {
         let now = self.clock.now();
         self.gates.iter().for_each(|gate| gate.observe(now));
+        for (gate, most) in self.gates.iter().zip(self.scene.limits) {
+            let limit = gate.occupancy().limit;
+            if limit < most && gate.is_full(now) {
+                self.dispatcher.set_limit(gate, limit + 1);
+            }
+        }
         self.funnel.observe(now);
         self.dispatcher.look();
         // Once the crowd has come through, and while it lasts.
         if self.now() > self.scene.quiet + 30.0 && self.now() < self.scene.seconds {
             let narrowest = self.gates[self.scene.narrowest].occupancy();
             self.used.0 += f64::from(narrowest.in_flight);
-            self.used.1 += f64::from(narrowest.limit);
+            self.used.1 += f64::from(self.scene.limits[self.scene.narrowest]);
         }
     }
 
