@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::admission::pace::Pace;
 use crate::admission::predictor::Predictor;
 use crate::admission::rate::Bucket;
 use crate::admission::shares::Shares;
@@ -28,7 +29,7 @@ pub struct Gate {
     word: CachePadded<AtomicU64>,
     /// The most permits there have ever been.
     highest: AtomicU64,
-    bucket: Option<Bucket>,
+    meter: Option<Meter>,
     predictor: Predictor,
     /// Entries in lines that need this gate, departed ones included until the line has passed them.
     entries: CachePadded<AtomicUsize>,
@@ -36,6 +37,15 @@ pub struct Gate {
     live: [AtomicUsize; Class::COUNT],
     /// What each class took lately.
     shares: Shares,
+}
+
+/// How often a gate lets somebody in.
+#[derive(Debug)]
+enum Meter {
+    /// As often as a contract allows.
+    Contract(Bucket),
+    /// As often as the rest of a funnel allows: it changes.
+    Funnel(Arc<Pace>),
 }
 
 /// What the gate knows of itself at one instant.
@@ -61,10 +71,19 @@ impl Gate {
     #[must_use]
     pub fn new(limit: u32, bucket: Option<Bucket>) -> Arc<Self> {
         let ceiling = bucket.as_ref().map_or(f64::INFINITY, Bucket::rate);
+        Self::metered(limit, bucket.map(Meter::Contract), ceiling)
+    }
+
+    /// A gate that bounds nothing but the pace.
+    pub(in crate::admission) fn of_pace(pace: Arc<Pace>) -> Arc<Self> {
+        Self::metered(u32::MAX, Some(Meter::Funnel(pace)), f64::INFINITY)
+    }
+
+    fn metered(limit: u32, meter: Option<Meter>, ceiling: f64) -> Arc<Self> {
         Arc::new(Self {
             word: CachePadded::new(AtomicU64::new(pack(Occupancy { limit, in_flight: 0 }))),
             highest: AtomicU64::new(u64::from(limit)),
-            bucket,
+            meter,
             predictor: Predictor::new(ceiling),
             entries: CachePadded::new(AtomicUsize::new(0)),
             live: std::array::from_fn(|_| AtomicUsize::new(0)),
@@ -112,22 +131,55 @@ impl Gate {
         self.entries.load(Ordering::Acquire) > 0
     }
 
+    /// People of `class` alive in lines that need this gate.
+    pub(in crate::admission) fn waiting_of(&self, class: Class) -> usize {
+        self.live.get(class.index()).map_or(0, |live| live.load(Ordering::Relaxed))
+    }
+
     /// Whether requests are bounded by a rate.
     #[must_use]
     pub fn is_paced(&self) -> bool {
-        self.bucket.is_some()
+        self.meter.is_some()
+    }
+
+    /// Whether nobody more can be let in now.
+    pub(in crate::admission) fn is_full(&self, now: Tick) -> bool {
+        let Occupancy { limit, in_flight } = self.occupancy();
+        in_flight >= limit || self.next_token(now) > Duration::ZERO
+    }
+
+    /// Requests a second that it completes while all its permits are in use, or that its meter lets in.
+    pub(in crate::admission) fn rate(&self) -> f64 {
+        let rate = self.predictor.rate(self.occupancy().limit);
+        match &self.meter {
+            Some(Meter::Funnel(pace)) => rate.min(pace.rate()),
+            // The predictor knows of contracts.
+            Some(Meter::Contract(_)) | None => rate,
+        }
+    }
+
+    /// Whether it has completed nothing for longer than chance allows.
+    pub(in crate::admission) fn is_stalled(&self, now: Tick) -> bool {
+        self.predictor.stalled(now, self.occupancy().in_flight) > Duration::ZERO
     }
 
     /// Predicted wait of somebody of `class` who came now.
     #[must_use]
     pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
+        self.predicted_wait_past(class, now, 0)
+    }
+
+    /// The same where up to `elsewhere` of those in line lack something that this one does not need: while permits are
+    /// free here, they are not ahead of him.
+    pub(in crate::admission) fn predicted_wait_past(&self, class: Class, now: Tick, elsewhere: usize) -> Duration {
         let Occupancy { limit, in_flight } = self.occupancy();
-        let ahead = self.ahead(class);
-        let token = self.bucket.as_ref().map_or(Duration::ZERO, |bucket| bucket.next(now));
-        if ahead == 0 && in_flight < limit && self.waiting() == 0 {
+        let elsewhere = if in_flight < limit { elsewhere } else { 0 };
+        let ahead = self.ahead(class).saturating_sub(elsewhere);
+        let token = self.next_token(now);
+        if ahead == 0 && in_flight < limit && self.waiting() <= elsewhere {
             return token;
         }
-        let pace = self.shares.left(class, self.predictor.rate(limit));
+        let pace = self.shares.left(class, self.rate());
         let at_pace = Duration::try_from_secs_f64((ahead as f64 + 1.0) / pace).unwrap_or(Duration::MAX);
         at_pace.saturating_add(self.predictor.stalled(now, in_flight)).max(token)
     }
@@ -140,7 +192,7 @@ impl Gate {
     /// When somebody who is refused now, because the wait would exceed the bound by `excess`, should come back.
     #[must_use]
     pub fn book(&self, now: Tick, excess: Duration) -> Duration {
-        self.predictor.book(now, self.predictor.rate(self.occupancy().limit), excess)
+        self.predictor.book(now, self.rate(), excess)
     }
 
     /// The line has room: bookings begin anew.
@@ -159,7 +211,12 @@ impl Gate {
         if !self.acquire_permit(now) {
             return Err(Lack::Permit);
         }
-        match self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.take(now)) {
+        let token = match &self.meter {
+            Some(Meter::Contract(bucket)) => bucket.take(now),
+            Some(Meter::Funnel(pace)) => pace.take(now),
+            None => Ok(()),
+        };
+        match token {
             Ok(()) => Ok(()),
             Err(due) => {
                 self.release();
@@ -170,8 +227,10 @@ impl Gate {
 
     /// Undoes [`Gate::acquire`]: nothing was sent.
     pub(in crate::admission) fn undo(&self) {
-        if let Some(bucket) = &self.bucket {
-            bucket.give_back();
+        match &self.meter {
+            Some(Meter::Contract(bucket)) => bucket.give_back(),
+            Some(Meter::Funnel(pace)) => pace.give_back(),
+            None => {}
         }
         self.release();
     }
@@ -216,6 +275,14 @@ impl Gate {
     /// An entry has left its line.
     pub(in crate::admission) fn passed(&self) {
         self.entries.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn next_token(&self, now: Tick) -> Duration {
+        match &self.meter {
+            Some(Meter::Contract(bucket)) => bucket.next(now),
+            Some(Meter::Funnel(pace)) => pace.next(now),
+            None => Duration::ZERO,
+        }
     }
 
     fn ahead(&self, class: Class) -> usize {

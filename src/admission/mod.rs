@@ -13,9 +13,11 @@ mod class;
 pub mod client;
 pub mod concurrency;
 pub mod dispatch;
+pub mod funnel;
 pub mod gate;
 #[cfg(all(test, feature = "loom"))]
 mod model;
+mod pace;
 pub mod permit;
 mod predictor;
 #[cfg(all(test, not(feature = "loom")))]

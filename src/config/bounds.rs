@@ -43,6 +43,8 @@ pub(super) const RESPONSE_TIMEOUT: RangeInclusive<Duration> = millis(10)..=secs(
 pub(super) const ABANDON_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(86_400);
 pub(super) const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
 pub(super) const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
+/// Of a pass: long enough to fill in a form, short enough that one who has gone comes as a newcomer the next day.
+pub(super) const PASS_LIFE: RangeInclusive<Duration> = secs(1)..=secs(86_400);
 pub(super) const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
 pub(super) const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
 pub(super) const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);

@@ -16,7 +16,7 @@ use super::plan::{Listener, Plan, Upstream};
 /// The tables of `next` that differ from those of `running` in more than the servers of an upstream; each once.
 #[must_use]
 pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
-    let Plan { listeners, admin, clients, client_limits, dependencies, upstreams, routes, runtime, log } = next;
+    let Plan { listeners, admin, clients, client_limits, dependencies, upstreams, routes, runtime, log, pass } = next;
     let same_listeners = same_by(&running.listeners, listeners, same_listener);
     let tables = [
         ("[[listener]]", same_listeners),
@@ -25,6 +25,7 @@ pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
         ("[[client_limit]]", running.client_limits == *client_limits),
         ("[[dependency]]", running.dependencies == *dependencies),
         ("[[route]]", running.routes == *routes),
+        ("[pass]", running.pass == *pass),
         ("[runtime]", running.runtime == *runtime),
         ("[log]", running.log == *log),
     ];

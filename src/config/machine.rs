@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 
-use super::plan::Plan;
+use super::plan::{Key, Plan};
 
 /// Descriptors for standard streams, sockets of workers, the admin address, logs, timers.
 const OWN_DESCRIPTORS: u64 = 128;
@@ -28,6 +28,9 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     warnings.extend(descriptors(plan, getrlimit(Resource::Nofile).current));
     warnings.extend(accept_queue());
+    if let Some(Key::Missing(path)) = plan.pass.as_ref().map(|pass| &pass.key) {
+        warnings.push(format!("the key of [pass] is not there and is created at the start: {}", path.display()));
+    }
     let now = UnixTime::now();
     for listener in &plan.listeners {
         if let Some(why) = listener

@@ -5,7 +5,7 @@
 //! plan with the machine it would run on.
 //!
 //! **Invariants**: all faults at once; each with file, line, column and caret; never a panic, whatever the file holds;
-//! nothing is bound, created or changed.
+//! nothing is bound, created or changed, but for a key that is missing when the process starts ([`plan::Key::obtain`]).
 //! **Cost**: milliseconds, and blocking: for the start of the process and for `weir check`.
 //! **Not here**: anything running.
 //!
@@ -17,9 +17,11 @@ mod change;
 mod draft;
 pub mod explain;
 pub mod machine;
+mod pass;
 pub mod plan;
 mod reader;
 mod scalar;
+mod secret;
 mod syntax;
 mod units;
 

@@ -16,17 +16,19 @@ use metrics::{Counter, Histogram};
 
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::Dispatcher;
+use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
-use crate::admission::queue::Line;
 use crate::admission::rate::Bucket;
-use crate::admission::route::RouteAdmission;
+use crate::admission::route::{Inside, RouteAdmission};
 use crate::admission::verdict::Reason;
 use crate::clock::Clock;
-use crate::config::plan::{self, Plan};
+use crate::config::plan::{self, Class, Plan};
 use crate::proxy::address;
 use crate::proxy::answer::Answer;
 use crate::proxy::capacity::Capacity;
+use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
+use crate::proxy::pass::{Bearer, Passes, unix_time};
 use crate::proxy::route::{self, Match};
 use crate::proxy::target::Target;
 use crate::proxy::turn::WATCHERS;
@@ -53,7 +55,9 @@ pub struct Gateway {
     gates: Gates,
     capacities: Vec<Arc<Capacity>>,
     client_limits: Vec<Arc<ClientLimit>>,
+    passes: Option<Passes>,
     unrouted: Vec<Counter>,
+    classes: Vec<Vec<Counter>>,
 }
 
 /// What the whole process may have in flight.
@@ -65,8 +69,10 @@ pub struct Gates {
     pub upstreams: Vec<Arc<Gate>>,
     /// In the order of the plan.
     pub dependencies: Vec<Arc<Gate>>,
-    /// For each route of the plan the line its requests wait in.
-    lines: Vec<Arc<Line>>,
+    /// What paces newcomers, where there are passes.
+    pub funnel: Option<Arc<Funnel>>,
+    /// For each route of the plan the lines its requests wait in.
+    lines: Vec<Lines>,
 }
 
 /// A route made live.
@@ -108,7 +114,9 @@ impl Gateway {
             .collect();
         let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
         observe::all(&plan, registry, &upstreams, &gates, &capacities, &client_limits, &clock);
+        let passes = plan.pass.as_ref().and_then(|pass| Passes::new(pass, registry));
         let unrouted = verdicts(registry, NO_ROUTE);
+        let classes = Class::ALL.map(|class| class_verdicts(registry, class)).into();
         let hasher = RandomState::new();
         Ok(Arc::new(Self {
             plan,
@@ -123,7 +131,9 @@ impl Gateway {
             gates,
             capacities,
             client_limits,
+            passes,
             unrouted,
+            classes,
         }))
     }
 
@@ -216,10 +226,23 @@ impl Gateway {
         address::client_hash(limit.key(), limit.without(), address, headers, &self.hasher)
     }
 
-    /// Counts a request that has ended.
-    pub fn count(&self, route: Option<&Route>, reason: Reason) {
+    /// Gives passes to those who are admitted, if there are any.
+    #[must_use]
+    pub fn passes(&self) -> Option<&Passes> {
+        self.passes.as_ref()
+    }
+
+    /// Who asks with `headers` on a route of `class`.
+    #[must_use]
+    pub fn bearer(&self, class: Class, headers: &HeaderMap) -> Bearer {
+        self.passes.as_ref().map_or_else(|| Bearer::without(class), |passes| passes.bearer(class, headers, unix_time()))
+    }
+
+    /// Counts a request that has ended; one that found its route has a class, unless it ended before that was asked.
+    pub fn count(&self, route: Option<&Route>, class: Option<Class>, reason: Reason) {
         let verdicts = route.map_or(&self.unrouted, |route| &route.verdicts);
-        if let Some(counter) = verdicts.get(reason.index()) {
+        let classes = class.and_then(|class| self.classes.get(class.index()));
+        for counter in [Some(verdicts), classes].into_iter().flatten().filter_map(|all| all.get(reason.index())) {
             counter.increment(1);
         }
     }
@@ -237,14 +260,18 @@ impl Route {
         let upstream = plan.upstreams.get(route.upstream.0)?;
         let limits =
             route.client_limits.iter().filter_map(|limit| client_limits.get(limit.0)).map(Arc::clone).collect();
-        let line = Arc::clone(gates.lines.get(position)?);
+        let Lines { outside, inside } = gates.lines.get(position)?.clone();
         let labels = [("route", route.name.as_str())];
         let by_upstream = [("upstream", upstream.name.as_str())];
+        let mut admission = RouteAdmission::new(Arc::clone(&gates.dispatcher), outside, limits, route.queue);
+        if let (Some(pass), Some(funnel), Some(inside)) = (&plan.pass, &gates.funnel, inside) {
+            admission = admission.with_passes(Inside::new(inside, pass.wait, Arc::clone(funnel)));
+        }
         Some(Self {
             name: route.name.as_str().into(),
             position,
             upstream: route.upstream,
-            admission: RouteAdmission::new(Arc::clone(&gates.dispatcher), line, limits, route.queue),
+            admission,
             verdicts: verdicts(registry, &route.name),
             wait: registry.histogram(
                 "weir_wait_seconds",
@@ -304,26 +331,10 @@ impl Gates {
             .iter()
             .map(|one| Gate::new(one.concurrency.map_or(u32::MAX, NonZeroU32::get), bucket(&one.rate)))
             .collect();
-        let mut groups = vec![Vec::new(); upstreams.len()];
-        let mut lines: Vec<Arc<Line>> = Vec::with_capacity(plan.routes.len());
-        for (position, route) in plan.routes.iter().enumerate() {
-            // Routes that need the same wait in the same line, each within its own length.
-            let alike = |other: &&plan::Route| other.upstream == route.upstream && other.uses == route.uses;
-            let first = plan.routes.iter().take(position).position(|other| alike(&other));
-            if let Some(line) = first.and_then(|first| lines.get(first)).map(Arc::clone) {
-                lines.push(line);
-                continue;
-            }
-            let capacity = plan.routes.iter().filter(alike).map(|route| route.queue.length).sum();
-            let needs =
-                route.uses.iter().filter_map(|id| dependencies.get(id.0)).chain(upstreams.get(route.upstream.0));
-            let line = Line::new(needs.map(Arc::clone).collect(), capacity);
-            if let Some(group) = groups.get_mut(route.upstream.0) {
-                group.push(Arc::clone(&line));
-            }
-            lines.push(line);
-        }
-        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, lines }
+        let funnel = plan.pass.as_ref().map(|_| Funnel::new(upstreams.iter().chain(&dependencies).map(Arc::clone)));
+        let needs = Needs { upstreams: &upstreams, dependencies: &dependencies, funnel: funnel.as_ref() };
+        let (lines, groups) = needs.lines(plan);
+        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, funnel, lines }
     }
 
     /// All of them.
@@ -336,6 +347,15 @@ fn verdicts(registry: &Registry, route: &str) -> Vec<Counter> {
     let counter = |reason: Reason| {
         let labels = [("route", route), ("reason", reason.as_str())];
         registry.counter("weir_requests_total", "Requests by what became of them.", &labels)
+    };
+    Reason::ALL.into_iter().map(counter).collect()
+}
+
+fn class_verdicts(registry: &Registry, class: Class) -> Vec<Counter> {
+    let counter = |reason: Reason| {
+        let labels = [("class", class.as_str()), ("reason", reason.as_str())];
+        let help = "Requests that found their route, by what they are to admission and what became of them.";
+        registry.counter("weir_class_requests_total", help, &labels)
     };
     Reason::ALL.into_iter().map(counter).collect()
 }

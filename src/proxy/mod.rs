@@ -19,7 +19,9 @@ pub mod capacity;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+mod lines;
 mod observe;
+pub mod pass;
 pub mod path;
 pub mod peer;
 pub mod policy;
@@ -47,6 +49,7 @@ use self::answer::Answer;
 use self::body::{Body, Source};
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
+use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
 use self::policy::{LimitPolicy, Quota};
 use self::target::{BadRequest, Target};
@@ -57,7 +60,6 @@ use crate::admission::client::ClientLimit;
 use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::Verdict;
 use crate::admission::verdict::{Reason, Refusal};
-use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 
 /// How long a service that is being restarted takes to be back is not known here; whoever finds it gone is not called back
@@ -130,11 +132,29 @@ impl Worker {
         let body = upload.as_mut().ok_or(Reason::Internal)?;
         visit.counts(body.received());
         body.bound(limits.body_size)?;
-        let permit = self.admit(asker, &head, route, body, visit).await?;
+        let bearer = self.gateway.bearer(limits.class, &head.headers);
+        visit.classed(bearer.person.class);
+        let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+        let permit = self.admit(asker, &head, (route, &bearer), body, visit).await?;
         let upgrade = upgrade(&mut head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
-        self.forward(asker, route, request, permit, upgrade, visit).await
+        let mut answered = self.forward(asker, route, request, permit, upgrade, visit).await;
+        if limits.grants_pass {
+            self.grant(route, &bearer, answered.as_mut().ok(), secure);
+        }
+        answered
+    }
+
+    /// Whoever was let in and served is given a pass.
+    fn grant(&self, route: &Route, bearer: &Bearer, response: Option<&mut Response<Source>>, secure: bool) {
+        let served = response.filter(|response| response.status().is_success() || response.status().is_redirection());
+        if bearer.is_newcomer() {
+            route.admission().answered(served.is_some());
+        }
+        if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
+            passes.grant(bearer, response, unix_time(), fastrand::u64(..), secure);
+        }
     }
 
     /// Small body, client limits, predicted wait, line, permit.
@@ -142,7 +162,7 @@ impl Worker {
         &self,
         asker: &Asker<'_>,
         head: &Parts,
-        route: &Arc<Route>,
+        (route, bearer): (&Arc<Route>, &Bearer),
         body: &mut Upload,
         visit: &mut Visit,
     ) -> Result<Permit, Answer> {
@@ -151,11 +171,11 @@ impl Worker {
             poll_fn(|context| body.poll_ahead(context)).await?;
         }
         let arrival = self.gateway.clock().now();
-        let class = route.plan(&self.gateway).map_or(Class::New, |plan| plan.class);
+        let person = bearer.person;
         let client = |limit: &ClientLimit| self.gateway.client(limit, asker.address, &head.headers);
         let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
         let (admission, watchers, clock) = (route.admission(), self.gateway.watchers(), self.gateway.clock());
-        let mut verdict = admission.decide(class, arrival, client, fastrand::f64());
+        let mut verdict = admission.decide(person, arrival, client, fastrand::f64());
         let mut has_waited = false;
         loop {
             verdict = match verdict {
@@ -169,9 +189,9 @@ impl Worker {
                 Verdict::Park(parked) => {
                     let limit = parked.limit;
                     match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
-                        Ok(walk) => admission.resume(walk, class, clock.now(), client, fastrand::f64()),
+                        Ok(walk) => admission.resume(walk, person, clock.now(), client, fastrand::f64()),
                         Err(Reason::Expired) => {
-                            Verdict::Refuse(admission.crowded_out(limit, class, clock.now(), fastrand::f64()))
+                            Verdict::Refuse(admission.crowded_out(limit, person, clock.now(), fastrand::f64()))
                         }
                         Err(reason) => return Err(reason.into()),
                     }
@@ -179,7 +199,7 @@ impl Worker {
                 Verdict::Queue(place) => match Box::pin(turn(place.deadline, place, waiting, watchers, clock)).await {
                     Ok(Ok(permit)) => Verdict::Admit(permit),
                     Ok(Err(Expired)) | Err(Reason::Expired) => {
-                        Verdict::Refuse(admission.expired(class, clock.now(), fastrand::f64()))
+                        Verdict::Refuse(admission.expired(person, clock.now(), fastrand::f64()))
                     }
                     Err(reason) => return Err(reason.into()),
                 },

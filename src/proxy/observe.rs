@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::admission::client::ClientLimit;
 use crate::admission::concurrency::elastic::{Phase, Reason, State};
+use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{Class, Plan};
@@ -38,6 +39,9 @@ pub(super) fn all(
     }
     for (dependency, gate) in plan.dependencies.iter().zip(&gates.dependencies) {
         of_gate(registry, ("dependency", &dependency.name), gate, clock);
+    }
+    if let Some(funnel) = &gates.funnel {
+        of_funnel(plan, registry, funnel);
     }
     for upstream in upstreams {
         of_servers(registry, upstream, clock);
@@ -85,6 +89,24 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     registry.observe_gauge(names[3], help, &labels, wait);
     let highest = read(|gate, _| gate.highest() as f64);
     registry.observe_gauge(names[4], "The most permits there have been since the start.", &labels, highest);
+}
+
+fn of_funnel(plan: &Plan, registry: &Registry, funnel: &Arc<Funnel>) {
+    let gauge = |name, help, labels: &[(&'static str, &str)], read: Box<dyn Fn(&Funnel) -> f64 + Send + Sync>| {
+        let funnel = Arc::clone(funnel);
+        registry.observe_gauge(name, help, labels, move || read(&funnel));
+    };
+    let help = "Newcomers a second that are let into the funnel at most; infinite while nothing binds.";
+    gauge("weir_funnel_pace", help, &[], Box::new(Funnel::pace));
+    let help = "Newcomers held before the funnel.";
+    gauge("weir_funnel_queued", help, &[], Box::new(|funnel| funnel.entrance().waiting() as f64));
+    let upstreams = plan.upstreams.iter().map(|upstream| ("upstream", upstream.name.as_str()));
+    let dependencies = plan.dependencies.iter().map(|dependency| ("dependency", dependency.name.as_str()));
+    for (position, (kind, name)) in upstreams.chain(dependencies).enumerate() {
+        let binds = move |funnel: &Funnel| f64::from(u8::from(funnel.binding() == Some(position)));
+        let help = "Whether the pace of the funnel is what this upstream or dependency leaves.";
+        gauge("weir_funnel_binding", help, &[("kind", kind), ("name", name)], Box::new(binds));
+    }
 }
 
 /// Listed anew at each scrape: servers come and go.

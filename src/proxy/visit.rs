@@ -17,6 +17,7 @@ use http::{Method, StatusCode, Version};
 use crate::admission::permit::Permit;
 use crate::admission::verdict::Reason;
 use crate::clock::Tick;
+use crate::config::plan::Class;
 use crate::proxy::gateway::{Gateway, Route};
 use crate::proxy::headers::RequestId;
 use crate::telemetry::access::{AccessRecord, Capped, HOST_MAX, LoggedPath, REQUEST_ID_MAX};
@@ -30,6 +31,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub struct Visit {
     gateway: Arc<Gateway>,
     route: Option<Arc<Route>>,
+    class: Option<Class>,
     arrival: Tick,
     reason: Reason,
     status: u16,
@@ -75,6 +77,7 @@ impl Visit {
         Self {
             gateway: Arc::clone(gateway),
             route: None,
+            class: None,
             arrival: gateway.clock().now(),
             reason: Reason::ClientLeft,
             status: CLIENT_CLOSED_REQUEST,
@@ -90,6 +93,11 @@ impl Visit {
     /// The route that took it.
     pub fn routed(&mut self, route: &Arc<Route>) {
         self.route = Some(Arc::clone(route));
+    }
+
+    /// What it is to admission.
+    pub fn classed(&mut self, class: Class) {
+        self.class = Some(class);
     }
 
     /// Where its body bytes are counted.
@@ -159,7 +167,7 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.gateway.count(self.route.as_deref(), self.reason);
+        self.gateway.count(self.route.as_deref(), self.class, self.reason);
         self.record();
     }
 }

@@ -52,11 +52,17 @@ async fn control(gateway: &Gateway) {
     }
 }
 
-/// Keeps an eye on what each class takes.
+/// Keeps an eye on what each class takes, and what that leaves to newcomers.
 async fn observe(gateway: &Gateway) {
     loop {
         sleep(OBSERVE_PERIOD).await;
-        gateway.gates().all().for_each(|gate| gate.observe(gateway.clock().now()));
+        let gates = gateway.gates();
+        gates.all().for_each(|gate| gate.observe(gateway.clock().now()));
+        if let Some(funnel) = &gates.funnel {
+            funnel.observe(gateway.clock().now());
+            // Whoever waits for the pace was told when the next turn comes at the old one.
+            gates.dispatcher.look();
+        }
     }
 }
 

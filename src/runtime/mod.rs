@@ -6,7 +6,8 @@
 //! admin thread    /metrics, /livez, /readyz, and chores that may block for milliseconds
 //! ```
 //!
-//! **Invariants**: every socket is bound before any request is served, and before that nothing of the outside has changed; the
+//! **Invariants**: every socket is bound before any request is served, and before that nothing of the outside has changed but
+//! the access log and, at the first start, the key of passes; the
 //! first SIGTERM or SIGINT drains, the second exits at once; a permit's exchange that outlives its client is waited for as
 //! long as the drain lasts.
 //! **Not here**: what a request goes through (`listener`, `proxy`).
@@ -32,7 +33,7 @@ use signals::Signals;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::clock::Clock;
-use crate::config::plan::Plan;
+use crate::config::plan::{Key, Plan};
 use crate::listener::{self, BindError, Connections, DrainSignal};
 use crate::proxy::gateway::Gateway;
 use crate::telemetry::{AccessLog, Registry, process};
@@ -58,6 +59,9 @@ pub enum RunError {
     /// A public socket cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The key of passes cannot be created.
+    #[error("cannot create the key of [pass]: {0}")]
+    PassKey(#[source] io::Error),
     /// An upstream cannot be set up.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -70,7 +74,7 @@ pub enum RunError {
 }
 
 /// Runs `plan` until a signal ends it. SIGHUP reads it again from the file at `path`.
-pub fn run(plan: Plan, path: PathBuf) -> Result<(), RunError> {
+pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let signals = Signals::watch()?;
     let clock = Clock::machine();
     let registry = Registry::new();
@@ -80,6 +84,7 @@ pub fn run(plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let connections = Connections::new(descriptors::max_connections(&plan), cores);
     let memory = memory::watch(plan.clients.max_memory, &registry, &connections);
     let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
+    obtain_key(&mut plan)?;
     let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
     observe::connections(&registry, &connections);
     observe::access_log(&registry, &access_log);
@@ -110,6 +115,15 @@ pub fn run(plan: Plan, path: PathBuf) -> Result<(), RunError> {
         tracing::warn!("the last lines of the access log were not written");
     }
     ended
+}
+
+/// Creates the key of passes if it is missing: without it nobody who was let in could be told from the others.
+fn obtain_key(plan: &mut Plan) -> Result<(), RunError> {
+    let Some(pass) = &mut plan.pass else { return Ok(()) };
+    let random = |bytes: &mut [u8; 32]| aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no randomness"));
+    let key = pass.key.obtain(random).map_err(RunError::PassKey)?;
+    pass.key = Key::Known(key);
+    Ok(())
 }
 
 fn ready(draining: DrainSignal) -> Box<dyn Fn() -> Readiness + Send + Sync> {

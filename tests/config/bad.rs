@@ -48,6 +48,37 @@ fn admin() {
 }
 
 #[test]
+fn passes() {
+    assert_all_refused(&[
+        (ROUTE, "grants_pass = true", 9, "`grants_pass` needs a [pass] table"),
+        (ROUTE, "grants_pass = \"true\"", 9, "without the quotes"),
+        (ROUTE, "class = \"bulk\"\ngrants_pass = true\n[pass]\nkey = \"file:x\"", 10, "passes are for newcomers"),
+        (ROUTE, "[pass]\nlife = \"1h\"", 9, "[pass] has no `key`"),
+        (ROUTE, "[pass]\nkey = \"file:no/such/directory/key\"", 10, "is not in an existing directory"),
+        (ROUTE, "[pass]\nkey = \"file:src\"", 10, "`key` cannot be used (not a file): src"),
+        (ROUTE, "[pass]\nkey = \"file:Cargo.toml\"", 10, "`key` cannot be used ("),
+        (ROUTE, "[pass]\nkey = \"env:WEIR_NO_SUCH\"", 10, "the variable \"WEIR_NO_SUCH\" is not set"),
+        (ROUTE, "[pass]\nkey = \"env:PATH\"", 10, "does not hold 64 hexadecimal digits"),
+        (ROUTE, "[pass]\nkey = \"env:\"", 10, "wants \"file:PATH\" or \"env:NAME\""),
+        (
+            ROUTE,
+            "[pass]\nkey = \"file:x\"\nold_keys = [\"file:missing\"]",
+            11,
+            "`old_keys` cannot be used (No such file",
+        ),
+        (ROUTE, "[pass]\nkey = \"file:x\"\nlife = \"25h\"", 11, "24h"),
+    ]);
+}
+
+/// Who writes the key itself where its place is wanted does not find it in the message.
+#[test]
+fn a_key_is_not_repeated() {
+    let text = least_with(ROUTE, "[pass]\nkey = \"hunter2\"");
+    let report = parse(&text).expect_err("a key");
+    assert!(report.faults().iter().all(|fault| !fault.message().contains("hunter2")));
+}
+
+#[test]
 fn durations() {
     assert_all_refused(&[
         (ROUTE, "[clients]\nheader_timeout = 5", 10, "did you mean \"5s\"?"),

@@ -33,6 +33,11 @@ burst = 20 # number
 capacity = 262144 # number
 concurrency = 1 # number
 waiting = 2 # number
+[pass]
+key = "file:pass.key" # text
+old_keys = [] # list
+life = "30m" # duration
+wait = "30s" # duration
 [[upstream]]
 name = "registration" # text
 servers = ["127.0.0.1:9000", "http://b"] # list
@@ -61,6 +66,7 @@ path = "/register" # text
 methods = ["POST"] # list
 upstream = "registration" # text
 client_limits = ["per-person"] # list
+grants_pass = true # truth
 body_size = "64KiB" # size
 upgrade = false # truth
 [route.queue]

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use weir::config::plan::{
-    AccessLog, Bounds, ClientKey, ClientLimit, ClientLimitId, Concurrency, PathPattern, Protocol, Queue, Rate, Without,
+    AccessLog, Bounds, ClientKey, ClientLimit, ClientLimitId, Concurrency, Key, PathPattern, Protocol, Queue, Rate,
+    Without,
 };
 use weir::config::{self, Plan};
 
@@ -54,6 +55,7 @@ fn defaults() {
     assert!(route.methods.is_empty() && route.client_limits.is_empty() && !route.upgrade);
     assert_eq!(route.queue, Queue { wait: Duration::from_secs(4), length: 20_000 });
     assert_eq!(route.body_size, 1 << 20);
+    assert!(!route.grants_pass && plan.pass.is_none());
     assert_eq!(plan.runtime.workers, None);
     assert_eq!(plan.runtime.drain_timeout, Duration::from_secs(30));
     assert_eq!(plan.log.access, AccessLog::Stdout);
@@ -127,6 +129,17 @@ fn health() {
 }
 
 #[test]
+fn passes() {
+    let text = least_with(ROUTE, "grants_pass = true\n[pass]\nkey = \"file:pass.key\"\nwait = \"45s\"");
+    let loaded = parse(&text).expect("right");
+    assert_eq!(loaded.warnings, [""; 0]);
+    let pass = loaded.plan.pass.expect("written");
+    assert_eq!((pass.life, pass.wait), (Duration::from_mins(30), Duration::from_secs(45)));
+    assert_eq!(pass.key, Key::Missing(Path::new("pass.key").to_owned()));
+    assert!(loaded.plan.routes[0].grants_pass && pass.old_keys.is_empty());
+}
+
+#[test]
 fn the_most_specific_route_stands_first() {
     let routes = [
         "path = \"/*\"",
@@ -192,7 +205,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 13);
+    assert_eq!(tables.len(), 14);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -210,7 +223,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 38, "defaults compared");
+    assert_eq!(compared, 42, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -222,6 +235,7 @@ fn in_table(table: &str, line: &str) -> String {
         "[upstream.health]" => least_with(UPSTREAM, &format!("{table}\npath = \"/healthz\"\n{line}")),
         "[upstream.concurrency]" => least_with(UPSTREAM, &format!("{table}\n{line}")),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
+        "[pass]" => format!("{LEAST}{table}\nkey = \"file:pass.key\"\n{line}\n"),
         "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"header:x\"\nrate = \"1/s\"\n{line}\n"),
         _ => format!("{LEAST}{table}\n{line}\n"),

@@ -66,6 +66,17 @@ fn check_of_a_good_file_binds_nothing_and_ends_with_0() {
 }
 
 #[test]
+fn check_says_that_a_key_would_be_made_and_makes_none() {
+    let passes = "grants_pass = true\n[pass]\nkey = \"file:pass.key\"\n";
+    let directory = directory(&(LEAST.to_owned() + passes));
+    let output = weir(directory.path(), &["check"]);
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("warning: the key of [pass] is not there and is created at the start: pass.key"), "{said}");
+    assert!(!directory.path().join("pass.key").exists());
+}
+
+#[test]
 fn help_and_wrong_usage() {
     let directory = directory(LEAST);
     let help = weir(directory.path(), &["--help"]);

@@ -26,6 +26,7 @@ mod fairness;
 mod line;
 mod load;
 mod memory;
+mod passes;
 mod permits;
 mod reading;
 mod refusals;

@@ -14,11 +14,12 @@ use crate::admission::dispatch::Dispatcher;
 use crate::admission::gate::Gate;
 use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
-use crate::admission::route::{Held, Parked, RouteAdmission, Verdict};
+use crate::admission::route::{self, Held, Parked, RouteAdmission, Verdict};
 use crate::admission::verdict::Refusal;
 use crate::clock::{Clock, Tick, saturating_nanos};
 use crate::config::plan::{self, Class, ClientConcurrency, ClientKey, Queue, Without};
 
+const NEWCOMER: route::Person = route::Person::of(Class::New);
 const PERMITS: u32 = 40;
 /// Mean time at the service: the gate does 400 a second.
 const HOLD: Duration = Duration::from_millis(100);
@@ -181,7 +182,7 @@ impl Minute {
     fn ask(&mut self, person: usize) {
         let now = self.clock.now();
         let client = move |_: &ClientLimit| Some(ClientHash(person as u64));
-        let verdict = self.admission.decide(Class::New, now, client, self.random.f64());
+        let verdict = self.admission.decide(NEWCOMER, now, client, self.random.f64());
         self.requests.push(Request { person, asked: now, stage: Stage::Over, joined: None });
         self.follow(self.requests.len() - 1, verdict);
     }
@@ -234,9 +235,9 @@ impl Minute {
         let now = self.clock.now();
         let refusal = match std::mem::replace(&mut self.requests[request].stage, Stage::Over) {
             Stage::Parked(parked) if parked.deadline <= now => {
-                self.admission.crowded_out(parked.limit, Class::New, now, self.random.f64())
+                self.admission.crowded_out(parked.limit, NEWCOMER, now, self.random.f64())
             }
-            Stage::InLine(held) if held.deadline <= now => self.admission.expired(Class::New, now, self.random.f64()),
+            Stage::InLine(held) if held.deadline <= now => self.admission.expired(NEWCOMER, now, self.random.f64()),
             other => {
                 self.requests[request].stage = other;
                 return;
@@ -261,14 +262,14 @@ impl Minute {
                 let Poll::Ready(walk) = Pin::new(parked).poll(&mut context) else { return };
                 let person = self.requests[request].person;
                 let client = move |_: &ClientLimit| Some(ClientHash(person as u64));
-                let verdict = self.admission.resume(walk, Class::New, now, client, self.random.f64());
+                let verdict = self.admission.resume(walk, NEWCOMER, now, client, self.random.f64());
                 self.follow(request, verdict);
             }
             Stage::InLine(held) => match Pin::new(held).poll(&mut context) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(permit)) => self.serve(request, permit),
                 Poll::Ready(Err(_)) => {
-                    let refusal = self.admission.expired(Class::New, now, self.random.f64());
+                    let refusal = self.admission.expired(NEWCOMER, now, self.random.f64());
                     self.refuse(request, &refusal);
                 }
             },

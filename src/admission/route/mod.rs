@@ -5,9 +5,13 @@
 //! resume:  slots of all client limits, in order → permit, or predicted wait → line      one slot lacks → Park, and resume later
 //! ```
 //!
-//! **Invariants**: at most `queue.length` requests of the route are held at once, in line or parked outside it; nobody is held
-//! who is predicted to wait longer than what is left of `queue.wait`, nor for longer than that in all; a refusal says when to
-//! come back, and not everybody at once. Slots are taken in the order of the plan, so that two requests never wait for
+//! Whoever has a pass stands in a line of his own with slots of its own, so that a crowd of newcomers cannot take his place,
+//! and is held for longer: he shall finish. Newcomers who would be given a pass need the funnel's pace as well.
+//!
+//! **Invariants**: at most `queue.length` requests of the route are held at once, in line or parked outside it, and as many (at
+//! least [`LEAST_INSIDE`]) with a pass; nobody is held who is predicted to wait longer than what is left of `queue.wait` (with
+//! a pass: of `pass.wait`, if that is longer), nor for longer than that in all; a refusal says when to come back, and not
+//! everybody at once. Slots are taken in the order of the plan, so that two requests never wait for
 //! each other; whoever is refused or leaves gives back all he has.
 //! **Order**: rates are charged first, also for requests that are refused afterwards; a refusal of the rate itself charges
 //! nothing, so a client that hammers gets its rate and no more.
@@ -26,6 +30,8 @@ use std::time::Duration;
 use crate::admission::client::concurrency::{self, Claim, Slots};
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::{Dispatcher, Entry};
+use crate::admission::funnel::Funnel;
+use crate::admission::gate::Gate;
 use crate::admission::permit::{Expired, Permit, Waiting};
 use crate::admission::queue::Line;
 use crate::admission::verdict::{Exceeded, Reason, Refusal};
@@ -42,6 +48,9 @@ const ROOMY: u32 = 2;
 /// Nobody is told to come back sooner; `Retry-After` counts whole seconds.
 const SOONEST_RETURN: Duration = Duration::from_secs(1);
 
+/// Those with a pass have so many places at least, also on routes that hold nobody else: they shall not be refused.
+pub const LEAST_INSIDE: usize = 1_000;
+
 /// Admission of one route.
 #[derive(Debug)]
 pub struct RouteAdmission {
@@ -50,6 +59,52 @@ pub struct RouteAdmission {
     client_limits: Vec<Arc<ClientLimit>>,
     queue: Queue,
     held: Arc<AtomicUsize>,
+    inside: Option<Inside>,
+}
+
+/// What those who have a pass have on a route.
+#[derive(Debug)]
+pub struct Inside {
+    /// Their line: it needs the same gates as the newcomers', but for the funnel's.
+    line: Arc<Line>,
+    wait: Duration,
+    funnel: Arc<Funnel>,
+    /// So many of them are held.
+    held: Arc<AtomicUsize>,
+}
+
+/// Who asks, as far as admission needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// What his request is.
+    pub class: Class,
+    /// How long ago he was given the pass he has; [`None`] without.
+    pub inside: Option<Duration>,
+}
+
+/// Where somebody stands.
+#[derive(Debug)]
+struct Way<'a> {
+    line: &'a Arc<Line>,
+    wait: Duration,
+    length: usize,
+    held: &'a Arc<AtomicUsize>,
+}
+
+impl Inside {
+    /// Those who have a pass wait in `line`, at most for `wait`, and `funnel` hears of them.
+    #[must_use]
+    pub fn new(line: Arc<Line>, wait: Duration, funnel: Arc<Funnel>) -> Self {
+        Self { line, wait, funnel, held: Arc::default() }
+    }
+}
+
+impl Person {
+    /// Somebody without a pass.
+    #[must_use]
+    pub const fn of(class: Class) -> Self {
+        Self { class, inside: None }
+    }
 }
 
 /// What admission says to a request.
@@ -140,14 +195,20 @@ impl RouteAdmission {
         client_limits: Vec<Arc<ClientLimit>>,
         queue: Queue,
     ) -> Self {
-        Self { dispatcher, line, client_limits, queue, held: Arc::default() }
+        Self { dispatcher, line, client_limits, queue, held: Arc::default(), inside: None }
     }
 
-    /// Decides about a request of `class`. `client` tells clients apart as a limit wants it, or says that it does not apply;
+    /// The same where passes are known.
+    #[must_use]
+    pub fn with_passes(self, inside: Inside) -> Self {
+        Self { inside: Some(inside), ..self }
+    }
+
+    /// Decides about a request of `person`. `client` tells clients apart as a limit wants it, or says that it does not apply;
     /// `chance` in `0..1` is the jitter of this request.
     pub fn decide(
         &self,
-        class: Class,
+        person: Person,
         now: Tick,
         client: impl Fn(&ClientLimit) -> Option<ClientHash>,
         chance: f64,
@@ -159,15 +220,15 @@ impl RouteAdmission {
                 return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
             }
         }
-        let walk = Walk { deadline: now.after(self.queue.wait), next: 0, slots: Slots::default(), count: None };
-        self.resume(walk, class, now, client, chance)
+        let deadline = now.after(self.way(person).wait);
+        self.resume(Walk { deadline, next: 0, slots: Slots::default(), count: None }, person, now, client, chance)
     }
 
     /// Goes on with a request that was parked, the arguments as for [`RouteAdmission::decide`]. The time it was parked counts.
     pub fn resume(
         &self,
         mut walk: Walk,
-        class: Class,
+        person: Person,
         now: Tick,
         client: impl Fn(&ClientLimit) -> Option<ClientHash>,
         chance: f64,
@@ -178,11 +239,11 @@ impl RouteAdmission {
             match claim {
                 None => {}
                 Some(Claim::Slot(slot)) => walk.slots.keep(slot),
-                Some(Claim::Full) => return Verdict::Refuse(self.crowded_out(position, class, now, chance)),
+                Some(Claim::Full) => return Verdict::Refuse(self.crowded_out(position, person, now, chance)),
                 Some(Claim::Parked(waiting)) => {
-                    walk.count = walk.count.take().or_else(|| self.count());
+                    walk.count = walk.count.take().or_else(|| self.count(person));
                     if walk.count.is_none() {
-                        return Verdict::Refuse(self.crowded_out(position, class, now, chance));
+                        return Verdict::Refuse(self.crowded_out(position, person, now, chance));
                     }
                     return Verdict::Park(Parked {
                         deadline: walk.deadline,
@@ -193,16 +254,17 @@ impl RouteAdmission {
                 }
             }
         }
-        self.enter(walk, class, now, chance)
+        self.enter(walk, person, now, chance)
     }
 
     /// A refusal for somebody who was parked by the limit at `position` until it was too late, or cannot be: the client's
     /// own earlier requests are in the way.
     #[must_use]
-    pub fn crowded_out(&self, position: usize, class: Class, now: Tick, chance: f64) -> Refusal {
+    pub fn crowded_out(&self, position: usize, person: Person, now: Tick, chance: f64) -> Refusal {
         // By then one of them has come through: nobody is in line for longer than the promised wait.
-        let in_line = self.predicted_wait(class, now).min(self.queue.wait);
-        let in_flight = self.line.gates().iter().map(|gate| gate.mean_hold()).max().unwrap_or_default();
+        let way = self.way(person);
+        let in_line = self.predicted_wait(person, now).min(way.wait);
+        let in_flight = way.line.gates().iter().map(|gate| gate.mean_hold()).max().unwrap_or_default();
         let retry_after = jittered(in_line.saturating_add(in_flight), chance);
         let limit = Some(Exceeded { position, reset: None });
         Refusal { reason: Reason::ClientConcurrency, retry_after, limit }
@@ -210,20 +272,34 @@ impl RouteAdmission {
 
     /// A refusal for somebody who was held and whose turn did not come in time.
     #[must_use]
-    pub fn expired(&self, class: Class, now: Tick, chance: f64) -> Refusal {
-        self.refusal(Reason::Expired, now, self.predicted_wait(class, now), chance)
+    pub fn expired(&self, person: Person, now: Tick, chance: f64) -> Refusal {
+        self.refusal(Reason::Expired, person, now, self.predicted_wait(person, now), chance)
     }
 
-    /// Predicted wait of a request of `class` that came now: that of the slowest of its gates.
+    /// Predicted wait of a request of `person` that came now: that of the slowest of the gates.
     #[must_use]
-    pub fn predicted_wait(&self, class: Class, now: Tick) -> Duration {
-        self.line.gates().iter().map(|gate| gate.predicted_wait(class, now)).max().unwrap_or_default()
+    pub fn predicted_wait(&self, person: Person, now: Tick) -> Duration {
+        let line = self.way(person).line;
+        // Newcomers who wait for the funnel stand in a line for the same upstream, and are in nobody's way.
+        let paced = |funnel: &&Arc<Funnel>| !line.gates().iter().any(|gate| Arc::ptr_eq(gate, funnel.entrance()));
+        let elsewhere = self.inside.as_ref().map(|inside| &inside.funnel).filter(paced);
+        let elsewhere = elsewhere.map_or(0, |funnel| funnel.holds(now));
+        let wait = |gate: &Arc<Gate>| gate.predicted_wait_past(person.class, now, elsewhere);
+        line.gates().iter().map(wait).max().unwrap_or_default()
+    }
+
+    /// A newcomer who was let in was answered, and `passed` says whether he was given a pass.
+    pub fn answered(&self, passed: bool) {
+        if let Some(inside) = &self.inside {
+            inside.funnel.answered(inside.line.gates(), passed);
+        }
     }
 
     /// Requests of this route held in line or parked outside it.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        let inside = self.inside.as_ref().map_or(0, |inside| inside.held.load(Ordering::Relaxed));
+        self.held.load(Ordering::Relaxed) + inside
     }
 
     /// The client limit at `position` of the route's list.
@@ -232,60 +308,87 @@ impl RouteAdmission {
         self.client_limits.get(position).map(Arc::as_ref)
     }
 
+    /// Those inside and those nobody bounds in one line, all others in the other.
+    fn way(&self, person: Person) -> Way<'_> {
+        match &self.inside {
+            Some(inside) if person.class <= Class::InProgress => {
+                let wait = if person.inside.is_some() { self.queue.wait.max(inside.wait) } else { self.queue.wait };
+                Way { line: &inside.line, wait, length: self.queue.length.max(LEAST_INSIDE), held: &inside.held }
+            }
+            _ => Way { line: &self.line, wait: self.queue.wait, length: self.queue.length, held: &self.held },
+        }
+    }
+
+    /// Somebody with a pass was let in or into the line: that is a visit.
+    fn reckon(&self, person: Person) {
+        if let (Some(inside), Some(age)) = (&self.inside, person.inside) {
+            inside.funnel.visits(inside.line.gates(), age);
+        }
+    }
+
     /// To the gate, or into the line.
-    fn enter(&self, walk: Walk, class: Class, now: Tick, chance: f64) -> Verdict {
-        if let Some(mut permit) = self.dispatcher.try_enter(&self.line, class, now) {
-            self.unbook(now);
+    fn enter(&self, walk: Walk, person: Person, now: Tick, chance: f64) -> Verdict {
+        let way = self.way(person);
+        if let Some(mut permit) = self.dispatcher.try_enter(way.line, person.class, now) {
+            unbook(way.line, now);
+            self.reckon(person);
             permit.carry(walk.slots);
             return Verdict::Admit(permit);
         }
-        let predicted = self.predicted_wait(class, now);
-        if predicted > walk.deadline.since(now) && class != Class::Exempt {
-            return self.refuse(Reason::WaitTooLong, now, predicted, chance);
+        let predicted = self.predicted_wait(person, now);
+        if predicted > walk.deadline.since(now) && person.class != Class::Exempt {
+            return self.refuse(Reason::WaitTooLong, person, now, predicted, chance);
         }
-        if predicted < self.queue.wait / ROOMY {
-            self.unbook(now);
+        if predicted < way.wait / ROOMY {
+            unbook(way.line, now);
         }
-        self.enqueue(walk, class, now, predicted, chance)
+        self.enqueue(walk, person, now, predicted, chance)
     }
 
-    fn enqueue(&self, walk: Walk, class: Class, now: Tick, predicted: Duration, chance: f64) -> Verdict {
+    fn enqueue(&self, walk: Walk, person: Person, now: Tick, predicted: Duration, chance: f64) -> Verdict {
         let Walk { deadline, slots, count, .. } = walk;
-        let Some(count) = count.or_else(|| self.count()) else {
-            return self.refuse(Reason::QueueFull, now, predicted, chance);
+        let Some(count) = count.or_else(|| self.count(person)) else {
+            return self.refuse(Reason::QueueFull, person, now, predicted, chance);
         };
-        match self.dispatcher.enter(&self.line, class, now, deadline) {
-            Entry::Waiting(waiting) => Verdict::Queue(Held { deadline, waiting, slots, _count: count }),
+        match self.dispatcher.enter(self.way(person).line, person.class, now, deadline) {
+            Entry::Waiting(waiting) => {
+                self.reckon(person);
+                Verdict::Queue(Held { deadline, waiting, slots, _count: count })
+            }
             Entry::Granted(mut permit) => {
+                self.reckon(person);
                 permit.carry(slots);
                 Verdict::Admit(permit)
             }
-            Entry::Full => self.refuse(Reason::QueueFull, now, predicted, chance),
+            Entry::Full => self.refuse(Reason::QueueFull, person, now, predicted, chance),
         }
     }
 
     /// Counts one more who is held; [`None`] if that would be too many.
-    fn count(&self) -> Option<Count> {
-        let reserve = |held| (held < self.queue.length).then_some(held + 1);
-        let reserved = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
-        reserved.ok().map(|_| Count(Arc::clone(&self.held)))
+    fn count(&self, person: Person) -> Option<Count> {
+        let way = self.way(person);
+        let reserve = |held| (held < way.length).then_some(held + 1);
+        let reserved = way.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
+        reserved.ok().map(|_| Count(Arc::clone(way.held)))
     }
 
-    fn unbook(&self, now: Tick) {
-        self.line.gates().iter().for_each(|gate| gate.unbook(now));
+    fn refuse(&self, reason: Reason, person: Person, now: Tick, predicted: Duration, chance: f64) -> Verdict {
+        Verdict::Refuse(self.refusal(reason, person, now, predicted, chance))
     }
 
-    fn refuse(&self, reason: Reason, now: Tick, predicted: Duration, chance: f64) -> Verdict {
-        Verdict::Refuse(self.refusal(reason, now, predicted, chance))
-    }
-
-    fn refusal(&self, reason: Reason, now: Tick, predicted: Duration, chance: f64) -> Refusal {
-        let excess = predicted.saturating_sub(self.queue.wait).max(SOONEST_RETURN);
+    fn refusal(&self, reason: Reason, person: Person, now: Tick, predicted: Duration, chance: f64) -> Refusal {
+        let way = self.way(person);
+        let excess = predicted.saturating_sub(way.wait).max(SOONEST_RETURN);
         // Booked with the gate that makes people wait; the others have room.
-        let slowest = self.line.gates().iter().max_by_key(|gate| gate.predicted_wait(Class::Bulk, now));
+        let slowest = way.line.gates().iter().max_by_key(|gate| gate.predicted_wait(Class::Bulk, now));
         let back = slowest.map_or(excess, |gate| gate.book(now, excess));
         Refusal { reason, retry_after: jittered(back, chance), limit: None }
     }
+}
+
+/// Whoever was booked for later has room.
+fn unbook(line: &Line, now: Tick) {
+    line.gates().iter().for_each(|gate| gate.unbook(now));
 }
 
 /// `span` and up to a fifth more, and never sooner than [`SOONEST_RETURN`].

@@ -8,6 +8,7 @@ use crate::admission::gate::Gate;
 use crate::clock::Clock;
 use crate::config::plan::{self, ClientConcurrency, ClientKey, Without};
 
+const NEWCOMER: Person = Person::of(Class::New);
 const WAIT: Duration = Duration::from_secs(4);
 
 fn limit(name: &str, requests: u32, waiting: usize) -> Arc<ClientLimit> {
@@ -32,7 +33,7 @@ fn route(limits: &[&Arc<ClientLimit>], length: usize) -> (RouteAdmission, Clock)
 
 /// Client `person` of limits by name, and one and the same of the others.
 fn ask(route: &RouteAdmission, clock: &Clock, person: u64) -> Verdict {
-    route.decide(Class::New, clock.now(), |limit| Some(who(limit, person)), 0.5)
+    route.decide(NEWCOMER, clock.now(), |limit| Some(who(limit, person)), 0.5)
 }
 
 fn who(limit: &ClientLimit, person: u64) -> ClientHash {
@@ -43,7 +44,7 @@ fn go_on(route: &RouteAdmission, clock: &Clock, mut parked: Parked) -> Verdict {
     let Poll::Ready(walk) = Pin::new(&mut parked).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("no slot has come")
     };
-    route.resume(walk, Class::New, clock.now(), |limit| Some(who(limit, 1)), 0.5)
+    route.resume(walk, NEWCOMER, clock.now(), |limit| Some(who(limit, 1)), 0.5)
 }
 
 fn reason(verdict: &Verdict) -> Option<Reason> {

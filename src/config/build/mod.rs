@@ -40,7 +40,10 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     names::warn_of_unused(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
-    let known = route::Known { upstreams: &upstreams, limits: &limits, dependencies: &dependencies };
+    let has_passes = draft.pass.is_some();
+    let known = route::Known { upstreams: &upstreams, limits: &limits, dependencies: &dependencies, has_passes };
+    let grants = draft.routes.iter().any(|route| route.grants_pass.as_ref().is_some_and(|grants| grants.value));
+    let pass = draft.pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
     let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 
     // Each list is walked to its end before any is given up.
@@ -55,6 +58,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         clients,
         client_limits: client_limits.into_iter().collect::<Option<_>>()?,
         dependencies: dependencies.into_iter().collect::<Option<_>>()?,
+        pass: pass.ok()?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes: routes?,
         runtime: draft.runtime,

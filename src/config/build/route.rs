@@ -10,7 +10,7 @@ use http::Method;
 
 use super::super::draft;
 use super::super::explain::Faults;
-use super::super::plan::{ClientLimitId, DependencyId, PathPattern, Route, UpstreamId};
+use super::super::plan::{Class, ClientLimitId, DependencyId, PathPattern, Route, UpstreamId};
 use super::super::reader::Written;
 use super::Names;
 
@@ -20,6 +20,8 @@ pub(super) struct Known<'n> {
     pub(super) upstreams: &'n Names,
     pub(super) limits: &'n Names,
     pub(super) dependencies: &'n Names,
+    /// Whether there is a `[pass]`.
+    pub(super) has_passes: bool,
 }
 
 /// All routes in the order in which they are tried; `None` if a fault is recorded.
@@ -54,6 +56,7 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
     let upstream = draft.upstream.as_ref().and_then(|name| known.upstreams.resolve(name, faults));
     let client_limits = distinct(&draft.client_limits, "client_limits", known.limits, faults);
     let uses = distinct(&draft.uses, "uses", known.dependencies, faults);
+    let grants_pass = grants_pass(&draft, known.has_passes, faults);
     let methods = draft.methods.map_or_else(|| Some(Vec::new()), |methods| distinct_methods(methods, faults));
     let path = draft.path?.value;
     let host = draft.host.map(|host| host.value);
@@ -76,10 +79,26 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
             limits.sort_unstable();
             limits
         },
+        grants_pass,
         queue: draft.queue,
         body_size: draft.body_size.unwrap_or(body_size),
         upgrade: draft.upgrade,
     })
+}
+
+/// Whether the route grants passes; somebody must sign them, and only newcomers need one.
+fn grants_pass(draft: &draft::Route, has_passes: bool, faults: &mut Faults<'_>) -> bool {
+    let Some(grants) = draft.grants_pass.as_ref().filter(|grants| grants.value) else { return false };
+    if !has_passes {
+        let message = "`grants_pass` needs a [pass] table: its key signs the passes".to_owned();
+        let help = "write [pass] with key = \"file:pass.key\"; the file is made at the first start".to_owned();
+        faults.add(&grants.span, message, None, Some(help));
+    }
+    if draft.class != Class::New {
+        let message = format!("`grants_pass` has no meaning for the class \"{}\"", draft.class.as_str());
+        faults.add(&grants.span, message, Some("passes are for newcomers".to_owned()), None);
+    }
+    true
 }
 
 /// The positions of the tables that the list `key` names, each once.

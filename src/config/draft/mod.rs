@@ -23,6 +23,7 @@ use super::bounds::{
     at_least_one, at_once, burst, pem_file, secs,
 };
 use super::explain::{Faults, Span};
+use super::pass::Pass;
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Queue, Rate, Runtime, Without};
 use super::reader::{Table, Written};
 use super::scalar::{auto_or, auto_or_text, number, text, truth, word};
@@ -44,6 +45,7 @@ pub(super) struct Draft {
     pub(super) clients: Clients,
     pub(super) client_limits: Vec<ClientLimit>,
     pub(super) dependencies: Vec<Dependency>,
+    pub(super) pass: Option<Pass>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
     pub(super) runtime: Runtime,
@@ -125,6 +127,7 @@ pub(super) struct Route {
     pub(super) upstream: Option<Written<String>>,
     pub(super) uses: Vec<Written<String>>,
     pub(super) class: Class,
+    pub(super) grants_pass: Option<Written<bool>>,
     pub(super) client_limits: Vec<Written<String>>,
     pub(super) queue: Queue,
     pub(super) body_size: Option<u64>,
@@ -144,6 +147,7 @@ impl Draft {
                 clients: file.table("clients", "[clients]", Clients::read).unwrap_or(Clients::DEFAULT),
                 client_limits: file.tables("client_limit", "[[client_limit]]", ClientLimit::read),
                 dependencies: file.tables("dependency", "[[dependency]]", Dependency::read),
+                pass: file.table("pass", "[pass]", Pass::read),
                 upstreams: file.tables("upstream", "[[upstream]]", Upstream::read),
                 routes: file.tables("route", "[[route]]", Route::read),
                 runtime: file.table("runtime", "[runtime]", runtime).unwrap_or(DEFAULT_RUNTIME),
@@ -262,6 +266,7 @@ impl Route {
                 Class::New,
                 text("\"new\", \"bulk\", \"in_progress\" or \"exempt\"", |found| word(found, &CLASSES)),
             ),
+            grants_pass: table.optional("grants_pass", truth),
             client_limits: table
                 .list(
                     "client_limits",

@@ -2,7 +2,8 @@
 //!
 //! **Invariants**: hop-by-hop fields and what `Connection` nominates never pass (RFC 9110 §7.6.1); nobody can nominate away a
 //! field that decides meaning or identity; the forwarded chain an upstream reads was written by us or by a proxy we trust;
-//! neither `Weir-*` from clients nor a field with `_` in its name ever reaches an upstream.
+//! neither `Weir-*` from clients, nor our own cookie, nor a field with `_` in its name ever reaches an upstream, and no upstream
+//! gives passes in our name.
 //! **Cost**: a handful of removals; three values formatted.
 //! **Not here**: framing of the body, which hyper writes anew.
 
@@ -17,6 +18,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
 
 use crate::proxy::address::X_FORWARDED_FOR;
+use crate::proxy::pass;
 use crate::proxy::target::BadRequest;
 
 /// Name of the request id, in requests, answers and logs.
@@ -156,6 +158,7 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.remove(PROXY_AUTHORIZATION);
+    pass::strip_request(headers);
     let unwelcome: Vec<HeaderName> =
         headers.keys().filter(|name| is_unwelcome(name.as_str(), context.trusted)).cloned().collect();
     for name in unwelcome {
@@ -180,6 +183,7 @@ pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
     strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove(PROXY_AUTHENTICATION_INFO);
+    pass::strip_answer(headers);
     headers.insert(X_REQUEST_ID, id.value().clone());
 }
 
@@ -260,6 +264,15 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
         .map(<[u8]>::trim_ascii)
         .filter(|option| !option.eq_ignore_ascii_case(b"close"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
+}
+
+/// Whether the client came by TLS, to us or to the proxy that is trusted to say so.
+#[must_use]
+pub fn came_by_tls(headers: &HeaderMap, tls: bool, trusted: bool) -> bool {
+    let said = headers.get(X_FORWARDED_PROTO).filter(|_| trusted).map(HeaderValue::as_bytes);
+    // Of a chain of proxies the first met the client.
+    let first = said.and_then(|chain| chain.split(|byte| *byte == b',').next());
+    first.map_or(tls, |scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
 /// Continues the chain that a trusted peer wrote; those of others have been removed, and a new one starts.

@@ -4,19 +4,20 @@
 //! unique; nothing in it can fail later except the network. A key that has no code behind it is not here.
 //! **Not here**: what was written and where it stands (`draft`), running state.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use http::header::HeaderName;
-use http::uri::{Authority, PathAndQuery};
 use ipnet::IpNet;
-use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
+
+pub use self::upstream::{Bounds, Concurrency, HealthCheck, Protocol, RateLimit, Server, Upstream, UpstreamId};
 
 /// Everything one process runs by.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Plan {
     pub client_limits: Vec<ClientLimit>,
     /// What lies behind several upstreams with a capacity of its own, referred to by [`Route::uses`].
     pub dependencies: Vec<Dependency>,
+    /// Passes of those who were admitted, if there are any.
+    pub pass: Option<Pass>,
     /// Services behind the gateway, at least one.
     pub upstreams: Vec<Upstream>,
     /// Routes in the order in which they are tried: the most specific first.
@@ -165,6 +168,32 @@ pub struct Dependency {
     pub rate: Option<RateLimit>,
 }
 
+/// Passes of those who were admitted: with one, somebody is in progress.
+#[derive(Debug, PartialEq)]
+pub struct Pass {
+    /// Signs and verifies.
+    pub key: Key,
+    /// Verify as well: passes signed before the key was replaced.
+    pub old_keys: Vec<Secret>,
+    /// How long a pass is good.
+    pub life: Duration,
+    /// Longest time for which somebody with a pass is held in line, where the route's own is not longer.
+    pub wait: Duration,
+}
+
+/// A key as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// It was read.
+    Known(Secret),
+    /// Its file is not there, and is created when the process starts.
+    Missing(PathBuf),
+}
+
+/// 32 bytes that nobody else knows; its debug form does not show them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
 /// What a request is to admission; the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -206,122 +235,6 @@ impl Class {
     }
 }
 
-/// Position in [`Plan::upstreams`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UpstreamId(pub usize);
-
-/// A service behind the gateway.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Name in metrics and logs.
-    pub name: String,
-    /// Where it listens, at least one.
-    pub servers: Vec<Server>,
-    /// Requests in flight at the service, over all workers.
-    pub concurrency: Concurrency,
-    /// A contract limit on requests sent, if there is one.
-    pub rate: Option<RateLimit>,
-    /// To an established connection, TLS included.
-    pub connect_timeout: Duration,
-    /// From the request sent to the head of the response, and between two parts of its body.
-    pub response_timeout: Duration,
-    /// A request whose client or timeout gave up keeps its permit for at most this long; then its connection is cut.
-    pub abandon_timeout: Duration,
-    /// Idle connections are closed after this.
-    pub idle_timeout: Duration,
-    /// HTTP version spoken to the servers.
-    pub protocol: Protocol,
-    /// Trust anchors for https servers; [`None`] where no server is https.
-    pub roots: Option<Arc<RootCertStore>>,
-    /// A request that the service may have seen may be sent once more, if it carries an `Idempotency-Key` or is safe by its method.
-    pub idempotent: bool,
-    /// Time between two lookups of a server's name.
-    pub resolve: Duration,
-    /// Time in which a server that comes back, or joins while others work, grows to its full share.
-    pub slow_start: Duration,
-    /// Active checks of the servers, if any.
-    pub health: Option<HealthCheck>,
-}
-
-/// Who says how many requests may be in flight at a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Concurrency {
-    /// The operator: so many at all servers together.
-    Fixed(NonZeroU32),
-    /// weir, which finds out for each server between these bounds.
-    Adaptive(Bounds),
-}
-
-impl Upstream {
-    /// The most that it may ever have in flight, as far as is known before its names are resolved.
-    #[must_use]
-    pub fn most(&self) -> u32 {
-        match self.concurrency {
-            Concurrency::Fixed(limit) => limit.get(),
-            Concurrency::Adaptive(bounds) => {
-                bounds.max.get().saturating_mul(u32::try_from(self.servers.len()).unwrap_or(u32::MAX))
-            }
-        }
-    }
-}
-
-/// Between what the limit of a server may move, and where it begins: `min` ≤ `initial` ≤ `max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Never fewer.
-    pub min: NonZeroU32,
-    /// Never more.
-    pub max: NonZeroU32,
-    /// Where it begins.
-    pub initial: NonZeroU32,
-}
-
-/// Active checks of an upstream's servers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HealthCheck {
-    /// What is asked for with GET.
-    pub path: PathAndQuery,
-    /// Time between two checks of a server.
-    pub interval: Duration,
-    /// For a whole check, connection included.
-    pub timeout: Duration,
-    /// Checks passed in a row that make an unhealthy server healthy.
-    pub rise: NonZeroU32,
-    /// Checks failed in a row that make a healthy server unhealthy.
-    pub fall: NonZeroU32,
-    /// Statuses that pass.
-    pub status: Vec<RangeInclusive<u16>>,
-}
-
-/// A contract limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Sustained rate.
-    pub rate: Rate,
-    /// Requests at once after a pause; one tenth of a second's worth unless written.
-    pub burst: NonZeroU32,
-}
-
-/// One server of an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// `host:port`, always with a port; IPv6 in brackets.
-    pub authority: Authority,
-    /// TLS, verified against [`Upstream::roots`].
-    pub tls: bool,
-}
-
-/// HTTP version spoken to an upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// ALPN decides on https, HTTP/1.1 on cleartext.
-    Auto,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 only, on cleartext with prior knowledge.
-    Http2,
-}
-
 /// host, path, method → upstream, limits, queue.
 #[derive(Debug, PartialEq)]
 pub struct Route {
@@ -339,6 +252,8 @@ pub struct Route {
     pub uses: Vec<DependencyId>,
     /// What its requests are to admission, unless they carry a pass.
     pub class: Class,
+    /// Whoever is admitted here, and whom the upstream answers with a status below 400, is given a pass.
+    pub grants_pass: bool,
     /// What a request must pass, in the order of the plan.
     pub client_limits: Vec<ClientLimitId>,
     /// Bounds of the line in front of the upstream; zero length refuses whoever finds no permit.

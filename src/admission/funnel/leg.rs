@@ -1,0 +1,151 @@
+//! What one gate of a funnel can take, and what is committed to it.
+//!
+//! Of people who were let in `a` seconds ago, `h(a)` a second visit the gate: visits seen at that age over person-seconds
+//! seen at it (Nelson 1969, Aalen 1978). Unlike a ratio of totals it is right while a crowd is still on its way.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::admission::gate::Gate;
+use crate::clock::Tick;
+use crate::config::plan::Class;
+
+/// What is committed beyond the level is worked off in so long. Short against the time for which people with a pass are
+/// held, long against the noise of single people.
+const CORRECTION: Duration = Duration::from_secs(5);
+
+/// A gate that is to be used to the full must never be short of people, and what it can do is known only while it is used to
+/// the full: so long a line stands before it on purpose, and as much more as chance takes away (a standard deviation of how
+/// many come over the time that people are on their way).
+const STANDING: Duration = Duration::from_millis(200);
+
+/// No line stands on purpose for longer, however slow the gate.
+const LONGEST_STANDING: Duration = Duration::from_secs(3);
+
+/// While less is committed than the level allows, newcomers come faster than the gate's pace by at most this: a funnel that is
+/// filled faster delivers its people in a bunch.
+const AHEAD: f64 = 1.2;
+
+/// However much is committed, so much of the gate's pace is let in: what is believed may be wrong.
+const BEHIND: f64 = 0.01;
+
+/// Fewer visits a pass are chance.
+const FEWEST_VISITS: f64 = 0.005;
+
+/// One gate, as the funnel sees it.
+#[derive(Debug)]
+pub(super) struct Leg {
+    gate: Arc<Gate>,
+    /// Since the last look, by age in seconds.
+    fresh: Box<[AtomicU32]>,
+    entries: AtomicU64,
+    /// Touched by the observer only.
+    learned: Mutex<Learned>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    visits: Vec<f64>,
+    entries: f64,
+}
+
+/// Who is inside, and what is known of all ages.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// Those who were given a pass, by the seconds since.
+    pub(super) people: &'a VecDeque<f64>,
+    /// Person-seconds seen at each age.
+    pub(super) exposure: &'a [f64],
+    /// Passes granted, as far back as `entries` go.
+    pub(super) passed: f64,
+}
+
+/// What people will do at a gate.
+#[derive(Debug, Default)]
+struct Outlook {
+    /// Visits that one pass brings.
+    visits: f64,
+    /// Visits that those inside have still to make.
+    coming: f64,
+    /// The same for one pass a second, for ever: visits times the mean age at them.
+    level: f64,
+}
+
+impl Leg {
+    pub(super) fn new(gate: Arc<Gate>, ages: usize) -> Self {
+        let learned = Learned { visits: vec![0.0; ages], entries: 0.0 };
+        let fresh = (0..ages).map(|_| AtomicU32::new(0)).collect();
+        Self { gate, fresh, entries: AtomicU64::new(0), learned: Mutex::new(learned) }
+    }
+
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Somebody of `age` asked for it.
+    pub(super) fn visited(&self, age: usize) {
+        if let Some(fresh) = self.fresh.get(age) {
+            fresh.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A newcomer was let in through it.
+    pub(super) fn entered(&self) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes over what happened since the last look; half of what was known is forgotten at the ages that have `faded`, and
+    /// of entries if those have.
+    pub(super) fn learn(&self, faded: &[bool], entries_faded: bool) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.entries += self.entries.swap(0, Ordering::Relaxed) as f64;
+        if entries_faded {
+            learned.entries /= 2.0;
+        }
+        for ((visits, fresh), faded) in learned.visits.iter_mut().zip(&self.fresh).zip(faded) {
+            *visits += f64::from(fresh.swap(0, Ordering::Relaxed));
+            if *faded {
+                *visits /= 2.0;
+            }
+        }
+    }
+
+    /// Passes a second that may be granted; [`None`] if nobody inside needs this gate.
+    pub(super) fn bound(&self, work: &Work<'_>, now: Tick) -> Option<f64> {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let outlook = learned.outlook(work);
+        if outlook.visits < FEWEST_VISITS {
+            return None;
+        }
+        let age = outlook.level / outlook.visits;
+        let pace = self.gate.rate();
+        let each = outlook.visits + learned.entries / work.passed.max(1.0);
+        let chance = ((age + CORRECTION.as_secs_f64()) / pace).sqrt();
+        let standing = (STANDING.as_secs_f64() + chance).min(LONGEST_STANDING.as_secs_f64());
+        let level = pace * (outlook.level / each + standing);
+        let committed = outlook.coming + self.gate.waiting_of(Class::InProgress) as f64;
+
+        let excess = (committed - level) / (pace * CORRECTION.as_secs_f64());
+        let correction = if self.gate.is_stalled(now) { BEHIND } else { (1.0 - excess).clamp(BEHIND, AHEAD) };
+        Some(pace / each * correction)
+    }
+}
+
+impl Learned {
+    fn outlook(&self, work: &Work<'_>) -> Outlook {
+        let mut outlook = Outlook::default();
+        // From the oldest to the youngest: what is still to come at an age is what happens at all later ones.
+        let ages = self.visits.iter().zip(work.exposure).zip(work.people).rev();
+        for ((visits, exposure), people) in ages {
+            // Less than a person-second teaches nothing yet.
+            let here = visits / exposure.max(1.0);
+            let later = outlook.visits + here / 2.0;
+            outlook.coming += people * later;
+            outlook.level += later;
+            outlook.visits += here;
+        }
+        outlook
+    }
+}

@@ -1,0 +1,207 @@
+//! Newcomers are let into the funnel at what the rest of it can finish, so that whoever was let in gets through.
+//!
+//! A person who was admitted is given a pass, and comes back with it for the next steps. Every gate `d` — upstreams and
+//! dependencies alike — that those with a pass visit bounds the newcomers: `r ≤ min_d X̂_d / v_d` (notes on overload control
+//! §2.10), `X̂_d` the gate's pace and `v_d` the visits there that one pass brings. A person reaches `d` some time after he was let
+//! in; whoever waits for the crowd to show at `d` before he slows the entrance has let it in already. So what is kept at its
+//! level is not the line at `d` but the work that is *committed* to it: those who wait there, and the visits that those inside have
+//! still to make (`leg`). That answers at once to every admission, so the loop has no dead time, however long people take for a
+//! step (the Smith predictor of control engineering, 1957; a softened CONWIP, Spearman et al. 1990).
+//!
+//! Enforcement is a gate of its own with a pace and no permits, before the others that newcomers on such routes need: in a
+//! line of their own, so nobody else waits for it.
+//!
+//! **Invariants**: newcomers on routes that grant passes never exceed the pace; others do not wait for it; it never stands
+//! still, so that it can learn. The floor of newcomers (`class`) is a share of one gate's grants and holds among those who may be let
+//! in: it does not let in whom the rest of the funnel cannot finish.
+//! **Cost**: an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
+//! **Bound**: ten minutes of people by the second, and as many counters a gate.
+//! **Not here**: passes (`proxy::pass`), who is next (`dispatch`).
+
+mod leg;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use self::leg::{Leg, Work};
+use crate::admission::gate::Gate;
+use crate::admission::pace::Pace;
+use crate::clock::Tick;
+
+/// Whoever was let in longer ago is not reckoned with: seconds.
+const AGES: usize = 600;
+
+/// What is known of an age is what the last so many did at it: person-seconds. Three in a hundred of noise for one visit a pass.
+const MEMORY: f64 = 2_000.0;
+
+/// No pace is slower, in people a second: with nobody inside nothing could be learned.
+const SLOWEST: f64 = 0.2;
+
+/// No pace is faster: it binds nobody.
+const FASTEST: f64 = 1e6;
+
+/// No gate binds.
+const FREE: usize = usize::MAX;
+
+/// What paces newcomers.
+#[derive(Debug)]
+pub struct Funnel {
+    entrance: Arc<Gate>,
+    pace: Arc<Pace>,
+    legs: Box<[Leg]>,
+    /// Since the last look: newcomers who were answered, and those of them who were given a pass.
+    answered: AtomicU64,
+    passed: AtomicU64,
+    binding: AtomicUsize,
+    /// Touched by [`Funnel::observe`] only.
+    learned: Mutex<Learned>,
+}
+
+/// What was seen of people since they were let in.
+#[derive(Debug)]
+struct Learned {
+    looked: Tick,
+    second: u64,
+    /// Who was given a pass, by the seconds since.
+    people: VecDeque<f64>,
+    /// Person-seconds seen at each age.
+    exposure: Vec<f64>,
+    answered: f64,
+    passed: f64,
+}
+
+impl Funnel {
+    /// A funnel through `gates`. It binds nobody until it has seen who goes where.
+    #[must_use]
+    pub fn new(gates: impl IntoIterator<Item = Arc<Gate>>) -> Arc<Self> {
+        let pace = Arc::<Pace>::default();
+        Arc::new(Self {
+            entrance: Gate::of_pace(Arc::clone(&pace)),
+            pace,
+            legs: gates.into_iter().map(|gate| Leg::new(gate, AGES)).collect(),
+            answered: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            binding: AtomicUsize::new(FREE),
+            learned: Mutex::new(Learned::new()),
+        })
+    }
+
+    /// What newcomers need first on routes that grant passes.
+    #[must_use]
+    pub fn entrance(&self) -> &Arc<Gate> {
+        &self.entrance
+    }
+
+    /// Newcomers a second that are let in at most; infinite while nothing binds.
+    #[must_use]
+    pub fn pace(&self) -> f64 {
+        self.pace.rate()
+    }
+
+    /// Position of the gate that binds, in the order of [`Funnel::new`].
+    #[must_use]
+    pub fn binding(&self) -> Option<usize> {
+        Some(self.binding.load(Ordering::Relaxed)).filter(|binding| *binding != FREE)
+    }
+
+    /// Newcomers who wait for the pace and for nothing else, as far as can be seen at `now`.
+    pub(in crate::admission) fn holds(&self, now: Tick) -> usize {
+        if self.entrance.is_full(now) { self.entrance.waiting() } else { 0 }
+    }
+
+    /// Somebody who was given his pass `age` ago asks for `gates`.
+    pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], age: Duration) {
+        let age = usize::try_from(age.as_secs()).unwrap_or(usize::MAX);
+        self.legs_of(gates).for_each(|leg| leg.visited(age));
+    }
+
+    /// A newcomer who was let in through `gates` was answered, and given a pass or not.
+    pub(in crate::admission) fn answered(&self, gates: &[Arc<Gate>], passed: bool) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.passed.fetch_add(u64::from(passed), Ordering::Relaxed);
+        self.legs_of(gates).for_each(Leg::entered);
+    }
+
+    /// Looks what people did since the last look, and sets the pace. To be called a few times a second, by one caller.
+    pub fn observe(&self, now: Tick) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = now.since(learned.looked);
+        if span.is_zero() {
+            return;
+        }
+        let answered = self.answered.swap(0, Ordering::Relaxed) as f64;
+        let passed = self.passed.swap(0, Ordering::Relaxed) as f64;
+        let entries_faded = learned.goes_on(now, answered, passed);
+        let faded = learned.expose(span.as_secs_f64().min(1.0));
+        let work = Work { people: &learned.people, exposure: &learned.exposure, passed: learned.passed };
+        let bound = |(position, leg): (usize, &Leg)| {
+            leg.learn(&faded, entries_faded);
+            leg.bound(&work, now).map(|pace| (pace, position))
+        };
+        let slowest =
+            self.legs.iter().enumerate().filter_map(bound).min_by(|(one, _), (other, _)| one.total_cmp(other));
+        let share = learned.share();
+        let (pace, binding) = slowest.map_or((f64::INFINITY, FREE), |(pace, position)| (pace / share, position));
+        let (pace, binding) = if pace < FASTEST { (pace.max(SLOWEST), binding) } else { (f64::INFINITY, FREE) };
+        self.pace.set(pace);
+        self.binding.store(binding, Ordering::Relaxed);
+    }
+
+    fn legs_of<'a>(&'a self, gates: &'a [Arc<Gate>]) -> impl Iterator<Item = &'a Leg> {
+        self.legs.iter().filter(|leg| gates.iter().any(|gate| Arc::ptr_eq(gate, leg.gate())))
+    }
+}
+
+impl Learned {
+    fn new() -> Self {
+        Self {
+            looked: Tick::ZERO,
+            second: 0,
+            people: std::iter::repeat_n(0.0, AGES).collect(),
+            exposure: vec![0.0; AGES],
+            answered: 0.0,
+            passed: 0.0,
+        }
+    }
+
+    /// Everybody grows older; the new ones are nought. Whether the older half of what is known of entries shall fade.
+    fn goes_on(&mut self, now: Tick, answered: f64, passed: f64) -> bool {
+        let second = now.since(Tick::ZERO).as_secs();
+        for _ in 0..second.saturating_sub(self.second).min(AGES as u64) {
+            self.people.pop_back();
+            self.people.push_front(0.0);
+        }
+        (self.looked, self.second) = (now, second);
+        if let Some(newest) = self.people.front_mut() {
+            *newest += passed;
+        }
+        (self.answered, self.passed) = (self.answered + answered, self.passed + passed);
+        let fades = self.answered > MEMORY;
+        if fades {
+            (self.answered, self.passed) = (self.answered / 2.0, self.passed / 2.0);
+        }
+        fades
+    }
+
+    /// Counts the time that everybody spent at his age; the ages of which the older half of what is known shall fade.
+    fn expose(&mut self, span: f64) -> Vec<bool> {
+        let faded = self.exposure.iter_mut().zip(&self.people).map(|(exposure, people)| {
+            *exposure += people * span;
+            let fades = *exposure > MEMORY;
+            if fades {
+                *exposure /= 2.0;
+            }
+            fades
+        });
+        faded.collect()
+    }
+
+    /// Newcomers let in who are given a pass, of one; at least a few in a hundred, so that no pace is absurd.
+    fn share(&self) -> f64 {
+        ((self.passed + 1.0) / (self.answered + 1.0)).clamp(0.05, 1.0)
+    }
+}

@@ -1,0 +1,167 @@
+//! Scenes of a funnel of five steps in virtual time, a crowd five times too large before it.
+
+mod world;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::Funnel;
+use crate::admission::dispatch::Dispatcher;
+use crate::admission::gate::Gate;
+use crate::admission::queue::Line;
+use crate::admission::route::{Inside, Person, RouteAdmission, Verdict};
+use crate::admission::verdict::Reason;
+use crate::clock::Clock;
+use crate::config::plan::{Class, Queue};
+use world::{CHECK, FIRST, PASS_WAIT, SECOND, Scene, Step, World};
+
+/// The third and fourth steps need a check that does 80 a second; the entrance could do 400.
+fn narrow_check() -> Scene {
+    Scene {
+        limits: [40, 40, 16],
+        steps: [
+            Step { gates: &[FIRST], seconds: 0.1 },
+            Step { gates: &[SECOND], seconds: 0.1 },
+            Step { gates: &[CHECK, SECOND], seconds: 0.1 },
+            Step { gates: &[CHECK, FIRST], seconds: 0.1 },
+            Step { gates: &[SECOND], seconds: 0.1 },
+        ],
+        capacity: 80.0,
+        narrowest: CHECK,
+        halves_at: None,
+        found_by_trying: false,
+        quiet: 0.0,
+        seconds: 100.0,
+    }
+}
+
+/// The entrance itself is the narrowest: three of five steps.
+fn narrow_entrance() -> Scene {
+    Scene {
+        limits: [24, 60, 60],
+        steps: [
+            Step { gates: &[FIRST], seconds: 0.1 },
+            Step { gates: &[SECOND], seconds: 0.1 },
+            Step { gates: &[CHECK, FIRST], seconds: 0.1 },
+            Step { gates: &[SECOND], seconds: 0.1 },
+            Step { gates: &[FIRST], seconds: 0.1 },
+        ],
+        narrowest: FIRST,
+        ..narrow_check()
+    }
+}
+
+fn check(name: &str, scene: &Scene, longest: f64) {
+    for seed in 1..=5 {
+        let (tally, used) = World::new(scene.clone(), seed).run();
+        let told = format!("{name}, seed {seed}: the narrowest gate was used to {used:.3}; {tally:?}");
+        println!("{told}");
+        assert_eq!(tally.refused_inside, 0, "{told}");
+        assert!(tally.finished as f64 >= 0.999 * tally.entered as f64, "{told}");
+        assert!(used >= 0.95, "{told}");
+        assert!(tally.longest < longest.min(PASS_WAIT.as_secs_f64()), "{told}");
+    }
+}
+
+/// Nobody knows where people will go before the first of them went: those who came meanwhile wait.
+const UNKNOWN: f64 = 15.0;
+
+#[test]
+fn whoever_is_let_in_finishes_and_the_narrowest_gate_is_full() {
+    check("check", &narrow_check(), UNKNOWN);
+}
+
+#[test]
+fn a_quiet_hour_teaches_what_the_rush_needs() {
+    check("after a quiet minute", &Scene { quiet: 60.0, seconds: 130.0, ..narrow_check() }, 3.0);
+}
+
+#[test]
+fn the_narrowest_gate_may_be_the_entrance() {
+    check("entrance", &narrow_entrance(), 1.0);
+}
+
+#[test]
+fn the_narrowest_gate_may_halve_in_the_middle() {
+    check("check halves", &Scene { halves_at: Some(50.0), ..narrow_check() }, UNKNOWN);
+    check("entrance halves", &Scene { halves_at: Some(50.0), ..narrow_entrance() }, UNKNOWN);
+}
+
+#[test]
+fn limits_may_be_found_by_trying() {
+    check("check, found", &Scene { found_by_trying: true, ..narrow_check() }, UNKNOWN);
+    check("entrance, found", &Scene { found_by_trying: true, ..narrow_entrance() }, UNKNOWN);
+}
+
+/// A gate of ten, a route that grants passes and one that does not, and a funnel that lets in one newcomer a second.
+fn slow_entrance() -> (Clock, Arc<Funnel>, [RouteAdmission; 2]) {
+    let (clock, gate) = (Clock::manual(), Gate::new(10, None));
+    let funnel = Funnel::new([Arc::clone(&gate)]);
+    funnel.pace.set(1.0);
+    let line = |gates: &[&Arc<Gate>]| Line::new(gates.iter().map(|gate| Arc::clone(gate)).collect(), 100);
+    let (inside, paced, plain) = (line(&[&gate]), line(&[funnel.entrance(), &gate]), line(&[&gate]));
+    let lines = [&inside, &paced, &plain].map(Arc::clone).to_vec();
+    let dispatcher = Dispatcher::new(vec![lines], clock.clone());
+    let routes = [paced, plain].map(|outside| {
+        let queue = Queue { wait: Duration::from_secs(4), length: 100 };
+        let people = Inside::new(Arc::clone(&inside), PASS_WAIT, Arc::clone(&funnel));
+        RouteAdmission::new(Arc::clone(&dispatcher), outside, Vec::new(), queue).with_passes(people)
+    });
+    (clock, funnel, routes)
+}
+
+fn decide(route: &RouteAdmission, person: Person, clock: &Clock) -> Verdict {
+    route.decide(person, clock.now(), |_| None, 0.0)
+}
+
+#[test]
+fn newcomers_wait_for_the_pace_and_are_told_so() {
+    let (clock, funnel, [entrance, _]) = slow_entrance();
+    let newcomer = Person::of(Class::New);
+    let inside: Vec<_> = std::iter::from_fn(|| match decide(&entrance, newcomer, &clock) {
+        Verdict::Admit(permit) => Some(permit),
+        other => {
+            assert!(matches!(other, Verdict::Queue(_)), "{other:?}");
+            None
+        }
+    })
+    .collect();
+    assert_eq!(inside.len(), 1, "the pace allows one");
+    let held: Vec<_> = std::iter::from_fn(|| match decide(&entrance, newcomer, &clock) {
+        Verdict::Queue(held) => Some(held),
+        other => {
+            let Verdict::Refuse(refusal) = other else { panic!("{other:?}") };
+            assert_eq!(refusal.reason, Reason::WaitTooLong);
+            None
+        }
+    })
+    .collect();
+    assert_eq!(held.len(), 4, "four seconds of one a second");
+    assert_eq!(funnel.holds(clock.now()), 4);
+}
+
+#[test]
+fn nobody_else_waits_for_newcomers_who_wait_for_the_pace() {
+    let (clock, _funnel, [entrance, plain]) = slow_entrance();
+    let first = decide(&entrance, Person::of(Class::New), &clock);
+    let held: Vec<_> = (0..4).map(|_| decide(&entrance, Person::of(Class::New), &clock)).collect();
+    assert!(held.iter().all(|verdict| matches!(verdict, Verdict::Queue(_))));
+    let person = Person { class: Class::InProgress, inside: Some(Duration::from_secs(9)) };
+    let mut others = Vec::new();
+    for (route, person) in [(&entrance, person), (&plain, person), (&plain, Person::of(Class::New))].repeat(3) {
+        assert_eq!(route.predicted_wait(person, clock.now()), Duration::ZERO, "{person:?}");
+        // Through the line, but at once.
+        let permit = match decide(route, person, &clock) {
+            Verdict::Admit(permit) => Some(permit),
+            Verdict::Queue(mut held) => match Pin::new(&mut held).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(turn) => turn.ok(),
+                Poll::Pending => None,
+            },
+            other => panic!("{other:?}"),
+        };
+        others.push(permit.unwrap_or_else(|| panic!("{person:?} waits while permits are free")));
+    }
+    drop((first, held, others));
+}

@@ -1,0 +1,256 @@
+//! The pass of somebody who has been admitted: with it he is `in_progress` until it expires, and practically never meets a
+//! refusal in the middle of registering.
+//!
+//! A pass verifies by itself, so it costs no memory and survives a restart: version, when its bearer was admitted, when it
+//! expires, a session number, and an HMAC-SHA256 over them truncated to 128 bits (RFC 2104 §5, NIST SP 800-107 §5.3.3), in
+//! lower-case hexadecimal.
+//!
+//! **Invariants**: nothing but a key makes a pass; comparison takes the same time whatever differs; there is no algorithm field to
+//! confuse, and one spelling of each pass; expired, forged and foreign passes are as good as none — never an error, never
+//! signed anew; a pass that is renewed stays the same person's.
+//! **Cost**: one HMAC to issue (~1 µs) and one a key to verify, only for requests that carry one or routes that grant one;
+//! at most [`TRIED`] for a request, however many it carries.
+//! **Not here**: single use. A pass can be shared; client limits bound what its bearers do with it.
+
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::hmac;
+use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use http::{HeaderMap, Response};
+use metrics::Counter;
+
+use crate::admission::route::Person;
+use crate::config::plan::{self, Class, Secret};
+use crate::telemetry::Registry;
+
+/// Header in which a pass travels, to and from clients that keep no cookies.
+pub const WEIR_PASS: HeaderName = HeaderName::from_static("weir-pass");
+
+/// Cookie in which it travels for browsers.
+pub const COOKIE_NAME: &str = "weir_pass";
+
+const VERSION: u8 = 1;
+
+/// Bytes of a moment: 48 bits of Unix seconds are enough for nine million years.
+const MOMENT: usize = 6;
+
+/// Version, admitted, expires, session.
+const BODY: usize = 1 + 2 * MOMENT + 8;
+
+/// Bytes of the HMAC that travel: half of it is the least that RFC 2104 allows, and 2^127 guesses are enough.
+const MAC: usize = 16;
+
+/// What stands in several cookies of the name is looked at so often: a browser may send one a path or domain.
+const TRIED: usize = 4;
+
+/// Signs and verifies passes.
+#[derive(Debug)]
+pub struct Passes {
+    /// The first signs, all verify.
+    keys: Vec<hmac::Key>,
+    life: Duration,
+    granted: Counter,
+    renewed: Counter,
+}
+
+/// A verified pass. Moments are times since 1970, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Whose it is: the same number as long as it lives, also when it is renewed.
+    pub session: u64,
+    /// When he was let in.
+    pub admitted: Duration,
+    /// Until when it is good.
+    pub expires: Duration,
+}
+
+/// Who asks, with his pass if he has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer {
+    /// What admission needs.
+    pub person: Person,
+    pass: Option<Pass>,
+}
+
+impl Passes {
+    /// Signs as `plan` says; [`None`] while its key is missing (`runtime` creates it before).
+    #[must_use]
+    pub fn new(plan: &plan::Pass, registry: &Registry) -> Option<Self> {
+        let counter = |event| {
+            let help = "Passes given to people who were admitted, and renewed.";
+            registry.counter("weir_passes_total", help, &[("event", event)])
+        };
+        let [granted, renewed] = [counter("granted"), counter("renewed")];
+        Some(Self { keys: keys(plan.key.secret()?, &plan.old_keys), life: plan.life, granted, renewed })
+    }
+
+    /// Who asks with `headers` on a route of `class`. A pass makes a newcomer one in progress, and leaves others what they are.
+    #[must_use]
+    pub fn bearer(&self, class: Class, headers: &HeaderMap, now: Duration) -> Bearer {
+        let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
+        let Some(pass) = self.find(headers, now).filter(|_| counts) else { return Bearer::without(class) };
+        let inside = Some(now.saturating_sub(pass.admitted));
+        Bearer { person: Person { class: Class::InProgress, inside }, pass: Some(pass) }
+    }
+
+    /// Gives `bearer` a pass with `response`, or renews the one he has when less than half of its life is left; `random` numbers
+    /// the session, and `secure` says that he came by TLS.
+    pub fn grant<B>(&self, bearer: &Bearer, response: &mut Response<B>, now: Duration, random: u64, secure: bool) {
+        let expires = now.saturating_add(self.life);
+        let pass = match bearer.pass {
+            None => {
+                self.granted.increment(1);
+                Pass { session: random, admitted: now, expires }
+            }
+            Some(pass) if pass.expires.saturating_sub(now) < self.life / 2 => {
+                self.renewed.increment(1);
+                Pass { expires, ..pass }
+            }
+            Some(_) => return,
+        };
+        let text = self.sign(pass);
+        let secure = if secure { "; Secure" } else { "" };
+        let life = self.life.as_secs();
+        let cookie = format!("{COOKIE_NAME}={text}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}");
+        for (name, text) in [(WEIR_PASS, text), (SET_COOKIE, cookie)] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response.headers_mut().append(name, value);
+            }
+        }
+        // A cache between us and him must not hand his pass to others.
+        response.headers_mut().append(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+
+    fn sign(&self, pass: Pass) -> String {
+        let moment = |moment: Duration| moment.as_secs().to_be_bytes().into_iter().skip(8 - MOMENT);
+        let mut bytes = vec![VERSION];
+        bytes.extend(moment(pass.admitted).chain(moment(pass.expires)).chain(pass.session.to_be_bytes()));
+        if let Some(key) = self.keys.first() {
+            let mac = hmac::sign(key, &bytes);
+            bytes.extend(mac.as_ref().iter().take(MAC));
+        }
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    }
+
+    /// The pass that `text` is, unless it is forged or was good until `now` or before.
+    #[must_use]
+    pub fn verify(&self, text: &[u8], now: Duration) -> Option<Pass> {
+        let bytes = hexadecimal(text)?;
+        let (body, mac) = bytes.split_at(BODY);
+        let signed = |key: &hmac::Key| {
+            let signed = hmac::sign(key, body);
+            signed
+                .as_ref()
+                .get(..MAC)
+                .is_some_and(|truncated| aws_lc_rs::constant_time::verify_slices_are_equal(truncated, mac).is_ok())
+        };
+        if !self.keys.iter().any(signed) {
+            return None;
+        }
+        let (version, rest) = body.split_first()?;
+        let (admitted, rest) = rest.split_at_checked(MOMENT)?;
+        let (expires, session) = rest.split_at_checked(MOMENT)?;
+        let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let moment = |bytes| Duration::from_secs(number(bytes));
+        let pass = Pass { session: number(session), admitted: moment(admitted), expires: moment(expires) };
+        (*version == VERSION && now < pass.expires).then_some(pass)
+    }
+
+    /// The first good pass that a request with `headers` carries.
+    fn find(&self, headers: &HeaderMap, now: Duration) -> Option<Pass> {
+        let fields = headers.get_all(WEIR_PASS).iter().map(|value| value.as_bytes().trim_ascii());
+        let cookies = headers.get_all(COOKIE).iter().flat_map(|field| pairs(field.as_bytes())).filter_map(value);
+        fields.chain(cookies).take(TRIED).find_map(|text| self.verify(text, now))
+    }
+}
+
+impl Bearer {
+    /// Somebody without a pass.
+    #[must_use]
+    pub const fn without(class: Class) -> Self {
+        Self { person: Person::of(class), pass: None }
+    }
+
+    /// Whether he comes in here, if he comes in: he has no pass, and is not one who needs none.
+    #[must_use]
+    pub fn is_newcomer(&self) -> bool {
+        self.pass.is_none() && matches!(self.person.class, Class::Returning | Class::New)
+    }
+}
+
+/// Time since 1970, as the machine has it; passes outlive the process, so its own clock will not do.
+#[must_use]
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Takes the pass out of a request's cookies, and leaves the bytes of all others as they were.
+pub fn strip_request(headers: &mut HeaderMap) {
+    if !headers.get_all(COOKIE).iter().any(|field| pairs(field.as_bytes()).any(|pair| value(pair).is_some())) {
+        return;
+    }
+    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for field in fields {
+        let kept: Vec<&[u8]> = pairs(field.as_bytes()).filter(|pair| value(pair).is_none()).collect();
+        let kept = kept.join(&b';');
+        if let Ok(mut kept) = HeaderValue::from_bytes(kept.trim_ascii_start())
+            && !kept.is_empty()
+        {
+            kept.set_sensitive(field.is_sensitive());
+            headers.append(COOKIE, kept);
+        }
+    }
+}
+
+/// Takes out of an upstream's answer what would look like a pass of ours.
+pub fn strip_answer(headers: &mut HeaderMap) {
+    headers.remove(WEIR_PASS);
+    let sets_ours = |field: &HeaderValue| pairs(field.as_bytes()).next().and_then(value).is_some();
+    if headers.get_all(SET_COOKIE).iter().any(sets_ours) {
+        let others: Vec<_> = headers.get_all(SET_COOKIE).iter().filter(|field| !sets_ours(field)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for other in others {
+            headers.append(SET_COOKIE, other);
+        }
+    }
+}
+
+fn keys(first: &Secret, old: &[Secret]) -> Vec<hmac::Key> {
+    let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
+    std::iter::once(first).chain(old).map(key).collect()
+}
+
+/// The pairs of a `Cookie` field (RFC 6265 §4.2.1), with the spaces around them.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    field.split(|byte| *byte == b';')
+}
+
+/// The value of a cookie that is ours.
+fn value(pair: &[u8]) -> Option<&[u8]> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = pair.split_at_checked(equals)?;
+    (name.trim_ascii() == COOKIE_NAME.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
+}
+
+/// The bytes of a pass in lower-case hexadecimal; [`None`] for any other length or character.
+fn hexadecimal(text: &[u8]) -> Option<[u8; BODY + MAC]> {
+    let mut bytes = [0; BODY + MAC];
+    if text.len() != 2 * bytes.len() {
+        return None;
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    for (byte, digits) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let [high, low] = digits else { return None };
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOON: Duration = Duration::from_secs(1_586_600_000);
+const LIFE: Duration = Duration::from_mins(30);
+
+fn secret(seed: u8) -> Secret {
+    Secret([seed; 32])
+}
+
+fn passes(first: u8, old: &[u8]) -> Passes {
+    let old: Vec<_> = old.iter().map(|seed| secret(*seed)).collect();
+    let [granted, renewed] = [Counter::noop(), Counter::noop()];
+    Passes { keys: keys(&secret(first), &old), life: LIFE, granted, renewed }
+}
+
+fn pass(session: u64) -> Pass {
+    Pass { session, admitted: NOON, expires: NOON + LIFE }
+}
+
+fn cookies(fields: &[&str]) -> HeaderMap {
+    fields.iter().map(|field| (COOKIE, HeaderValue::from_str(field).unwrap())).collect()
+}
+
+#[test]
+fn a_pass_is_good_for_its_life_and_no_longer() {
+    let text = passes(1, &[]).sign(pass(42));
+    assert_eq!(text.len(), 2 * (BODY + MAC));
+    let verify = |passes: Passes, at: Duration| passes.verify(text.as_bytes(), at);
+    assert_eq!(verify(passes(1, &[]), NOON), Some(pass(42)));
+    assert_eq!(verify(passes(1, &[]), NOON + Duration::from_millis(1_799_999)), Some(pass(42)));
+    assert_eq!(verify(passes(1, &[]), NOON + LIFE), None);
+    assert_eq!(verify(passes(2, &[]), NOON), None, "another gateway's");
+    assert_eq!(verify(passes(2, &[1]), NOON), Some(pass(42)), "the key was replaced");
+    assert_eq!(verify(passes(2, &[3]), NOON), None, "and then forgotten");
+}
+
+/// The form on the wire: whoever changes it makes a new version.
+#[test]
+fn the_form_is_fixed() {
+    let text = passes(1, &[]).sign(pass(42));
+    assert!(text.starts_with("0100005e91984000005e919f48000000000000002a"), "{text}");
+    assert!(text.ends_with(MAC_ELSEWHERE), "{text}");
+}
+
+/// Computed by Python's hmac.
+const MAC_ELSEWHERE: &str = "0902b415f1bb975f2878d586d1eab31a";
+
+#[test]
+fn it_travels_by_header_and_by_cookie() {
+    let mut response = Response::new(());
+    passes(1, &[]).grant(&Bearer::without(Class::New), &mut response, NOON, 7, true);
+    let cookie = response.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(cookie.ends_with("; Path=/; Max-Age=1800; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
+    assert_eq!(response.headers()[CACHE_CONTROL], "private");
+    let by_header: HeaderMap = [(WEIR_PASS, response.headers()[WEIR_PASS].clone())].into_iter().collect();
+    assert_eq!(passes(1, &[]).find(&by_header, NOON), Some(pass(7)));
+    let ours = cookie.split(';').next().unwrap();
+    // Several of the name: a stale one does not hide the good one.
+    for fields in [
+        vec![format!("a=b; {ours}")],
+        vec![format!("{ours};c=d")],
+        vec![format!("weir_pass=stale; {ours}")],
+        vec!["weir_pass=".to_owned(), "x".to_owned(), ours.to_owned()],
+    ] {
+        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+        assert_eq!(passes(1, &[]).find(&cookies(&fields), NOON), Some(pass(7)), "{fields:?}");
+    }
+    let others = ours.replace("weir_pass", "Weir_Pass");
+    assert_eq!(passes(1, &[]).find(&cookies(&[&others]), NOON), None, "case counts in names of cookies");
+    let many = format!("{}{ours}", "weir_pass=x; ".repeat(TRIED));
+    assert_eq!(passes(1, &[]).find(&cookies(&[&many]), NOON), None, "nobody makes us try for ever");
+    let mut insecure = Response::new(());
+    passes(1, &[]).grant(&Bearer::without(Class::New), &mut insecure, NOON, 7, false);
+    assert!(!insecure.headers()[SET_COOKIE].to_str().unwrap().contains("Secure"));
+}
+
+#[test]
+fn a_pass_makes_newcomers_and_nobody_else() {
+    let passes = passes(1, &[]);
+    let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
+    let later = NOON + Duration::from_secs(20);
+    for class in [Class::New, Class::Returning, Class::InProgress] {
+        let bearer = passes.bearer(class, &headers, later);
+        let inside = Some(Duration::from_secs(20));
+        assert_eq!(bearer.person, Person { class: Class::InProgress, inside });
+        assert!(!bearer.is_newcomer());
+    }
+    for class in [Class::Exempt, Class::Bulk] {
+        assert_eq!(passes.bearer(class, &headers, later).person, Person::of(class));
+    }
+    assert!(passes.bearer(Class::New, &headers, NOON + LIFE).is_newcomer(), "expired is as good as none");
+}
+
+#[test]
+fn whoever_has_a_pass_keeps_it_and_it_is_renewed_in_its_second_half() {
+    let passes = passes(1, &[]);
+    let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
+    let given = |at: Duration| {
+        let mut response = Response::new(());
+        passes.grant(&passes.bearer(Class::New, &headers, at), &mut response, at, 9, false);
+        let text = response.headers().get(WEIR_PASS).cloned()?;
+        passes.verify(text.as_bytes(), at)
+    };
+    assert_eq!(given(NOON + LIFE / 2), None);
+    let late = NOON + LIFE / 2 + Duration::from_secs(1);
+    assert_eq!(given(late), Some(Pass { expires: late + LIFE, ..pass(7) }));
+    let over = NOON + LIFE;
+    assert_eq!(given(over), Some(Pass { session: 9, admitted: over, expires: over + LIFE }));
+}
+
+#[test]
+fn an_upstream_sees_all_cookies_but_ours() {
+    for (before, after) in [
+        (&["weir_pass=1"][..], &[][..]),
+        (&["a=b; weir_pass=1; c=d"], &["a=b; c=d"]),
+        (&["weir_pass=1; a=b"], &["a=b"]),
+        (&["a=b;weir_pass=1"], &["a=b"]),
+        (&["a=\"b  \";  c ;; d==e; weir_pass=1"], &["a=\"b  \";  c ;; d==e"]),
+        (&["a=b", " weir_pass =1", "c=d"], &["a=b", "c=d"]),
+        (&["weir_pass=1; weir_pass=2; xweir_pass=3; weir_passx=4"], &["xweir_pass=3; weir_passx=4"]),
+        (&["a=weir_pass=1"], &["a=weir_pass=1"]),
+        (&["weir_pass"], &["weir_pass"]),
+    ] {
+        let mut headers = cookies(before);
+        strip_request(&mut headers);
+        assert_eq!(headers, cookies(after), "{before:?}");
+    }
+    let mut binary: HeaderMap =
+        [(COOKIE, HeaderValue::from_bytes(b"a=\xff; weir_pass=\xfe").unwrap())].into_iter().collect();
+    strip_request(&mut binary);
+    assert_eq!(binary[COOKIE].as_bytes(), b"a=\xff");
+}
+
+#[test]
+fn an_upstream_cannot_give_passes() {
+    let mut headers = HeaderMap::new();
+    for cookie in ["a=b; Path=/", "weir_pass=x; Path=/", " weir_pass = y", "c=weir_pass=z", "d; weir_pass=1"] {
+        headers.append(SET_COOKIE, HeaderValue::from_str(cookie).unwrap());
+    }
+    headers.insert(WEIR_PASS, HeaderValue::from_static("x"));
+    strip_answer(&mut headers);
+    let left: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+    assert_eq!(left, ["a=b; Path=/", "c=weir_pass=z", "d; weir_pass=1"]);
+    assert!(!headers.contains_key(WEIR_PASS));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+    /// One to three bytes of a good pass are replaced, or it is cut or grows: none is good.
+    #[test]
+    fn no_changed_pass_is_good(
+        changes in prop::collection::vec((0_usize..2 * (BODY + MAC), prop_oneof!["[0-9a-fA-F]", "\\PC"]), 1..4),
+        cut in prop::option::of(0_usize..2 * (BODY + MAC)),
+        more in "[0-9a-f]{0,2}",
+    ) {
+        let text = passes(1, &[2]).sign(pass(42));
+        let mut changed: Vec<String> = text.chars().map(String::from).collect();
+        for (position, character) in changes {
+            changed[position] = character;
+        }
+        changed.truncate(cut.unwrap_or(usize::MAX));
+        let changed = changed.concat() + &more;
+        prop_assert_eq!(passes(1, &[2]).verify(changed.as_bytes(), NOON).is_some(), changed == text);
+    }
+
+    #[test]
+    fn garbage_is_no_pass(text in "\\PC{0,90}|[0-9a-f]{74}") {
+        prop_assert_eq!(passes(1, &[2]).verify(text.as_bytes(), NOON), None);
+    }
+}
