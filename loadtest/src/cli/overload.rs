@@ -156,3 +156,23 @@ fn conclude(reports: &[Report]) -> Verdict {
         (false, _) => Verdict::Invalid,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overload::scenario::{Bound, Figure, Threshold};
+    use crate::overload::suite::Judgement;
+
+    fn report(pass: bool, invalid: Option<&str>) -> Report {
+        let threshold = Threshold { figure: Figure::Goodput, bound: Bound::AtLeast(0.95) };
+        let judgement = Judgement { threshold, values: vec![0.96], median: 0.96, pass };
+        Report { scenario: "x".into(), seeds: vec![1], judgements: vec![judgement], invalid: invalid.map(Into::into) }
+    }
+
+    #[test]
+    fn a_suite_is_as_good_as_its_worst_scenario() {
+        assert_eq!(conclude(&[report(true, None), report(true, None)]), Verdict::Passed);
+        assert_eq!(conclude(&[report(true, None), report(false, None)]), Verdict::Missed);
+        assert_eq!(conclude(&[report(true, Some("late")), report(false, None)]), Verdict::Invalid);
+    }
+}

@@ -102,6 +102,8 @@ mod tests {
         // The one that came at 1 begins after those that came at 2 and 3.
         let (count, most) = overtaken(vec![(0.0, 10.0), (1.0, 13.0), (2.0, 11.0), (3.0, 12.0)], 0.5);
         assert!(count == 1 && close(most, 2.0), "{count} {most}");
+        // One that came last and begins first overtakes both of the others.
+        assert_eq!(overtaken(vec![(1.0, 11.0), (2.0, 12.0), (3.0, 10.0)], 0.5).0, 2);
         assert_eq!(overtaken(vec![(0.0, 11.0), (0.3, 10.0)], 0.5).0, 0);
     }
 }

@@ -148,7 +148,7 @@ fn label(figure: Figure) -> String {
         Figure::JainClients => "Jain's index, honest clients".into(),
         Figure::GreedyShare => "a greedy client, in honest ones".into(),
         Figure::JainDeciles => "Jain's index, deciles of arrival".into(),
-        Figure::Overtakes => "overtaken, by more than 50 ms".into(),
+        Figure::Overtakes => "overtaken, by more than 100 ms".into(),
         Figure::LongestOvertake => "longest overtaking".into(),
         Figure::PromiseError => "error of Retry-After, p90".into(),
         Figure::WaitError => "error of the predicted wait, p90".into(),

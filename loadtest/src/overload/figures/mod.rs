@@ -6,16 +6,17 @@
 
 use std::collections::HashSet;
 
-use super::gateway::Said;
-use super::run::Run;
-use super::scenario::{FaultKind, Figure, Seconds, Span};
-use super::service::{Sample, Served, TICK};
-use super::stats::{drift, jain, overtaken, quantile};
-use super::visit::{Attempt, Outcome};
+use crate::overload::gateway::Said;
+use crate::overload::run::Run;
+use crate::overload::scenario::{FaultKind, Figure, Seconds, Span};
+use crate::overload::service::{Sample, Served, TICK};
+use crate::overload::stats::{drift, jain, overtaken, quantile};
+use crate::overload::visit::{Attempt, Outcome};
 
-/// Two requests whose sending lies closer together are taken to have come together. It is the harness's own limit of lag: between
-/// the instant a request is meant and the instant it stands in weir's line lie two schedulers and a connection.
-pub const RESOLUTION: Seconds = 0.05;
+/// Two requests whose sending lies closer together are taken to have come together: twice the harness's limit of lag, once for the
+/// way from the sending to the socket, once for the way from the socket to weir's line, each of which a busy machine interrupts. On a
+/// quiet one the longest overtaking is 2 ms.
+pub const RESOLUTION: Seconds = 0.1;
 
 /// Around a start at the service, the limits sampled so near may have been in force when weir let the request through.
 const NEAR: Seconds = 0.25;
@@ -68,18 +69,31 @@ fn attempt<'a>(run: &'a Run, served: &Served) -> Option<&'a Attempt> {
     run.attempts.get(served.attempt as usize)
 }
 
-/// Completed work whose person was not told: gone, or told something else. Who still waited when the run ended is not judged,
-/// nor is what a dying service lost.
+/// Completed work whose person was not told: gone, or told something else. Who still waited when the run ended is not judged, nor
+/// is what a dying service lost or a stalling one had in hand: it cannot be called back.
 fn wasted(run: &Run) -> impl Iterator<Item = (Seconds, f64)> + '_ {
-    run.servers.iter().flat_map(|server| &server.served).filter_map(move |served| {
-        let (done, attempt) = (served.done?, attempt(run, served)?);
-        (attempt.ended.is_some() && !attempt.succeeded()).then_some((done.as_secs_f64(), served.work))
+    run.servers
+        .iter()
+        .enumerate()
+        .flat_map(|(index, server)| server.served.iter().map(move |served| (index, served)))
+        .filter_map(move |(index, served)| {
+            let (done, attempt) = (served.done?.as_secs_f64(), attempt(run, served)?);
+            let unheard = attempt.ended.is_some() && !attempt.succeeded();
+            (unheard && !stalled(run, index, served.started.as_secs_f64(), done)).then_some((done, served.work))
+        })
+}
+
+/// Whether `server` stalled between `started` and `done`.
+fn stalled(run: &Run, server: usize, started: Seconds, done: Seconds) -> bool {
+    run.scenario.faults.iter().any(|fault| {
+        let here = fault.server.is_none_or(|which| which == server);
+        here && fault.kind == FaultKind::Stall && started < fault.at && done > fault.at
     })
 }
 
 fn wasted_work(run: &Run) -> f64 {
     let completed = run.servers.iter().flat_map(|server| &server.served).filter(|served| served.done.is_some());
-    wasted(run).map(|(_, work)| work).sum::<f64>() / completed.map(|served| served.work).sum::<f64>()
+    wasted(run).fold(0.0, |sum, (_, work)| sum + work) / completed.map(|served| served.work).sum::<f64>()
 }
 
 /// All servers together at the tick nearest to `at`.
@@ -141,13 +155,13 @@ fn over_limit(run: &Run) -> f64 {
     if starts.is_empty() || unknown * 100 > starts.len() { f64::NAN } else { f64::from(over) }
 }
 
-/// Every start and what is in flight with it, at all servers together. Of several servers none may lose requests: they would count
-/// as in flight for ever.
+/// Every start and what is in flight with it, at all servers together, but for those that only fail. Of several servers none may
+/// lose requests: they would count as in flight for ever.
 fn starts(run: &Run) -> Vec<(Seconds, u32)> {
     if let [only] = run.servers.as_slice() {
         return only.served.iter().map(|served| (served.started.as_secs_f64(), served.in_flight)).collect();
     }
-    let served = run.servers.iter().flat_map(|server| &server.served);
+    let served = run.servers.iter().flat_map(|server| &server.served).filter(|served| served.work > 0.0);
     let mut events: Vec<(Seconds, bool)> = Vec::new();
     for served in served {
         events.push((served.started.as_secs_f64(), true));
@@ -321,5 +335,4 @@ fn amplification(run: &Run) -> f64 {
 }
 
 #[cfg(test)]
-#[path = "figures_tests.rs"]
 mod tests;
