@@ -18,7 +18,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
 const PEAK_AT: u32 = 8;
 
 /// How often a run is made again on a machine that is too busy for it.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
 
 /// weir beside this package's program; it is built if need be, with the profile of this test.
 fn weir() -> PathBuf {
@@ -57,9 +57,10 @@ fn small() -> Scenario {
 
 fn judge(weir: Option<PathBuf>, concurrency: u32) -> Report {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let setup = Setup { weir, concurrency: concurrency.to_string(), folder: folder.path().into() };
-    let run = || suite::judge(&small(), 1, &setup, |line| eprintln!("{line}"), pending).expect("it runs");
-    (0..TRIES).map(|_| run()).find(|report| report.invalid.is_none()).expect("a machine that is not too busy")
+    let setup = Setup { weir, concurrency: concurrency.to_string(), folder: folder.path().into(), repeats: TRIES };
+    let report = suite::judge(&small(), 1, &setup, |line| eprintln!("{line}"), pending).expect("it runs");
+    assert_eq!(report.invalid, None, "a machine that is too busy");
+    report
 }
 
 fn passes(report: &Report) -> Vec<bool> {
@@ -71,7 +72,9 @@ fn the_right_limit_passes_and_a_naive_gate_does_not() {
     let right = judge(Some(weir()), PEAK_AT);
     assert!(right.passed(), "{}", right.table());
     let naive = judge(Some(weir()), 100_000);
-    assert_eq!(passes(&naive), [false, true, true], "{}", naive.table());
+    // It keeps to its limit and does the service no good; whether anybody was served at all is a matter of luck.
+    let passed = passes(&naive);
+    assert!(passed.first() == Some(&false) && passed.last() == Some(&true), "{}", naive.table());
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Setup {
     pub concurrency: String,
     /// Where its configuration and log go.
     pub folder: PathBuf,
+    /// How often a run whose harness was late is made again.
+    pub repeats: u32,
 }
 
 /// Everything that was logged.

@@ -1,7 +1,7 @@
 //! Scenarios over seeds: medians against thresholds.
 //!
-//! **Invariants**: a threshold judges the median over the seeds. A run whose harness was late is made once more with the same
-//! seed; if it was late again, the scenario is invalid, whatever its figures. Runs follow one another: nothing of one is alive in
+//! **Invariants**: a threshold judges the median over the seeds. A run whose harness was late is made again with the same
+//! seed as often as allowed; if it was late still, the scenario is invalid, whatever its figures. Runs follow one another: nothing of one is alive in
 //! the next.
 
 use serde::Serialize;
@@ -60,11 +60,13 @@ pub fn judge<F: Future<Output = std::io::Result<()>>>(
     for seed in 1..=seeds {
         let mut made = run(scenario, seed, setup, interrupted())?;
         progress(&account(seed, &made));
-        if late(&made).is_some() {
-            made = run(scenario, seed, setup, interrupted())?;
-            progress(&account(seed, &made));
-            invalid = invalid.or_else(|| late(&made).map(|why| format!("seed {seed}, twice: {why}")));
+        for _ in 0..setup.repeats {
+            if late(&made).is_some() {
+                made = run(scenario, seed, setup, interrupted())?;
+                progress(&account(seed, &made));
+            }
         }
+        invalid = invalid.or_else(|| late(&made).map(|why| format!("seed {seed}: {why}")));
         let figures = scenario.thresholds.iter().map(|threshold| compute(&made, threshold.figure));
         values.push(figures.collect::<Vec<_>>());
     }
