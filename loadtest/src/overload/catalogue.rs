@@ -44,6 +44,7 @@ pub fn quick() -> Vec<Scenario> {
     let pick = |(name, scale): &(&str, f64)| {
         let mut scenario = all().into_iter().find(|scenario| scenario.name == *name)?.scaled(*scale);
         scenario.crowd.phases.iter_mut().for_each(|phase| phase.load *= QUICK_LOAD);
+        scenario.shows.push_str(" (shortened, half of the load)");
         scenario.thresholds.retain(|threshold| threshold.figure != Figure::JainDeciles);
         Some(scenario)
     };
@@ -295,6 +296,7 @@ mod tests {
     fn scaling_keeps_people_and_thresholds() {
         let (full, half) = (stall(), stall().scaled(0.5));
         assert!((half.arrivals_end() - 20.0).abs() < 1e-9 && (half.measured.until - 20.0).abs() < 1e-9);
+        assert!((half.measured.from - 5.0).abs() < 1e-9 && (stall().scaled(0.1).measured.from - 2.0).abs() < 1e-9);
         assert_eq!((half.crowd.patience, half.thresholds), (full.crowd.patience, full.thresholds));
         let slow = steady().with_capacity(|capacity| capacity.slower(2.0));
         assert!((slow.capacity() / steady().capacity() - 0.5).abs() < 1e-9);

@@ -12,6 +12,10 @@ use crate::origin::curve::Curve;
 /// Seconds.
 pub type Seconds = f64;
 
+/// From a cold start, what is measured begins at the earliest after this, however short the run: three seconds to find the capacity,
+/// and two.
+const WARM_UP: Seconds = 5.0;
+
 /// One experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
@@ -327,7 +331,8 @@ impl Scenario {
         self.arrivals_end() + self.drain
     }
 
-    /// Phases, faults and the measured span `scale` times as long; how people and the service are, and thresholds, stay.
+    /// Phases, faults and the measured span `scale` times as long; how people and the service are, and thresholds, stay. So does the
+    /// time to warm up before the span, up to [`WARM_UP`], where that leaves half of it.
     #[must_use]
     pub fn scaled(mut self, scale: f64) -> Self {
         for phase in &mut self.crowd.phases {
@@ -337,7 +342,9 @@ impl Scenario {
             fault.at *= scale;
             fault.lasts *= scale;
         }
-        self.measured = Span { from: self.measured.from * scale, until: self.measured.until * scale };
+        let Span { from, until } = self.measured;
+        let until = until * scale;
+        self.measured = Span { from: (from * scale).max(from.min(WARM_UP)).min(until / 2.0), until };
         self
     }
 
