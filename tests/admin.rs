@@ -56,7 +56,7 @@ fn start(registry: Registry) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::spawn(move || {
-        let admin = Admin { registry, ready: || Readiness::READY };
+        let admin = Admin { registry, ready: || Readiness::READY, gateway: None };
         runtime.block_on(admin::serve(listener, admin, std::future::pending()))
     });
     address

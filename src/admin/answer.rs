@@ -8,11 +8,13 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 
-use super::{Admin, Readiness};
+use super::{Admin, Readiness, capacity};
 
 /// Of Prometheus text 0.0.4.
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const PLAIN_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer to `request`; its body is not looked at, and hyper leaves ours away after HEAD.
 pub(super) fn answer<B, R>(admin: &Admin<R>, request: &Request<B>) -> Response<Full<Bytes>>
@@ -26,6 +28,7 @@ where
         "/livez" => |_| plain(StatusCode::OK, "ok\n".to_owned()),
         "/metrics" => |admin| text(StatusCode::OK, METRICS_TYPE, admin.registry.render()),
         "/readyz" => |admin| readyz(&(admin.ready)()),
+        "/v1/capacity" if admin.gateway.is_some() => capacity,
         _ => return plain(StatusCode::NOT_FOUND, "not found\n".to_owned()),
     };
     if matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -34,6 +37,12 @@ where
     let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned());
     refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     refusal
+}
+
+/// What is known of the capacity of everything behind the gateway.
+fn capacity<R>(admin: &Admin<R>) -> Response<Full<Bytes>> {
+    let document = admin.gateway.as_deref().map(capacity::document);
+    text(StatusCode::OK, JSON_TYPE, document.unwrap_or_default().to_string() + "\n")
 }
 
 /// 200, or 503 with one reason a line.

@@ -1,4 +1,4 @@
-//! The operators' socket: `/metrics`, `/livez`, `/readyz` over HTTP/1.1.
+//! The operators' socket: `/metrics`, `/livez`, `/readyz`, `/v1/capacity` over HTTP/1.1.
 //!
 //! Meant for a thread and runtime of its own, so that it answers while every worker is busy.
 //!
@@ -11,6 +11,7 @@
 
 mod accept;
 mod answer;
+mod capacity;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use tokio::time::{sleep, timeout};
 
 pub use accept::bind;
 
+use crate::proxy::gateway::Gateway;
 use crate::telemetry::Registry;
 use accept::Acceptor;
 
@@ -63,6 +65,8 @@ pub struct Admin<R> {
     pub registry: Registry,
     /// Asked at every `/readyz`; must not block.
     pub ready: R,
+    /// Served at `/v1/capacity`; [`None`] where there is no gateway.
+    pub gateway: Option<Arc<Gateway>>,
 }
 
 /// Whether the gateway should be sent requests.

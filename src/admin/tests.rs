@@ -33,7 +33,7 @@ fn start_within(patience: Patience) -> Running {
         seen.load(Ordering::Relaxed).then_some(["draining", "listener not bound"]).into_iter().flatten().collect()
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve_within(patience, listener, Admin { registry, ready }, async {
+    let server = tokio::spawn(serve_within(patience, listener, Admin { registry, ready, gateway: None }, async {
         stopped.await.ok();
     }));
     Running { address, draining, stop, server }

@@ -119,9 +119,9 @@ impl Dispatcher {
         Entry::Waiting(Waiting::new(Arc::clone(self), place))
     }
 
-    /// Replaces the limit of `gate`.
-    pub fn set_limit(&self, gate: &Gate, limit: u32) {
-        gate.set_limit(limit);
+    /// Changes the limit of `gate` by `change`; it never falls below zero.
+    pub fn adjust(&self, gate: &Gate, change: i64) {
+        gate.adjust(change);
         fence(Ordering::SeqCst);
         if gate.has_line() {
             self.look();

@@ -26,6 +26,8 @@ const LIMIT_SHIFT: u32 = 32;
 #[derive(Debug)]
 pub struct Gate {
     word: CachePadded<AtomicU64>,
+    /// The most permits there have ever been.
+    highest: AtomicU64,
     bucket: Option<Bucket>,
     predictor: Predictor,
     /// Entries in lines that need this gate, departed ones included until the line has passed them.
@@ -61,6 +63,7 @@ impl Gate {
         let ceiling = bucket.as_ref().map_or(f64::INFINITY, Bucket::rate);
         Arc::new(Self {
             word: CachePadded::new(AtomicU64::new(pack(Occupancy { limit, in_flight: 0 }))),
+            highest: AtomicU64::new(u64::from(limit)),
             bucket,
             predictor: Predictor::new(ceiling),
             entries: CachePadded::new(AtomicUsize::new(0)),
@@ -75,16 +78,27 @@ impl Gate {
         unpack(self.word.load(Ordering::Acquire))
     }
 
-    /// Replaces the limit. Whoever raises it must let the dispatcher look (`Dispatcher::look`).
-    pub(in crate::admission) fn set_limit(&self, limit: u32) {
+    /// Changes the limit by `change`. Whoever raises it must let the dispatcher look (`Dispatcher::adjust`).
+    pub(in crate::admission) fn adjust(&self, change: i64) {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            let next = pack(Occupancy { limit, ..unpack(word) });
+            let was = unpack(word);
+            let limit = i64::from(was.limit).saturating_add(change).max(0);
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            // Before anybody can get a permit of it.
+            self.highest.fetch_max(u64::from(limit), Ordering::Relaxed);
+            let next = pack(Occupancy { limit, ..was });
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(current) => word = current,
             }
         }
+    }
+
+    /// The most permits there have ever been. Never fewer than have been in use at once.
+    #[must_use]
+    pub fn highest(&self) -> u64 {
+        self.highest.load(Ordering::Relaxed)
     }
 
     /// People alive in lines that need this gate.
@@ -171,6 +185,13 @@ impl Gate {
             }
             None => self.undo(),
         }
+    }
+
+    /// As [`Gate::give_back`], but nobody else gets the permit: the limit falls with it.
+    pub(in crate::admission) fn withdraw(&self, now: Tick, held: Option<Duration>) {
+        // The limit first: in between, the gate seems full, which it is.
+        self.adjust(-1);
+        self.give_back(now, held);
     }
 
     pub(in crate::admission) fn joined(&self, class: Class) {

@@ -242,7 +242,7 @@ fn a_raised_limit_lets_the_line_in() {
         let Entry::Granted(held) = gate.enter(LATER) else { panic!("the gate was free") };
         let raising = {
             let gate = gate.clone();
-            thread::spawn(move || gate.dispatcher.set_limit(&gate.line.gates()[0], 2))
+            thread::spawn(move || gate.dispatcher.adjust(&gate.line.gates()[0], 1))
         };
         // Nobody gives anything back: only the raised limit can let this one in.
         gate.pass(&inside);

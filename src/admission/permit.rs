@@ -20,11 +20,12 @@ pub struct Permit {
     line: Arc<Line>,
     granted: Tick,
     used: bool,
+    withdrawn: bool,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false }
+        Self { dispatcher, line, granted, used: false, withdrawn: false }
     }
 
     /// It is being spent on a request: how long it is held tells how fast the upstream is. Without this nothing is learned
@@ -39,6 +40,11 @@ impl Permit {
         self.used
     }
 
+    /// When it comes home, the limit of the upstream falls by it: nobody else gets it.
+    pub fn withdraw(&mut self) {
+        self.withdrawn = true;
+    }
+
     /// Nothing was sent after all: as if it had never been spent.
     pub fn spare(&mut self) {
         self.used = false;
@@ -47,16 +53,20 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        give_back(&self.dispatcher, &self.line, self.used.then_some(self.granted));
+        let now = self.dispatcher.clock().now();
+        let held = self.used.then(|| now.since(self.granted));
+        let (upstream, dependencies) = match self.line.gates().split_last() {
+            Some((upstream, dependencies)) if self.withdrawn => (Some(upstream), dependencies),
+            _ => (None, self.line.gates()),
+        };
+        for gate in dependencies {
+            gate.give_back(now, held);
+        }
+        if let Some(upstream) = upstream {
+            upstream.withdraw(now, held);
+        }
+        self.dispatcher.released(&self.line);
     }
-}
-
-fn give_back(dispatcher: &Dispatcher, line: &Line, spent_since: Option<Tick>) {
-    let now = dispatcher.clock().now();
-    for gate in line.gates() {
-        gate.give_back(now, spent_since.map(|since| now.since(since)));
-    }
-    dispatcher.released(line);
 }
 
 /// The line reached this waiter only after the deadline.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::plan::Queue;
-use super::reader::Parsed;
+use super::explain::{did_you_mean, meant};
+use super::plan::{Bounds, Concurrency, Queue};
+use super::reader::{Complaint, Parsed};
 use super::scalar::{number, text};
 use super::syntax;
 
@@ -48,7 +49,16 @@ pub(super) const WORKERS: RangeInclusive<usize> = 1..=1024;
 pub(super) const DRAIN_TIMEOUT: RangeInclusive<Duration> = millis(0)..=secs(86_400);
 
 pub(super) const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
-pub(super) const DEFAULT_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(63);
+/// Two, so that there is something to compare; a thousand, beyond which hardly any service has threads; sixteen, which hardly
+/// any service minds.
+pub(super) const DEFAULT_BOUNDS: Bounds = Bounds {
+    min: NonZeroU32::MIN.saturating_add(1),
+    max: NonZeroU32::MIN.saturating_add(999),
+    initial: NonZeroU32::MIN.saturating_add(15),
+};
+/// The word for a limit that weir finds.
+const ADAPTIVE: &str = "adaptive";
+pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAULT_BOUNDS);
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
@@ -64,13 +74,23 @@ pub(super) fn pem_file(value: &DeValue<'_>) -> Parsed<PathBuf> {
     text("the path of a PEM file", syntax::file)(value)
 }
 
-pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
-    match number(CONCURRENCY)(value) {
-        Ok(count) => Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)),
-        Err(complaint) if matches!(value, DeValue::String(word) if word == "adaptive") => {
-            Err(complaint.hint("there is no adaptive limit yet: write how many the service can do at once"))
+/// How many may be in flight; as many as whoever writes it knows.
+pub(super) fn permits(value: &DeValue<'_>) -> Parsed<NonZeroU32> {
+    number(CONCURRENCY)(value).map(|count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
+}
+
+/// A number of permits, or the word for finding it out.
+pub(super) fn concurrency(value: &DeValue<'_>) -> Parsed<Concurrency> {
+    match value {
+        DeValue::String(text) if text == ADAPTIVE => Ok(DEFAULT_CONCURRENCY),
+        DeValue::String(text) if text.parse::<u32>().is_err() => {
+            let complaint = Complaint::text("\"adaptive\", a whole number without quotes or a table", text);
+            Err(match meant(text, [ADAPTIVE]) {
+                Some(_) => complaint.hint(did_you_mean("\"adaptive\"")),
+                None => complaint,
+            })
         }
-        Err(complaint) => Err(complaint),
+        other => permits(other).map(Concurrency::Fixed).map_err(|complaint| complaint.or("\"adaptive\", a table")),
     }
 }
 

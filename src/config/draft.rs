@@ -18,13 +18,13 @@ use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
-    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_CAPACITY,
-    DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL, HEALTH_TIMEOUT,
-    HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE, RESPONSE_TIMEOUT, SLOW_START,
-    WORKERS, at_least_one, burst, concurrency, pem_file, secs, times,
+    ABANDON_TIMEOUT, BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CONNECT_TIMEOUT, DEFAULT_ADMIN, DEFAULT_BOUNDS,
+    DEFAULT_CAPACITY, DEFAULT_CONCURRENCY, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT, HEADER_SIZE, HEALTH_INTERVAL,
+    HEALTH_TIMEOUT, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MIB, QUEUE_LENGTH, QUEUE_WAIT, RESOLVE,
+    RESPONSE_TIMEOUT, SLOW_START, WORKERS, at_least_one, burst, concurrency, pem_file, permits, secs, times,
 };
 use super::explain::{Faults, Span};
-use super::plan::{AccessLog, Class, ClientKey, PathPattern, Protocol, Queue, Rate, Runtime, Server};
+use super::plan::{AccessLog, Class, ClientKey, Concurrency, PathPattern, Protocol, Queue, Rate, Runtime, Server};
 use super::reader::{Table, Written};
 use super::scalar::{auto_or, number, text, truth, word};
 use super::syntax;
@@ -114,7 +114,8 @@ pub(super) struct Upstream {
     pub(super) span: Span,
     pub(super) name: Option<Written<String>>,
     pub(super) servers: Option<Written<Vec<Written<Server>>>>,
-    pub(super) concurrency: NonZeroU32,
+    pub(super) concurrency: Concurrency,
+    pub(super) bounds: Option<Adaptive>,
     pub(super) rate: Option<Written<Rate>>,
     pub(super) rate_is_written: bool,
     pub(super) burst: Option<Written<NonZeroU32>>,
@@ -128,6 +129,15 @@ pub(super) struct Upstream {
     pub(super) resolve: Duration,
     pub(super) slow_start: Duration,
     pub(super) health: Option<Health>,
+}
+
+/// `[upstream.concurrency]`
+#[derive(Debug)]
+pub(super) struct Adaptive {
+    pub(super) span: Span,
+    pub(super) min: NonZeroU32,
+    pub(super) max: NonZeroU32,
+    pub(super) initial: Option<NonZeroU32>,
 }
 
 /// `[upstream.health]`
@@ -251,7 +261,7 @@ impl Dependency {
         Self {
             span: table.span(),
             name: table.required("name", text("a name", syntax::name)),
-            concurrency: table.optional("concurrency", concurrency).map(|written| written.value),
+            concurrency: table.optional("concurrency", permits).map(|written| written.value),
             concurrency_is_written: table.has("concurrency"),
             rate: table.optional("rate", rate),
             rate_is_written: table.has("rate"),
@@ -263,15 +273,21 @@ impl Dependency {
 impl Upstream {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         table.require("servers");
+        let name = table.required("name", text("a name", syntax::name));
+        let server = text("a server such as \"10.0.0.5:9000\"", syntax::server);
+        let servers = table.filled_list("servers", "servers", server);
+        // Three ways to write it: a table has bounds of its own to check.
+        let (concurrency, bounds) = if table.has_table("concurrency") {
+            (DEFAULT_CONCURRENCY, table.table("concurrency", "[upstream.concurrency]", Adaptive::read))
+        } else {
+            (table.or("concurrency", DEFAULT_CONCURRENCY, concurrency), None)
+        };
         Self {
             span: table.span(),
-            name: table.required("name", text("a name", syntax::name)),
-            servers: table.filled_list(
-                "servers",
-                "servers",
-                text("a server such as \"10.0.0.5:9000\"", syntax::server),
-            ),
-            concurrency: table.or("concurrency", DEFAULT_CONCURRENCY, concurrency),
+            name,
+            servers,
+            concurrency,
+            bounds,
             rate: table.optional("rate", rate),
             rate_is_written: table.has("rate"),
             burst: table.optional("burst", burst),
@@ -289,6 +305,17 @@ impl Upstream {
             resolve: table.or("resolve", secs(10), duration(RESOLVE)),
             slow_start: table.or("slow_start", secs(10), duration(SLOW_START)),
             health: table.table("health", "[upstream.health]", Health::read),
+        }
+    }
+}
+
+impl Adaptive {
+    fn read(table: &mut Table<'_, '_, '_>) -> Self {
+        Self {
+            span: table.span(),
+            min: table.or("min", DEFAULT_BOUNDS.min, permits),
+            max: table.or("max", DEFAULT_BOUNDS.max, permits),
+            initial: table.optional("initial", permits).map(|written| written.value),
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
 /// `limit` is `RLIMIT_NOFILE`, [`None`] for unlimited.
 fn descriptors(plan: &Plan, limit: Option<u64>) -> Option<String> {
     let limit = limit?;
-    let upstream: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.concurrency.get())).sum();
+    let upstream: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.most())).sum();
     let clients = plan.clients.max_connections.map_or(0, |count| u64::try_from(count.get()).unwrap_or(u64::MAX));
     let needed = upstream.saturating_add(clients).saturating_add(OWN_DESCRIPTORS);
     if needed > limit {

@@ -186,8 +186,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it listens, at least one.
     pub servers: Vec<Server>,
-    /// Requests in flight at the service, over all its servers and all workers.
-    pub concurrency: NonZeroU32,
+    /// Requests in flight at the service, over all workers.
+    pub concurrency: Concurrency,
     /// A contract limit on requests sent, if there is one.
     pub rate: Option<RateLimit>,
     /// To an established connection, TLS included.
@@ -210,6 +210,39 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// Active checks of the servers, if any.
     pub health: Option<HealthCheck>,
+}
+
+/// Who says how many requests may be in flight at a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concurrency {
+    /// The operator: so many at all servers together.
+    Fixed(NonZeroU32),
+    /// weir, which finds out for each server between these bounds.
+    Adaptive(Bounds),
+}
+
+impl Upstream {
+    /// The most that it may ever have in flight, as far as is known before its names are resolved.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        match self.concurrency {
+            Concurrency::Fixed(limit) => limit.get(),
+            Concurrency::Adaptive(bounds) => {
+                bounds.max.get().saturating_mul(u32::try_from(self.servers.len()).unwrap_or(u32::MAX))
+            }
+        }
+    }
+}
+
+/// Between what the limit of a server may move, and where it begins: `min` ≤ `initial` ≤ `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Never fewer.
+    pub min: NonZeroU32,
+    /// Never more.
+    pub max: NonZeroU32,
+    /// Where it begins.
+    pub initial: NonZeroU32,
 }
 
 /// Active checks of an upstream's servers.

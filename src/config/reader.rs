@@ -230,6 +230,11 @@ impl<'t, 'r> Table<'t, '_, 'r> {
         self.entries.get(key).is_some()
     }
 
+    /// Whether a table is written there.
+    pub(super) fn has_table(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|found| matches!(found.get_ref(), DeValue::Table(_)))
+    }
+
     fn take(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.taken.push(key);
         self.entries.get(key)

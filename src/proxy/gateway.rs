@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::plan::{self, ClientKey, Plan};
 use crate::proxy::address;
 use crate::proxy::answer::Answer;
+use crate::proxy::capacity::Capacity;
 use crate::proxy::observe;
 use crate::proxy::route::{self, Match};
 use crate::proxy::target::Target;
@@ -49,6 +50,7 @@ pub struct Gateway {
     routes: Vec<Arc<Route>>,
     upstreams: Vec<Arc<Upstream>>,
     gates: Gates,
+    capacities: Vec<Arc<Capacity>>,
     client_limits: Vec<Arc<ClientLimit>>,
     unrouted: Vec<Counter>,
 }
@@ -89,13 +91,20 @@ impl Gateway {
     ) -> Result<Arc<Self>, UpstreamError> {
         let upstreams = plan.upstreams.iter().map(Upstream::new).collect::<Result<Vec<_>, _>>()?;
         let gates = Gates::new(&plan, clock.clone());
+        let capacities: Vec<_> = plan
+            .upstreams
+            .iter()
+            .zip(&upstreams)
+            .zip(&gates.upstreams)
+            .filter_map(|((plan, upstream), gate)| Capacity::new(plan, upstream, gate, clock.now()).map(Arc::new))
+            .collect();
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())
             .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, registry))
             .map(Arc::new)
             .collect();
         let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
-        observe::all(&plan, registry, &upstreams, &gates, &client_limits, &clock);
+        observe::all(&plan, registry, &upstreams, &gates, &capacities, &client_limits, &clock);
         let unrouted = verdicts(registry, NO_ROUTE);
         let hasher = RandomState::new();
         Ok(Arc::new(Self {
@@ -108,6 +117,7 @@ impl Gateway {
             routes,
             upstreams,
             gates,
+            capacities,
             client_limits,
             unrouted,
         }))
@@ -153,6 +163,12 @@ impl Gateway {
     #[must_use]
     pub fn gates(&self) -> &Gates {
         &self.gates
+    }
+
+    /// The upstreams whose capacity is found.
+    #[must_use]
+    pub fn capacities(&self) -> &[Arc<Capacity>] {
+        &self.capacities
     }
 
     /// The client limits, in the order of the plan.
@@ -259,7 +275,7 @@ impl Gates {
     fn new(plan: &Plan, clock: Clock) -> Self {
         let bucket = |rate: &Option<plan::RateLimit>| rate.map(Bucket::new);
         let upstreams: Vec<_> =
-            plan.upstreams.iter().map(|one| Gate::new(one.concurrency.get(), bucket(&one.rate))).collect();
+            plan.upstreams.iter().map(|one| Gate::new(Capacity::initial(one), bucket(&one.rate))).collect();
         let dependencies: Vec<_> = plan
             .dependencies
             .iter()

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
+use crate::admission::concurrency::elastic::{Phase, Reason, State};
 use crate::admission::gate::Gate;
 use crate::admission::rate::client::ClientLimit;
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{Class, Plan};
+use crate::proxy::capacity::Capacity;
 use crate::proxy::gateway::Gates;
 use crate::telemetry::Registry;
 use crate::upstream::{Event, ServerState, Upstream};
 
-/// Names of what a gate shows: in use, limit, in line, predicted wait.
-const UPSTREAM_GAUGES: [&str; 4] = ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds"];
-const DEPENDENCY_GAUGES: [&str; 4] = [
+/// Names of what a gate shows: in use, limit, in line, predicted wait, highest limit.
+const UPSTREAM_GAUGES: [&str; 5] =
+    ["weir_in_flight", "weir_limit", "weir_queued", "weir_predicted_wait_seconds", "weir_limit_highest"];
+const DEPENDENCY_GAUGES: [&str; 5] = [
     "weir_dependency_in_flight",
     "weir_dependency_limit",
     "weir_dependency_queued",
     "weir_dependency_predicted_wait_seconds",
+    "weir_dependency_limit_highest",
 ];
 
 /// What is kept elsewhere and read when somebody asks.
@@ -25,6 +29,7 @@ pub(super) fn all(
     registry: &Registry,
     upstreams: &[Arc<Upstream>],
     gates: &Gates,
+    capacities: &[Arc<Capacity>],
     client_limits: &[Arc<ClientLimit>],
     clock: &Clock,
 ) {
@@ -36,6 +41,9 @@ pub(super) fn all(
     }
     for upstream in upstreams {
         of_servers(registry, upstream, clock);
+    }
+    for capacity in capacities {
+        of_capacity(registry, capacity);
     }
     for limit in client_limits {
         let labels = [("limit", limit.name())];
@@ -61,6 +69,8 @@ fn of_gate(registry: &Registry, label: (&'static str, &str), gate: &Arc<Gate>, c
     let wait = read(|gate, clock| gate.predicted_wait(Class::New, clock.now()).as_secs_f64());
     let help = "How long a newcomer's request would be held in line if it came now.";
     registry.observe_gauge(names[3], help, &labels, wait);
+    let highest = read(|gate, _| gate.highest() as f64);
+    registry.observe_gauge(names[4], "The most permits there have been since the start.", &labels, highest);
 }
 
 fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {
@@ -88,6 +98,57 @@ fn of_servers(registry: &Registry, upstream: &Arc<Upstream>, clock: &Clock) {
             // All addresses of a server share their counters.
             let count = move || upstream.servers_of(&name).first().map_or(0, |server| server.count(event));
             registry.observe_counter("weir_server_events_total", "What happened at the server.", &labels, count);
+        }
+    }
+}
+
+/// What the laws do; a server of several addresses has as many.
+fn of_capacity(registry: &Registry, capacity: &Arc<Capacity>) {
+    for name in capacity.upstream().configured() {
+        let labels = [("upstream", capacity.upstream().name().as_ref()), ("server", name.as_ref())];
+        let sum = |read: fn(&State) -> f64| {
+            let (capacity, name) = (Arc::clone(capacity), Arc::clone(&name));
+            move || {
+                capacity
+                    .states()
+                    .iter()
+                    .filter(|(server, _)| *server.configured() == name)
+                    .map(|(_, state)| read(state))
+                    .sum()
+            }
+        };
+        let gauge = |metric, help, read: fn(&State) -> f64| registry.observe_gauge(metric, help, &labels, sum(read));
+        gauge("weir_server_limit", "Requests that may be in flight at the server, as its law says.", |state| {
+            state.limit.into()
+        });
+        gauge("weir_server_limit_base", "The limit that trials start from.", |state| state.base.into());
+        let help = "Successes a second at that limit; 0 while unknown.";
+        gauge("weir_server_goodput", help, |state| state.goodput);
+        let help =
+            "How throughput answers to concurrency, above and below that limit: 1 all gain, 0 none, negative a loss.";
+        let side = |side, read: fn(&State) -> f64| {
+            registry.observe_gauge("weir_server_elasticity", help, &[labels[0], labels[1], ("side", side)], sum(read));
+        };
+        side("up", |state| state.elasticity_up);
+        side("down", |state| state.elasticity_down);
+        let count = |is: Box<dyn Fn(&State) -> bool + Send + Sync>| {
+            let (capacity, name) = (Arc::clone(capacity), Arc::clone(&name));
+            move || {
+                let states = capacity.states();
+                states.iter().filter(|(server, state)| *server.configured() == name && is(state)).count() as f64
+            }
+        };
+        for phase in Phase::ALL {
+            let labels = [labels[0], labels[1], ("phase", phase.as_str())];
+            let help = "What the law is doing: 1 for the phase it is in.";
+            let is = Box::new(move |state: &State| state.phase == phase);
+            registry.observe_gauge("weir_server_limit_phase", help, &labels, count(is));
+        }
+        for reason in Reason::ALL {
+            let labels = [labels[0], labels[1], ("reason", reason.as_str())];
+            let help = "Why the limit is where it is: 1 for the last reason.";
+            let is = Box::new(move |state: &State| state.reason == reason);
+            registry.observe_gauge("weir_server_limit_reason", help, &labels, count(is));
         }
     }
 }

@@ -190,6 +190,10 @@ impl Guard for InService {
             self.permit.spare();
         }
     }
+
+    fn withhold(&mut self) {
+        self.permit.withdraw();
+    }
 }
 
 impl Drop for InService {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
+use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
 use crate::upstream::SystemResolver;
 
@@ -17,7 +18,7 @@ const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
 pub(super) async fn run(gateway: Arc<Gateway>) {
-    tokio::join!(pace(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway));
+    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway));
 }
 
 /// Serves the lines as tokens of contract rates come.
@@ -29,6 +30,22 @@ async fn pace(gateway: &Gateway) {
             sleep_until(due.into()).await;
         }
         dispatcher.look();
+    }
+}
+
+/// Finds what the servers can do.
+async fn control(gateway: &Gateway) {
+    if gateway.capacities().is_empty() {
+        return;
+    }
+    let mut ticks = interval(capacity::TICK);
+    // A late tick is not made up for: the law measures by the clock.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for capacity in gateway.capacities() {
+            capacity.tick(gateway.clock().now(), &gateway.gates().dispatcher);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ const FEWEST: usize = 64;
 #[must_use]
 pub(super) fn max_connections(plan: &Plan) -> NonZeroUsize {
     let descriptors = raise();
-    let permits: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.concurrency.get())).sum();
+    let permits: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.most())).sum();
     let reserved = permits.saturating_mul(PER_PERMIT).saturating_add(OWN).saturating_add(WATCHERS as u64);
     let left = usize::try_from(descriptors.saturating_sub(reserved)).unwrap_or(usize::MAX);
     let wanted = plan.clients.max_connections.map(NonZeroUsize::get);

@@ -83,7 +83,7 @@ pub fn run(plan: Plan) -> Result<(), RunError> {
     let sockets = listener::bind(&plan.listeners, &plan.clients, workers)?;
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
-    let operators = Admin { registry, ready: ready(draining.clone()) };
+    let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
     let admin = start_admin(admin_socket, operators, admin_stopped, &gateway)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {

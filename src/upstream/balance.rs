@@ -1,4 +1,4 @@
-//! Which server next: the less busy of two drawn by lot.
+//! Which server next: the less busy of two drawn by lot, by what is in flight there of what may be.
 //!
 //! **Invariants**: no server is named again once it is struck out; a lone server costs no randomness. A server that is ejected or unhealthy is named
 //! only after all others have failed: when nothing else is left, asking it costs nothing. A server whose probation is due is
@@ -15,9 +15,6 @@ use std::sync::Arc;
 
 use crate::clock::Tick;
 
-/// Loads are compared in thousandths, so that they can be divided by weights.
-const SCALE: f64 = 1000.0;
-
 /// For what a server may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Candidacy {
@@ -33,8 +30,10 @@ pub(super) enum Candidacy {
 
 /// Who can be chosen.
 pub(super) trait Candidate {
-    /// Exchanges under way there.
-    fn load(&self) -> u32;
+    /// Exchanges under way there, of as many as its limit allows if it has one of its own.
+    fn load(&self) -> f64;
+    /// Whether its limit allows one more.
+    fn has_room(&self) -> bool;
     /// Whether it may be chosen for its full share, in any case and for all time until something happens.
     fn is_full(&self) -> bool;
     /// For what it may be chosen now.
@@ -84,18 +83,27 @@ impl<'a, C: Candidate> Choice<'a, C> {
         let count = self.servers.len();
         let first = fastrand::usize(..count.max(1));
         let second = (first + fastrand::usize(1..count.max(2))) % count.max(1);
-        let load = |index: usize| self.servers.get(index).map(|server| server.load());
-        let index = if load(second)? < load(first)? { second } else { first };
+        let (one, other) = (self.servers.get(first)?, self.servers.get(second)?);
+        let (index, chosen) = if other.load() < one.load() { (second, other) } else { (first, one) };
+        let index = if chosen.has_room() { index } else { self.roomiest() };
         Some(Chosen { index, is_trial: false })
+    }
+
+    /// The least busy of all: the two drawn are full, and a permit says that somebody is not.
+    fn roomiest(&self) -> usize {
+        let loads = self.servers.iter().map(|server| server.load()).enumerate();
+        loads.min_by(|(_, one), (_, other)| one.total_cmp(other)).map_or(0, |(index, _)| index)
     }
 
     fn scan(&self, now: Tick) -> Option<Chosen> {
         let (mut drawn, mut eligible, mut others) = (Pair::default(), Pair::default(), Pair::default());
         for (index, server) in self.servers.iter().enumerate().filter(|(index, _)| !self.tried.contains(index)) {
-            let load = f64::from(server.load()) * SCALE;
+            let load = server.load();
+            let has_room = server.has_room();
             match server.candidacy(now) {
-                Candidacy::Full => drawn.offer(index, load),
-                Candidacy::Part(weight) if fastrand::f64() < weight => drawn.offer(index, load / weight),
+                Candidacy::Full if has_room => drawn.offer(index, load),
+                Candidacy::Full => eligible.offer(index, load),
+                Candidacy::Part(weight) if has_room && fastrand::f64() < weight => drawn.offer(index, load / weight),
                 Candidacy::Part(weight) => eligible.offer(index, load / weight),
                 Candidacy::Trial if server.try_trial(now) => return Some(Chosen { index, is_trial: true }),
                 Candidacy::Trial | Candidacy::LastResort => others.offer(index, load),
@@ -144,11 +152,18 @@ mod tests {
 
     use super::*;
 
+    /// What a fake has in flight when it is full.
+    const FULL: u32 = 10;
+
     struct Fake(u32, Candidacy, AtomicBool);
 
     impl Candidate for Fake {
-        fn load(&self) -> u32 {
-            self.0
+        fn load(&self) -> f64 {
+            f64::from(self.0)
+        }
+
+        fn has_room(&self) -> bool {
+            self.0 < FULL
         }
 
         fn is_full(&self) -> bool {
@@ -201,6 +216,20 @@ mod tests {
         }
         let busy = shares(&fleet(&[(5, Candidacy::Full), (0, Candidacy::Full), (0, Candidacy::Full)]));
         assert!(busy[0] < f64::EPSILON, "{busy:?}");
+    }
+
+    #[test]
+    fn a_full_server_is_left_out_while_another_has_room() {
+        for states in [Candidacy::Full, Candidacy::Part(0.9)] {
+            let mut fleet_of = vec![(FULL, Candidacy::Full); 9];
+            fleet_of.push((FULL - 1, states));
+            let servers = fleet(&fleet_of);
+            let chosen = |_| Choice::new(&servers).next(|| Tick::ZERO).unwrap().index;
+            let right = (0..1_000).map(chosen).filter(|index| *index == 9).count();
+            let least = if states == Candidacy::Full { 1_000 } else { 850 };
+            assert!(right >= least, "{right}");
+        }
+        assert!(Choice::new(&fleet(&[(FULL, Candidacy::Full); 3])).next(|| Tick::ZERO).is_some(), "all full");
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl<G: Guard> InFlight<G> {
             return;
         }
         self.place.0.note(observation, began, self.is_trial, now);
+        self.place.0.meter().ended(began, now, outcome.ended());
         if let Some(guard) = &mut self.guard {
             guard.outcome(outcome);
         }
@@ -49,8 +50,11 @@ impl<G: Guard> InFlight<G> {
 
     /// The guard back, untold: another server will be tried. This one failed.
     pub(super) fn leave(mut self, now: Tick) -> Option<G> {
-        let guard = self.guard.take();
+        let mut guard = self.guard.take();
         self.tell(Outcome::Broken, Observation::Failure, now, now);
+        if let Some(guard) = &mut guard {
+            self.place.0.repay(guard);
+        }
         guard
     }
 }
@@ -59,6 +63,9 @@ impl<G: Guard> Drop for InFlight<G> {
     fn drop(&mut self) {
         // Of the server nothing was learned; the place of its probation is free for the next, at once.
         self.tell(Outcome::Abandoned, Observation::Nothing, Tick::ZERO, Tick::ZERO);
+        if let Some(guard) = &mut self.guard {
+            self.place.0.repay(guard);
+        }
     }
 }
 

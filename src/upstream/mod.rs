@@ -61,7 +61,7 @@ pub use self::in_flight::InFlight;
 pub use self::outcome::{Guard, Outcome};
 pub use self::pool::Pool;
 pub use self::resolve::{Resolve, SystemResolver};
-pub use self::server::ServerState;
+pub use self::server::{Places, ServerState};
 pub use self::shared::{Upstream, UpstreamError};
 pub use self::upload::Payload;
 

@@ -10,6 +10,7 @@ use http::header::{AsHeaderName, DATE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::ejection::Observation;
+use crate::telemetry::meter::Outcome as Ended;
 
 /// Nobody is believed who wants more silence than these seconds.
 const RETRY_AFTER_MAX: u8 = 60;
@@ -37,10 +38,25 @@ pub enum Outcome {
     Abandoned,
 }
 
+impl Outcome {
+    /// What it says of the server's throughput. A refusal of the business is an answer; being full, failing, silence are not.
+    pub(super) const fn ended(self) -> Ended {
+        match self {
+            Self::Success => Ended::Success,
+            Self::Pushback { .. } | Self::ServerError | Self::Timeout | Self::Broken => Ended::Drop,
+            // Nothing was sent, or nothing is known.
+            Self::Unreachable | Self::Abandoned => Ended::Abandoned,
+        }
+    }
+}
+
 /// What a caller hands over with a request, usually a permit. Dropped when the upstream is done.
 pub trait Guard: Send + 'static {
     /// Called exactly once for each exchange, before the drop.
     fn outcome(&mut self, outcome: Outcome);
+
+    /// Called before the drop if the server has more in flight than it shall: its place is nobody else's.
+    fn withhold(&mut self) {}
 }
 
 /// What the head of a response says, kept small until its end.

@@ -21,9 +21,11 @@ use super::balance::{Candidacy, Candidate};
 use super::count::{Counters, Event};
 use super::ejection::{Change, Observation, Report};
 use super::health::{Fleet, Health, Standing};
+use super::outcome::Guard;
 use super::tls::{Connector, Tls};
 use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
+use crate::telemetry::meter::Meter;
 
 /// Where a server is.
 #[derive(Debug)]
@@ -85,11 +87,33 @@ impl Origin {
     }
 }
 
+/// Places at a server before and after a change of its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The old limit, and what was in flight beyond it.
+    pub before: u64,
+    /// The new limit, and what is in flight beyond it.
+    pub now: u64,
+}
+
+impl Places {
+    /// How many more there are; fewer, if it is negative.
+    #[must_use]
+    pub fn change(self) -> i64 {
+        self.now.cast_signed().saturating_sub(self.before.cast_signed())
+    }
+}
+
 /// One server: where it is, what is in flight there, what happened there.
 #[derive(Debug)]
 pub struct ServerState {
     in_flight: AtomicU32,
+    /// How many may be in flight here, as far as the choice among servers goes.
+    limit: AtomicU32,
+    /// How many more than that were in flight when it was set, and have not come home yet.
+    excess: AtomicU32,
     idle: AtomicU32,
+    meter: Meter,
     pub(super) health: Health,
     pub(super) origin: Arc<Origin>,
     /// What the origin's name was resolved to, if it has one and that has succeeded.
@@ -108,7 +132,10 @@ impl ServerState {
     ) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(u32::MAX),
+            excess: AtomicU32::new(0),
             idle: AtomicU32::new(0),
+            meter: Meter::default(),
             health: Health::new(fleet, slow_start, joined),
             label: match address {
                 Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
@@ -125,10 +152,46 @@ impl ServerState {
         &self.label
     }
 
+    /// `host:port` as configured.
+    #[must_use]
+    pub fn configured(&self) -> &Arc<str> {
+        &self.origin.label
+    }
+
     /// Exchanges under way at this server, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Requests go elsewhere while `limit` of them are in flight here and fewer than theirs at another server. What is in
+    /// flight at all of them together is the guards' affair, and exact; this one is kept but for the requests that
+    /// choose at the same instant.
+    ///
+    /// What is in flight beyond a lowered limit keeps its place until it comes home; then the place is gone
+    /// ([`Guard::withhold`]). One caller.
+    pub fn set_limit(&self, limit: u32) -> Places {
+        let before = self.limit.swap(limit, Ordering::Relaxed);
+        let excess = self.in_flight().saturating_sub(limit);
+        let excess_before = self.excess.swap(excess, Ordering::Relaxed);
+        Places { before: u64::from(before) + u64::from(excess_before), now: u64::from(limit) + u64::from(excess) }
+    }
+
+    /// An exchange comes home from here; if it was one too many, its guard is told.
+    pub(super) fn repay(&self, guard: &mut impl Guard) {
+        let one_less = |excess: u32| excess.checked_sub(1);
+        // Read first: in the usual case there is nothing to write.
+        if self.excess.load(Ordering::Relaxed) > 0
+            && self.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        {
+            guard.withhold();
+        }
+    }
+
+    /// What exchanges that ended here tell.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Connections kept for reuse, over all workers. One that its server has closed counts until it is swept.
@@ -185,8 +248,12 @@ impl ServerState {
 }
 
 impl Candidate for ServerState {
-    fn load(&self) -> u32 {
-        self.in_flight()
+    fn load(&self) -> f64 {
+        f64::from(self.in_flight()) / f64::from(self.limit.load(Ordering::Relaxed).max(1))
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight() < self.limit.load(Ordering::Relaxed)
     }
 
     fn is_full(&self) -> bool {

@@ -74,7 +74,7 @@ pub(super) struct Servers {
 impl Upstream {
     /// Builds the shared half of an upstream.
     pub fn new(plan: &plan::Upstream) -> Result<Arc<Self>, UpstreamError> {
-        let concurrency = usize::try_from(plan.concurrency.get()).unwrap_or(usize::MAX);
+        let concurrency = usize::try_from(plan.most()).unwrap_or(usize::MAX);
         let upstream = Self {
             name: plan.name.as_str().into(),
             connect_timeout: plan.connect_timeout,

@@ -60,8 +60,12 @@ impl<B> Slot<B> {
 }
 
 impl<B> Candidate for Slot<B> {
-    fn load(&self) -> u32 {
+    fn load(&self) -> f64 {
         self.server.load()
+    }
+
+    fn has_room(&self) -> bool {
+        self.server.has_room()
     }
 
     fn is_full(&self) -> bool {

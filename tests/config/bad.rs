@@ -126,8 +126,18 @@ fn client_limits() {
 #[test]
 fn upstreams() {
     assert_all_refused(&[
-        (UPSTREAM, "concurrency = \"adaptive\"", 6, "there is no adaptive limit yet"),
-        (UPSTREAM, "concurrency = { min = 2 }", 6, "found a table"),
+        (UPSTREAM, "concurrency = \"adaptiv\"", 6, "did you mean \"adaptive\"?"),
+        (UPSTREAM, "concurrency = \"lots\"", 6, "\"adaptive\", a whole number without quotes or a table"),
+        (UPSTREAM, "concurrency = \"40\"", 6, "without the quotes"),
+        (UPSTREAM, "concurrency = { min = 2, least = 1 }", 6, "unknown key `least` in [upstream.concurrency]"),
+        (
+            UPSTREAM,
+            "concurrency = { min = 20, max = 10 }",
+            6,
+            "`min` ≤ `initial` ≤ `max` does not hold for 20, 20 and 10",
+        ),
+        (UPSTREAM, "concurrency = { initial = 2000 }", 6, "does not hold for 2, 2000 and 1000"),
+        (UPSTREAM, "concurrency = { max = 0 }", 6, "a whole number from 1 to 1000000"),
         (UPSTREAM, "concurrency = 0", 6, "a whole number from 1 to 1000000"),
         (UPSTREAM, "burst = 5", 6, "`burst` has no meaning without `rate`"),
         (UPSTREAM, "rate = \"400\"", 6, "a rate such as"),

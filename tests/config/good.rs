@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
-use weir::config::plan::{AccessLog, ClientKey, PathPattern, Protocol, Queue, Rate};
+use weir::config::plan::{AccessLog, Bounds, ClientKey, Concurrency, PathPattern, Protocol, Queue, Rate};
 use weir::config::{self, Plan};
 
 use super::{LEAST, LISTENER, ROUTE, UPSTREAM, least_but, least_with, parse};
@@ -30,7 +30,11 @@ fn defaults() {
     assert_eq!(plan.client_limits[0].burst, NonZeroU32::new(2).expect("not zero"));
     assert_eq!(plan.client_limits[0].capacity, NonZeroUsize::new(262_144).expect("not zero"));
     let upstream = &plan.upstreams[0];
-    assert_eq!(upstream.concurrency.get(), 64);
+    let bounds = |min, max, initial| {
+        let permits = |count| NonZeroU32::new(count).expect("at least one");
+        Concurrency::Adaptive(Bounds { min: permits(min), max: permits(max), initial: permits(initial) })
+    };
+    assert_eq!(upstream.concurrency, bounds(2, 1000, 16));
     assert_eq!(upstream.rate, None);
     assert_eq!(upstream.connect_timeout, Duration::from_secs(3));
     assert_eq!(upstream.response_timeout, Duration::from_secs(30));
@@ -148,7 +152,7 @@ fn the_shipped_file() {
     assert_eq!(loaded.warnings, [""; 0]);
     let names: Vec<&str> = loaded.plan.routes.iter().map(|route| route.name.as_str()).collect();
     assert_eq!(names, ["POST /register", "/*"]);
-    assert_eq!(loaded.plan.upstreams[0].concurrency.get(), 40);
+    assert_eq!(loaded.plan.upstreams[0].most(), 1000);
 }
 
 /// The reference in prose names every key that the code takes and no other, and its defaults are the code's.
@@ -162,7 +166,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 12);
+    assert_eq!(tables.len(), 13);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -180,7 +184,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 34, "defaults compared");
+    assert_eq!(compared, 36, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -190,6 +194,7 @@ fn in_table(table: &str, line: &str) -> String {
         "[[upstream]]" => least_with(UPSTREAM, line),
         "[[route]]" => least_with(ROUTE, line),
         "[upstream.health]" => least_with(UPSTREAM, &format!("{table}\npath = \"/healthz\"\n{line}")),
+        "[upstream.concurrency]" => least_with(UPSTREAM, &format!("{table}\n{line}")),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
         "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"address\"\nrate = \"1/s\"\n{line}\n"),

@@ -17,6 +17,7 @@ mod weir;
 
 mod aborts;
 mod bad_input;
+mod capacity;
 mod client_limits;
 mod curl;
 mod descriptors;

@@ -13,7 +13,8 @@ mod belief;
 mod curve;
 pub mod elastic;
 mod leg;
-pub mod meter;
+
+pub use crate::telemetry::meter;
 
 use crate::admission::concurrency::elastic::{Elastic, State};
 use crate::admission::concurrency::meter::Readings;

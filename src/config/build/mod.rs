@@ -13,11 +13,12 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::bounds::DEFAULT_BOUNDS;
 use super::draft::{self, Draft};
 use super::explain::Faults;
 use super::plan::{
-    AccessLog, Admin, ClientLimit, Clients, Dependency, HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server,
-    Upstream,
+    AccessLog, Admin, Bounds, ClientLimit, Clients, Concurrency, Dependency, HealthCheck, Listener, Log, Plan, Rate,
+    RateLimit, Server, Upstream,
 };
 use super::reader::Written;
 use files::Files;
@@ -179,7 +180,7 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
     Some(Upstream {
         name: draft.name?.value,
         servers: servers?,
-        concurrency: draft.concurrency,
+        concurrency: draft.bounds.map_or(draft.concurrency, |bounds| adaptive(&bounds, faults)),
         rate: contract(draft.rate, draft.burst),
         connect_timeout: draft.connect_timeout,
         response_timeout: draft.response_timeout,
@@ -192,6 +193,17 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         slow_start: draft.slow_start,
         health: health.ok()?,
     })
+}
+
+fn adaptive(draft: &draft::Adaptive, faults: &mut Faults<'_>) -> Concurrency {
+    let draft::Adaptive { min, max, .. } = *draft;
+    // Unless written, it begins as usual, or as near to that as the bounds allow.
+    let initial = draft.initial.unwrap_or_else(|| DEFAULT_BOUNDS.initial.min(max).max(min));
+    if min > initial || initial > max {
+        let message = format!("`min` ≤ `initial` ≤ `max` does not hold for {min}, {initial} and {max}");
+        faults.add(&draft.span, message, None, None);
+    }
+    Concurrency::Adaptive(Bounds { min, max, initial })
 }
 
 fn health_check(draft: draft::Health) -> Option<HealthCheck> {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
-use crate::config::plan::{self, Protocol};
+use crate::config::plan::{self, Concurrency, Protocol};
 use crate::upstream::{BoxError, Event, Exchanged, Failure, Guard, Outcome, Pool, Upstream, exchange};
 
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -133,7 +133,7 @@ pub(super) fn plan(servers: &[SocketAddr]) -> plan::Upstream {
     plan::Upstream {
         name: "registration".into(),
         servers: servers.iter().map(server).collect(),
-        concurrency: NonZeroU32::new(100).unwrap(),
+        concurrency: Concurrency::Fixed(NonZeroU32::new(100).unwrap()),
         rate: None,
         connect_timeout: Duration::from_secs(5),
         response_timeout: Duration::from_secs(5),

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use super::bench::{MOMENT, OK, Permits, Sent, fetch, get, plan, pool, post, read, send, serve};
 use crate::clock::Clock;
+use crate::config::plan::Concurrency;
 use crate::upstream::{Event, Failure, Pool, Upstream};
 
 #[tokio::test]
@@ -40,7 +41,7 @@ async fn idle_connections_are_bounded_by_the_concurrency() {
         }
     });
     let mut plan = plan(&[address]);
-    plan.concurrency = std::num::NonZeroU32::new(1).unwrap();
+    plan.concurrency = Concurrency::Fixed(std::num::NonZeroU32::MIN);
     let (pool, permits) = (pool(&plan), Permits::default());
     let (first, second) = tokio::join!(fetch(&pool, &permits), fetch(&pool, &permits));
     assert!(first.is_ok() && second.is_ok());

@@ -233,7 +233,8 @@ impl Elastic {
         let most = self.doubt.max(TRIAL_WIDTH.1);
         self.doubt *= CALM;
         self.turn = (self.turn + 1) % (UPS + 1);
-        let (kind, difference) = if self.turn == 0 {
+        let down = self.turn == 0 || (self.up.mean < 0.0 && self.down.mean < 0.0);
+        let (kind, difference) = if down {
             (Kind::Down, 0.5 + self.down.mean.clamp(0.0, 1.0))
         } else {
             (Kind::Up, 1.0 - self.up.mean.clamp(-4.0, 0.5))
@@ -270,6 +271,9 @@ impl Elastic {
             self.hoped = true;
             self.reason = Reason::Promising;
             self.try_level(now, Kind::Up, (2.5 * self.step).min(0.5), Errand::Ordinary);
+        } else if self.step > WIDE && trial.elasticity < 0.0 {
+            // The peak is not above the base, and may be far below it.
+            self.try_level(now, Kind::Down, self.step, Errand::Ordinary);
         } else if self.step > WIDE {
             self.try_level(now, Kind::Up, 0.4 * self.step, self.errand);
         } else {

@@ -84,6 +84,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Start,
+        Self::NobodyWaits,
+        Self::MoreIsMore,
+        Self::MoreIsNotMore,
+        Self::Promising,
+        Self::LessIsEnough,
+        Self::LessIsLess,
+        Self::Bend,
+        Self::Slower,
+        Self::Faster,
+        Self::Failing,
+        Self::Recovering,
+        Self::Stalled,
+    ];
+
     /// The name in metrics and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -121,6 +138,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Base, Self::Up, Self::Down, Self::Recovering, Self::Stalled];
+
     /// The name in metrics and answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

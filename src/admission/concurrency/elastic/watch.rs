@@ -175,7 +175,12 @@ impl Elastic {
         if fresh || occupied.in_flight == 0 {
             self.watch.ended = now;
             if std::mem::take(&mut self.watch.stalled) {
-                self.rest(now);
+                if self.leg.kind == Kind::Up && self.known.is_some() {
+                    // The trial itself may have been too much.
+                    self.try_level(now, Kind::Down, self.step, Errand::Ordinary);
+                } else {
+                    self.rest(now);
+                }
                 self.leg = self.leg.clone().settling(STALL_SETTLE);
                 self.watch.uneven_until = now.after(Duration::from_secs_f64(STALL_HOLDS * self.hold()));
             }

@@ -1,0 +1,277 @@
+//! What the servers of an upstream can do at once: the limit of each found by a law of its own, the gate's their sum.
+//!
+//! **Invariants**: the gate's limit is the sum of what its servers get, and of what is in flight at a server beyond that since its
+//! limit was lowered: a server that gets less does so at its own cost, not at the others'. A server that is out or unhealthy gets
+//! nothing unless all are, one on probation gets one, one in slow start its part; a server that comes begins in the middle of the
+//! others, and one that goes takes its limit along. One caller ticks.
+//! **Cost**: a few hundred nanoseconds a server and tick; nothing for a request.
+//! **Not here**: the law (`admission::concurrency`), what servers do (`upstream`), the gate (`admission::gate`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::admission::concurrency::elastic::State;
+use crate::admission::concurrency::{Bounds, Controller, Occupied};
+use crate::admission::dispatch::Dispatcher;
+use crate::admission::gate::Gate;
+use crate::clock::Tick;
+use crate::config::plan::{self, Concurrency};
+use crate::upstream::{ServerState, Standing, Upstream};
+
+/// Time between two ticks: short against any service a person waits for (overload notes §2.3).
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Limits of one upstream whose capacity is to be found.
+#[derive(Debug)]
+pub struct Capacity {
+    upstream: Arc<Upstream>,
+    gate: Arc<Gate>,
+    bounds: Bounds,
+    /// Locked by the ticks and by whoever looks.
+    controls: Mutex<Vec<Control>>,
+}
+
+/// The law of one server.
+#[derive(Debug)]
+struct Control {
+    server: Arc<ServerState>,
+    controller: Controller,
+    limit: u32,
+}
+
+/// A server at one tick.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// What it gets of its limit.
+    share: Share,
+    in_flight: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Share {
+    Nothing,
+    Trial,
+    Part(f64),
+}
+
+impl Share {
+    fn of(standing: Standing) -> Self {
+        match standing {
+            Standing { ejected: true, probation: true, .. } => Self::Trial,
+            Standing { ejected: true, .. } | Standing { healthy: false, .. } => Self::Nothing,
+            Standing { weight, .. } => Self::Part(weight),
+        }
+    }
+
+    /// What it gets when its law says `limit`.
+    fn of_limit(self, limit: u32) -> u32 {
+        match self {
+            Self::Nothing => 0,
+            Self::Trial => limit.min(1),
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
+            Self::Part(weight) => (f64::from(limit) * weight).round().max(1.0) as u32,
+        }
+    }
+}
+
+impl Capacity {
+    /// The limits of `upstream`, enforced by `gate`, which begins with [`Capacity::initial`]; [`None`] if they are told.
+    #[must_use]
+    pub fn new(plan: &plan::Upstream, upstream: &Arc<Upstream>, gate: &Arc<Gate>, now: Tick) -> Option<Self> {
+        let Concurrency::Adaptive(plan::Bounds { min, max, initial }) = plan.concurrency else { return None };
+        let bounds = Bounds { min: min.get(), max: max.get(), initial: initial.get() };
+        let begin = |server| Control::new(server, bounds, now).0;
+        let controls = Mutex::new(upstream.servers().map(begin).collect());
+        Some(Self { upstream: Arc::clone(upstream), gate: Arc::clone(gate), bounds, controls })
+    }
+
+    /// Permits of an upstream's gate before the first tick.
+    #[must_use]
+    pub fn initial(plan: &plan::Upstream) -> u32 {
+        match plan.concurrency {
+            Concurrency::Fixed(limit) => limit.get(),
+            Concurrency::Adaptive(bounds) => {
+                bounds.initial.get().saturating_mul(u32::try_from(plan.servers.len()).unwrap_or(u32::MAX))
+            }
+        }
+    }
+
+    /// Reads what has ended and sets the limits. To be called every [`TICK`], by one caller.
+    pub fn tick(&self, now: Tick, dispatcher: &Dispatcher) {
+        let mut controls = self.controls();
+        let mut change = self.follow(&mut controls, now);
+        let waiting = self.gate.waiting();
+        let looks: Vec<Look> = controls.iter().map(|control| Look::at(&control.server, now)).collect();
+        let nobody_else = looks.iter().all(|look| look.share == Share::Nothing);
+        let mut transit = Transit::new(self.gate.occupancy().in_flight, &looks);
+        for (control, look) in controls.iter_mut().zip(&looks) {
+            let in_flight = look.in_flight + transit.take(control.limit.saturating_sub(look.in_flight));
+            let meter = control.server.meter();
+            let decision = control.controller.tick(now, &meter.read(), Occupied { in_flight, waiting });
+            meter.begin(decision.leg);
+            // With nobody else left it is asked all the same.
+            control.limit = if nobody_else { decision.limit } else { look.share.of_limit(decision.limit) };
+            change += control.server.set_limit(control.limit).change();
+        }
+        drop(controls);
+        if change != 0 {
+            dispatcher.adjust(&self.gate, change);
+        }
+    }
+
+    /// What the law of each server knows and does.
+    #[must_use]
+    pub fn states(&self) -> Vec<(Arc<ServerState>, State)> {
+        let state = |control: &Control| Some((Arc::clone(&control.server), control.controller.state()?));
+        self.controls().iter().filter_map(state).collect()
+    }
+
+    /// The upstream.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn controls(&self) -> MutexGuard<'_, Vec<Control>> {
+        self.controls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over the upstream's list of servers, and tells how many places that adds.
+    fn follow(&self, controls: &mut Vec<Control>, now: Tick) -> i64 {
+        let servers = self.upstream.servers();
+        let same_number = servers.len() == controls.len();
+        let servers: Vec<_> = servers.collect();
+        if same_number && servers.iter().zip(&*controls).all(|(server, control)| Arc::ptr_eq(server, &control.server)) {
+            return 0;
+        }
+        let bounds = Bounds { initial: middle(controls).unwrap_or(self.bounds.initial), ..self.bounds };
+        let mut before = std::mem::take(controls);
+        let mut change = 0;
+        for server in servers {
+            let known = before.iter().position(|control| Arc::ptr_eq(&control.server, &server));
+            controls.push(known.map_or_else(
+                || {
+                    let (control, places) = Control::new(server, bounds, now);
+                    change += places;
+                    control
+                },
+                |position| before.swap_remove(position),
+            ));
+        }
+        for gone in &before {
+            change += gone.server.set_limit(0).change();
+        }
+        change
+    }
+}
+
+impl Control {
+    /// The law of `server` from `now` on, and the places that it begins with.
+    fn new(server: Arc<ServerState>, bounds: Bounds, now: Tick) -> (Self, i64) {
+        let places = server.set_limit(bounds.initial).now.cast_signed();
+        (Self { server, controller: Controller::adaptive(bounds, now), limit: bounds.initial }, places)
+    }
+}
+
+impl Look {
+    fn at(server: &ServerState, now: Tick) -> Self {
+        Self { share: Share::of(server.standing(now)), in_flight: server.in_flight() }
+    }
+}
+
+/// Permits that were granted and have not reached a server yet. They count where a place is free: a server is not short of people
+/// because the one who fills it is still on his way.
+#[derive(Debug)]
+struct Transit(u32);
+
+impl Transit {
+    fn new(granted: u32, looks: &[Look]) -> Self {
+        let at_servers = looks.iter().fold(0_u32, |sum, look| sum.saturating_add(look.in_flight));
+        Self(granted.saturating_sub(at_servers))
+    }
+
+    fn take(&mut self, wanted: u32) -> u32 {
+        let taken = wanted.min(self.0);
+        self.0 -= taken;
+        taken
+    }
+}
+
+/// The median limit: one server that fails says nothing about the next.
+fn middle(controls: &[Control]) -> Option<u32> {
+    let mut limits: Vec<u32> = controls.iter().filter_map(|control| Some(control.controller.state()?.base)).collect();
+    limits.sort_unstable();
+    limits.get(limits.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::queue::Line;
+    use crate::clock::Clock;
+    use crate::config;
+
+    fn setup(servers: &str) -> (plan::Upstream, Arc<Upstream>, Arc<Gate>, Arc<Dispatcher>) {
+        let text = format!(
+            "[[listener]]\naddress = \"127.0.0.1:1\"\n[[upstream]]\nname = \"u\"\nservers = [{servers}]\n\
+             [[route]]\npath = \"/*\"\nupstream = \"u\"\n"
+        );
+        let mut plan = config::parse(&text, std::path::Path::new("weir.toml")).unwrap().plan;
+        let plan = plan.upstreams.remove(0);
+        let upstream = Upstream::new(&plan).unwrap();
+        let gate = Gate::new(Capacity::initial(&plan), None);
+        let line = Line::new(vec![Arc::clone(&gate)], 4);
+        let dispatcher = Dispatcher::new(vec![vec![line]], Clock::manual());
+        (plan, upstream, gate, dispatcher)
+    }
+
+    fn limit(gate: &Gate) -> u32 {
+        gate.occupancy().limit
+    }
+
+    #[test]
+    fn the_gate_has_what_its_servers_get() {
+        let (plan, upstream, gate, dispatcher) = setup("\"127.0.0.1:1\", \"127.0.0.1:2\"");
+        let capacity = Capacity::new(&plan, &upstream, &gate, Tick::ZERO).unwrap();
+        capacity.tick(Tick::ZERO, &dispatcher);
+        assert_eq!(limit(&gate), 32);
+        let three =
+            [1, 2, 3].map(|port| plan::Server { authority: format!("127.0.0.1:{port}").parse().unwrap(), tls: false });
+        upstream.replace_servers(&three, Tick::ZERO).unwrap();
+        capacity.tick(Tick::ZERO, &dispatcher);
+        assert_eq!(limit(&gate), 34, "who joins others at work gets a tenth at first");
+        upstream.replace_servers(&three[..1], Tick::ZERO).unwrap();
+        capacity.tick(Tick::ZERO, &dispatcher);
+        assert_eq!(limit(&gate), 16);
+    }
+
+    #[test]
+    fn a_told_limit_needs_no_law() {
+        let (mut plan, upstream, gate, _) = setup("\"127.0.0.1:1\"");
+        plan.concurrency = Concurrency::Fixed(std::num::NonZeroU32::MIN);
+        assert!(Capacity::new(&plan, &upstream, &gate, Tick::ZERO).is_none());
+        assert_eq!(Capacity::initial(&plan), 1);
+    }
+
+    #[test]
+    fn standing_decides_the_share() {
+        let full = Standing { ejected: false, probation: false, healthy: true, weight: 1.0 };
+        for (standing, share) in [
+            (full, 40),
+            (Standing { weight: 0.1, ..full }, 4),
+            (Standing { weight: 0.001, ..full }, 1),
+            (Standing { ejected: true, ..full }, 0),
+            (Standing { ejected: true, probation: true, ..full }, 1),
+            (Standing { healthy: false, ..full }, 0),
+        ] {
+            assert_eq!(Share::of(standing).of_limit(40), share, "{standing:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_on_the_way_fills_free_places_once() {
+        let look = |in_flight| Look { share: Share::Part(1.0), in_flight };
+        let mut transit = Transit::new(12, &[look(4), look(5)]);
+        assert_eq!((transit.take(2), transit.take(4), transit.take(1)), (2, 1, 0));
+    }
+}
