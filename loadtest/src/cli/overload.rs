@@ -24,7 +24,7 @@ pub(super) struct Options {
     /// Send the crowd straight to the service: what the thresholds are worth
     #[arg(long)]
     no_gateway: bool,
-    /// Concurrency of weir's upstream, as written in its configuration, such as 64 or '"adaptive"'
+    /// Concurrency of weir's upstream, as written in its configuration, such as 64
     #[arg(long, value_name = "TOML", default_value = gateway::CONCURRENCY)]
     concurrency: String,
     /// Runs of each scenario, with seeds from 1; thresholds judge the median

@@ -21,9 +21,8 @@ use super::scenario::Scenario;
 use crate::clock::Clock;
 use crate::fetch;
 
-/// What an upstream's `concurrency` is when nothing else is asked for. The adaptive limit is not in weir yet: until it is,
-/// the peak of the curve used here stands in, as text of the configuration.
-pub const CONCURRENCY: &str = "64";
+/// What an upstream's `concurrency` is when nothing else is asked for: the capacity is weir's to find.
+pub const CONCURRENCY: &str = "\"adaptive\"";
 
 /// Whether weir has passes: the first step of a funnel grants one. Until it does, later steps are recognised by their path.
 const PASSES: bool = false;
