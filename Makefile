@@ -9,7 +9,7 @@ TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus
 DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test tools fmt clippy unit loom deny doc build
+.PHONY: help demo overload test tools fmt clippy unit loom deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ build: ## the release binaries
 
 demo: build ## the collapse without a gateway, and the same crowd through weir; under two minutes
 	target/release/loadtest demo --weir target/release/weir --config config.toml
+
+overload: build ## scenarios of overload on real sockets, medians of five seeds; it says how long it takes (OVERLOAD=--quick: 90 s)
+	target/release/loadtest overload --weir target/release/weir $(OVERLOAD)
 
 test: tools fmt clippy doc unit loom deny ## everything CI runs
 	@echo "make test: everything passed"

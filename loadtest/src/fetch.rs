@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -29,13 +30,7 @@ async fn fetch(url: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let request = Request::get(path).header(header::HOST, authority.as_str()).body(Empty::<Bytes>::new())?;
     let answer = async {
         let mut response = sender.send_request(request).await?;
-        let mut text = Vec::new();
-        while let Some(frame) = response.frame().await {
-            text.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
-            if text.len() > SIZE {
-                bail!("{url} answers more than 1 MiB");
-            }
-        }
+        let text = read(response.body_mut()).await.with_context(|| format!("from {url}"))?;
         Ok((response.status(), text))
     };
     let mut answer = std::pin::pin!(answer);
@@ -44,4 +39,16 @@ async fn fetch(url: &str) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         answer = &mut answer => answer,
         ended = connection => { ended?; answer.await }
     }
+}
+
+/// The whole of a small answer.
+pub async fn read(body: &mut Incoming) -> anyhow::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        text.extend_from_slice(frame?.data_ref().map_or(&[], |data| data));
+        if text.len() > SIZE {
+            bail!("an answer of more than 1 MiB");
+        }
+    }
+    Ok(text)
 }

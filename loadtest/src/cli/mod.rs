@@ -5,6 +5,7 @@
 
 mod demo;
 mod origin;
+mod overload;
 mod run;
 
 use std::ffi::OsString;
@@ -52,6 +53,8 @@ enum Command {
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
+    /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
+    Overload(overload::Options),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -125,6 +128,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Origin(options) => origin::command(options),
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
+        Command::Overload(options) => overload::command(&options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo"] {
+        for name in ["origin", "run", "demo", "overload"] {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

@@ -152,7 +152,8 @@ async fn exchange(stream: TcpStream, request: Request<Full<Bytes>>) -> anyhow::R
     }
 }
 
-async fn read_away(mut body: Incoming) -> anyhow::Result<()> {
+/// Reads an answer to its end and keeps nothing of it; at most 256 KiB.
+pub(crate) async fn read_away(mut body: Incoming) -> anyhow::Result<()> {
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         length += frame?.data_ref().map_or(0, Bytes::len);

@@ -37,6 +37,15 @@ impl Curve {
         Self { capacity, knee, shape: Shape::Usl { lambda, sigma, kappa } }
     }
 
+    /// The same law from the time one request takes alone: `base_time` in seconds is R0 = 1/λ, so the capacity is
+    /// `knee / base_time` over the divisor at the knee (50 ms, 64 and 0.01 make 491.5 a second).
+    #[must_use]
+    pub fn usl_of_base_time(base_time: f64, knee: u32, sigma: f64) -> Self {
+        let n = f64::from(knee);
+        let kappa = (1.0 - sigma) / (n * n);
+        Self::usl(n / base_time / usl_divisor(n, sigma, kappa), knee, sigma)
+    }
+
     /// Requests per second at the knee: the most this service can do.
     #[must_use]
     pub fn capacity(&self) -> f64 {
@@ -46,7 +55,12 @@ impl Curve {
     /// Requests (of mean work) finished per second with `n` in flight; 0 for none.
     #[must_use]
     pub fn throughput(&self, n: usize) -> f64 {
-        let n = n as f64;
+        self.throughput_at(n as f64)
+    }
+
+    /// The same between whole numbers, which a service of half the parallelism needs.
+    #[must_use]
+    pub fn throughput_at(&self, n: f64) -> f64 {
         match self.shape {
             Shape::Kink { .. } if n <= self.knee => self.capacity * n / self.knee,
             Shape::Kink { slope } => self.capacity / (1.0 + slope * (n - self.knee) / self.knee),
@@ -83,5 +97,16 @@ mod tests {
         let best = (1..2_000).max_by(|a, b| curve.throughput(*a).total_cmp(&curve.throughput(*b)));
         assert_eq!(best, Some(40));
         assert!(curve.throughput(4_000) < 0.1 * 400.0);
+    }
+
+    #[test]
+    fn usl_of_a_base_time_is_the_law_as_written() {
+        let curve = Curve::usl_of_base_time(0.05, 64, 0.01);
+        assert!((curve.capacity() - 491.5).abs() < 0.1, "{curve:?}");
+        assert!(close(curve.throughput(1), 20.0));
+        assert_eq!((1..2_000).max_by(|a, b| curve.throughput(*a).total_cmp(&curve.throughput(*b))), Some(64));
+        // 65 % of the peak at 200 in flight, 24 % at 640.
+        assert!((curve.throughput(200) / curve.capacity() - 0.65).abs() < 0.01);
+        assert!((curve.throughput(640) / curve.capacity() - 0.24).abs() < 0.01);
     }
 }

@@ -14,10 +14,34 @@ use std::time::Duration;
 
 use super::curve::Curve;
 
+/// How well the service is: what is left of its parallelism and of its speed.
+///
+/// A service with the share `p` of its servers finishes `p·X(n/p)` a second: half the capacity with half the requests in
+/// flight, at the same response time. One of speed `s` finishes `s·X(n)`: all of it takes longer, the knee stays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conditions {
+    /// Share of the parallelism, above 0 and at most 1.
+    pub parallelism: f64,
+    /// Factor on the speed; at 0 everything in flight stands still.
+    pub speed: f64,
+}
+
+impl Conditions {
+    /// Nothing is wrong.
+    pub const HEALTHY: Self = Self { parallelism: 1.0, speed: 1.0 };
+
+    /// The share of its capacity that is left.
+    #[must_use]
+    pub fn capacity(self) -> f64 {
+        self.parallelism * self.speed
+    }
+}
+
 /// The service's state: what is in flight and how far it is.
 #[derive(Debug)]
 pub struct Model<T> {
     curve: Curve,
+    conditions: Conditions,
     bound: usize,
     now: f64,
     shared: f64,
@@ -51,7 +75,17 @@ impl<T> Model<T> {
     #[must_use]
     pub fn new(curve: Curve, bound: usize) -> Self {
         let running = BinaryHeap::new();
-        Self { curve, bound, now: 0.0, shared: 0.0, running, started: 0, peak: 0, work: 0.0 }
+        Self {
+            curve,
+            conditions: Conditions::HEALTHY,
+            bound,
+            now: 0.0,
+            shared: 0.0,
+            running,
+            started: 0,
+            peak: 0,
+            work: 0.0,
+        }
     }
 
     /// Moves time to `now` and hands every request done by then to `done`, in order. Earlier instants are ignored.
@@ -63,6 +97,10 @@ impl<T> Model<T> {
                 self.shared = 0.0;
                 return;
             };
+            if speed <= 0.0 {
+                self.now = until;
+                return;
+            }
             let next = self.running.peek().map_or(f64::INFINITY, |job| job.done_at);
             let finish = self.now + (next - self.shared).max(0.0) / speed;
             if finish > until {
@@ -81,6 +119,16 @@ impl<T> Model<T> {
         }
     }
 
+    /// From the instant of the last [`Model::advance`] on, it is as well as this.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.conditions = conditions;
+    }
+
+    /// Everything in flight is lost, as when the service dies; its work so far stays counted.
+    pub fn break_off(&mut self) {
+        self.running.clear();
+    }
+
     /// Starts a request of `work` (mean 1) at the instant of the last [`Model::advance`]; answers how many are in flight
     /// with it.
     ///
@@ -96,11 +144,11 @@ impl<T> Model<T> {
         Ok(self.running.len())
     }
 
-    /// When the next request will be done if none starts before.
+    /// When the next request will be done if none starts before and the conditions stay; never while it stands still.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let job = self.running.peek()?;
-        let speed = self.speed()?;
+        let speed = self.speed().filter(|speed| *speed > 0.0)?;
         Some(seconds(self.now + (job.done_at - self.shared).max(0.0) / speed))
     }
 
@@ -124,8 +172,8 @@ impl<T> Model<T> {
 
     /// Work per second that each request receives; none while idle.
     fn speed(&self) -> Option<f64> {
-        let n = self.running.len();
-        (n > 0).then(|| self.curve.throughput(n) / n as f64)
+        let (n, Conditions { parallelism, speed }) = (self.running.len() as f64, self.conditions);
+        (n > 0.0).then(|| speed * parallelism * self.curve.throughput_at(n / parallelism) / n)
     }
 }
 
@@ -216,6 +264,53 @@ mod tests {
         model.advance(Duration::from_secs(5), |_| unreachable!("idle"));
         model.start(1.5, ()).expect("idle");
         assert_eq!(model.next_due(), Some(Duration::from_millis(5_150)));
+    }
+
+    #[test]
+    fn conditions_change_what_is_in_flight_from_their_instant_on() {
+        let at = Duration::from_millis;
+        let mut model = Model::new(Curve::kink(CAPACITY, KNEE, 0.1), 100);
+        model.start(1.0, ()).expect("idle");
+        model.advance(at(50), |_| unreachable!("half done"));
+        model.set_conditions(Conditions { parallelism: 1.0, speed: 0.0 });
+        assert_eq!(model.next_due(), None);
+        model.advance(at(1_050), |_| unreachable!("it stands still"));
+        model.set_conditions(Conditions { parallelism: 1.0, speed: 0.5 });
+        assert_eq!(model.next_due(), Some(at(1_150)));
+        // Half the parallelism: one alone is as fast as ever, 40 do what 80 did, halved.
+        model.set_conditions(Conditions { parallelism: 0.5, speed: 1.0 });
+        assert_eq!(model.next_due(), Some(at(1_100)));
+        for _ in 1..40 {
+            model.start(1.0, ()).expect("below the bound");
+        }
+        let speed = model.speed().expect("in flight");
+        assert!((speed * 40.0 - CAPACITY / 1.1 / 2.0).abs() < 1e-9, "{speed}");
+        model.break_off();
+        assert_eq!((model.in_flight(), model.next_due()), (0, None));
+    }
+
+    /// M/M/1-PS: with a service that does 100 a second however many are in flight, Poisson arrivals of 70 a second and
+    /// exponential work, the mean response time is 1/(μ − λ) = 33.3 ms (Kleinrock 1967), and it is proportional to the
+    /// work: that of requests of more than twice the mean is three times the mean of all.
+    #[test]
+    fn mean_response_times_are_those_of_processor_sharing() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        let mut model = Model::new(Curve::kink(100.0, 1, 0.0), 100_000);
+        let (mut now, mut all, mut long) = (0.0, (0.0, 0.0), (0.0, 0.0));
+        for _ in 0..200_000 {
+            now += -(1.0 - rng.f64()).ln() / 70.0;
+            model.advance(Duration::from_secs_f64(now), |done| {
+                let took = done.at.as_secs_f64() - done.token;
+                all = (all.0 + took, all.1 + 1.0);
+                if done.work > 2.0 {
+                    long = (long.0 + took, long.1 + 1.0);
+                }
+            });
+            model.start(-(1.0 - rng.f64()).ln(), now).expect("below the bound");
+        }
+        let (mean, long) = (all.0 / all.1, long.0 / long.1);
+        assert!((mean / (1.0 / 30.0) - 1.0).abs() < 0.05, "{mean}");
+        assert!((long / (3.0 / 30.0) - 1.0).abs() < 0.05, "{long}");
     }
 
     #[test]

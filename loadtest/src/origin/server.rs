@@ -125,9 +125,18 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, service: Arc<Service>, door: Arc<Door>) -> hyper::Result<()> {
+    speak(stream, move |request| answer(Arc::clone(&service), Arc::clone(&door), request)).await
+}
+
+/// Speaks HTTP/1.1, or HTTP/2 with prior knowledge, on `stream` until it ends.
+pub async fn speak<A, F>(stream: TcpStream, answer: A) -> hyper::Result<()>
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     stream.set_nodelay(true).ok();
     let http2 = prior_knowledge(&stream).await;
-    let answer = service_fn(move |request| answer(Arc::clone(&service), Arc::clone(&door), request));
+    let answer = service_fn(answer);
     let io = TokioIo::new(stream);
     if http2 {
         hyper::server::conn::http2::Builder::new(TokioExecutor::new())

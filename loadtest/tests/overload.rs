@@ -1,0 +1,103 @@
+//! A small scenario on real sockets: weir with the right limit passes it; a gate that is too wide, and none at all, do not.
+#![expect(clippy::expect_used, reason = "a helper of a test that cannot go on says where")]
+
+use std::future::pending;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use loadtest::overload::catalogue;
+use loadtest::overload::run::Setup;
+use loadtest::overload::scenario::{
+    Answers, Bound, Capacity, Crowd, Figure, Gateway, Phase, Scenario, Server, Span, Threshold,
+};
+use loadtest::overload::suite::{self, Report};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
+
+/// Requests in flight at which the small service does most.
+const PEAK_AT: u32 = 8;
+
+/// How often a run is made again on a machine that is too busy for it.
+const TRIES: u32 = 5;
+
+/// weir beside this package's program; it is built if need be, with the profile of this test.
+fn weir() -> PathBuf {
+    let folder = Path::new(PROGRAM).parent().expect("a folder");
+    let profile = folder.ends_with("release").then_some("--release");
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--package", "weir", "--bin", "weir"])
+        .args(profile)
+        .status();
+    assert!(build.expect("cargo").success());
+    folder.join("weir")
+}
+
+/// Five times as many requests for four seconds as a service of 83 a second can serve.
+fn small() -> Scenario {
+    let threshold = |figure, bound| Threshold { figure, bound };
+    let steady = catalogue::all().into_iter().next().expect("steady");
+    Scenario {
+        name: "small".into(),
+        servers: vec![Server {
+            capacity: Capacity::Usl { base_time: 0.05, peak_at: PEAK_AT, contention: 0.01 },
+            answers: Answers::Work,
+        }],
+        gateway: Gateway { queue_wait: 1.0, per_client: None },
+        crowd: Crowd { phases: vec![Phase { lasts: 4.0, load: 5.0 }], ..steady.crowd },
+        measured: Span { from: 1.0, until: 4.0 },
+        drain: 1.5,
+        thresholds: vec![
+            threshold(Figure::Goodput, Bound::AtLeast(0.9)),
+            threshold(Figure::WastedWork, Bound::AtMost(0.01)),
+            threshold(Figure::OverLimit, Bound::AtMost(0.0)),
+        ],
+        ..steady
+    }
+}
+
+fn judge(weir: Option<PathBuf>, concurrency: u32) -> Report {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let setup = Setup { weir, concurrency: concurrency.to_string(), folder: folder.path().into(), repeats: TRIES };
+    let report = suite::judge(&small(), 1, &setup, |line| eprintln!("{line}"), pending).expect("it runs");
+    assert_eq!(report.invalid, None, "a machine that is too busy");
+    report
+}
+
+fn passes(report: &Report) -> Vec<bool> {
+    report.judgements.iter().map(|judgement| judgement.pass).collect()
+}
+
+#[test]
+fn the_right_limit_passes_and_a_naive_gate_does_not() {
+    let right = judge(Some(weir()), PEAK_AT);
+    assert!(right.passed(), "{}", right.table());
+    let naive = judge(Some(weir()), 100_000);
+    // It keeps to its limit and does the service no good; whether anybody was served at all is a matter of luck.
+    let passed = passes(&naive);
+    assert!(passed.first() == Some(&false) && passed.last() == Some(&true), "{}", naive.table());
+}
+
+#[test]
+fn without_a_gateway_the_service_collapses_and_nothing_is_known_of_a_limit() {
+    let report = judge(None, PEAK_AT);
+    let failed = passes(&report);
+    assert!(failed.first() == Some(&false) && failed.last() == Some(&false), "{}", report.table());
+}
+
+fn loadtest(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().expect("started")
+}
+
+#[test]
+fn exit_status_tells_missed_thresholds_from_usage_and_trouble() {
+    let status = |arguments: &[&str]| loadtest(&[&["overload"], arguments].concat()).status.code();
+    assert_eq!(status(&["steady", "nonsense"]), Some(4));
+    assert_eq!(status(&["--quick", "steady"]), Some(4));
+    assert_eq!(status(&["--quick", "--weir", "/nowhere/weir"]), Some(3));
+    let list = loadtest(&["overload", "--quick", "--list"]);
+    let said = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert!(list.status.success() && said.contains("about 1 min") && said.contains("sink-hole"), "{said}");
+    let straight = ["stall", "--no-gateway", "--seeds", "1", "--time-scale", "0.05", "--slower", "4"];
+    let missed = (0..TRIES).map(|_| status(&straight)).find(|status| *status != Some(3));
+    assert_eq!(missed, Some(Some(1)));
+}
