@@ -99,9 +99,16 @@ pub(crate) fn fast_failure(shape: Shape) -> Scenario {
     Scenario { seconds: 80.0, changes, ..steady(shape) }
 }
 
-/// A quarter of the requests becomes ten times as expensive.
+/// A quarter of the requests takes a route ten times as expensive that nobody took before.
 pub(crate) fn mix_shift(shape: Shape) -> Scenario {
     changing(shape, Change::Costly(0.25), Change::Costly(0.0))
+}
+
+/// The same, but a fiftieth of the requests took that route before, and do after.
+pub(crate) fn known_mix_shift(shape: Shape) -> Scenario {
+    let mut scenario = changing(shape, Change::Costly(0.25), Change::Costly(0.02));
+    scenario.changes.insert(0, (0.0, Change::Costly(0.02)));
+    scenario
 }
 
 /// Half of what the service can do, then ten times, then half again.

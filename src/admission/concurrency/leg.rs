@@ -4,6 +4,7 @@
 //! **Not here**: which level comes next, and what the sample means.
 
 use crate::admission::concurrency::Occupied;
+use crate::admission::concurrency::costs::{COST_MAX, COST_MIN};
 use crate::admission::concurrency::meter::Readings;
 use crate::clock::Tick;
 
@@ -31,14 +32,25 @@ const SPREAD_MAX: f64 = 10.0;
 pub(super) struct Sample {
     /// Logarithm of the mean in flight.
     pub(super) ln_n: f64,
-    /// Logarithm of the successes a second.
+    /// Logarithm of the cost that was answered a second.
     pub(super) ln_x: f64,
     /// Ended requests that it rests on.
     pub(super) weight: f64,
-    /// Services a second that one request in flight gets.
+    /// Cost a second that one request in flight is given.
     pub(super) speed: f64,
-    /// Squared coefficient of variation of the holds.
+    /// Mean cost of a request.
+    pub(super) cost: f64,
+    /// Cost of one of so many equal requests that would vary as much in number as these do in cost.
+    pub(super) grain: f64,
+    /// Squared coefficient of variation of the holds per cost.
     pub(super) spread: f64,
+}
+
+impl Sample {
+    /// Mean time that a request holds its permit, in seconds.
+    pub(super) fn hold(&self) -> f64 {
+        (self.cost / self.speed.max(f64::MIN_POSITIVE)).min(f64::MAX)
+    }
 }
 
 /// Which way a leg goes from the base.
@@ -65,7 +77,7 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// A leg at `level` from `began` on; until then one request in flight got `speed_before` services a second.
+    /// A leg at `level` from `began` on; until then one request in flight was given `speed_before` a second.
     pub(super) fn new(kind: Kind, level: u32, began: Tick, speed_before: f64) -> Self {
         Self {
             kind,
@@ -121,7 +133,8 @@ impl Leg {
             return None;
         }
         let in_flight = (self.in_flight / self.ticks).max(1.0);
-        let speed = self.speed(&got, ended / seconds / in_flight);
+        let cost = (got.goods() / got.successes as f64).clamp(COST_MIN, COST_MAX);
+        let speed = self.speed(&got, cost * ended / seconds / in_flight);
         let goodput = in_flight * speed * (got.successes as f64 / ended);
         let mean = got.held as f64 / ended;
         let spread = got.squares as f64 * 1e6 / ended / (mean * mean) - 1.0;
@@ -130,12 +143,14 @@ impl Leg {
             ln_x: goodput.max(f64::MIN_POSITIVE).ln(),
             weight: ended,
             speed,
+            cost,
+            grain: (got.goods() / got.effective().max(1.0)).clamp(COST_MIN, COST_MAX),
             spread: spread.clamp(0.0, SPREAD_MAX),
         })
     }
 
-    /// Services a second for one in flight, by Little's law: what ended, less what of it was done before the leg, over the
-    /// time spent in it. `counted` is the same by counting ends, noisier and never far off.
+    /// Cost a second for one in flight, by Little's law: what ended, less what of it was done before the leg, over the
+    /// time per cost spent in it. `counted` is the same by counting ends, noisier and never far off.
     fn speed(&self, got: &Readings, counted: f64) -> f64 {
         let (held, before) = (got.held as f64 * 1e-9, got.before as f64 * 1e-9);
         if before > BEFORE_SHARE * held {
@@ -162,6 +177,7 @@ mod tests {
             leg.observe(now, &read, Occupied { in_flight: 10, waiting });
             now = now.after(Duration::from_millis(10));
             read.successes += 1;
+            read.costs += 1_000;
             read.held += 100_000_000;
             read.squares += 100_000 * 100_000;
         }

@@ -10,6 +10,7 @@
 //! **Not here**: the gate that enforces the limit, and who calls [`Controller::tick`].
 
 mod belief;
+pub mod costs;
 mod curve;
 pub mod elastic;
 mod leg;

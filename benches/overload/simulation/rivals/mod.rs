@@ -17,6 +17,8 @@ pub(crate) struct End {
     pub(crate) hold: f64,
     /// How many were in flight when it was dispatched, itself included.
     pub(crate) in_flight: u32,
+    /// Which route it took.
+    pub(crate) kind: usize,
     /// Whether it was answered.
     pub(crate) success: bool,
 }

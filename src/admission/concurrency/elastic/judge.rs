@@ -364,6 +364,8 @@ fn merge(known: &Sample, new: &Sample) -> Sample {
         ln_x: mix(known.ln_x, new.ln_x),
         weight: weight.min(KNOWN_MOST),
         speed: mix(known.speed, new.speed),
+        cost: mix(known.cost, new.cost),
+        grain: mix(known.grain, new.grain),
         spread: mix(known.spread, new.spread),
     }
 }

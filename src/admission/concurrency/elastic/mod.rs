@@ -149,7 +149,7 @@ pub struct State {
     pub elasticity_up: f64,
     /// Elasticity of throughput below the base.
     pub elasticity_down: f64,
-    /// Successes a second at the base; 0 while unknown.
+    /// Cost answered a second at the base, which is requests a second if all kinds cost the same; 0 while unknown.
     pub goodput: f64,
     /// Seconds that a permit is held at the base; 0 while unknown.
     pub hold: f64,
@@ -258,7 +258,7 @@ impl Elastic {
             elasticity_up: self.up.mean,
             elasticity_down: self.down.mean,
             goodput: self.known.map_or(0.0, |known| known.ln_x.exp()),
-            hold: self.known.map_or(0.0, |known| 1.0 / known.speed.max(f64::MIN_POSITIVE)),
+            hold: self.known.map_or(0.0, |known| known.hold()),
         }
     }
 

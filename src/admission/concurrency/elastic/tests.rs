@@ -24,6 +24,8 @@ fn drive(ticks: u32, waiting: usize, throughput: impl Fn(f64) -> f64) -> Vec<Sta
         while done >= 1.0 {
             done -= 1.0;
             read.successes += 1;
+            read.costs += 1_000;
+            read.cost_squares += 1_000_000;
             let micros = crate::clock::saturating_nanos(Duration::from_secs_f64(hold)) / 1_000;
             read.held += 1_000 * micros;
             read.squares += micros * micros * 5 / 4;
@@ -59,6 +61,8 @@ fn failures_are_backed_off_from_and_returned_from() {
         for _ in 0..ticks {
             now = now.after(TICK);
             read.successes += successes;
+            read.costs += successes * 1_000;
+            read.cost_squares += successes * 1_000_000;
             read.drops += drops;
             read.held += (successes + drops) * 100_000_000;
             let limit = law.state().limit;
@@ -84,6 +88,8 @@ fn errors_that_load_does_not_cause_are_tolerated() {
     for _ in 0..1_000 {
         now = now.after(TICK);
         read.successes += 4;
+        read.costs += 4_000;
+        read.cost_squares += 4_000_000;
         read.drops += 2;
         read.held += 6 * 50_000_000;
         let limit = law.state().limit;
@@ -102,14 +108,14 @@ fn silence_freezes_and_the_first_answer_thaws() {
         law.tick(now, &Readings::default(), stuck);
     }
     assert_eq!((law.state().limit, law.state().phase), (BOUNDS.min, Phase::Stalled));
-    let read = Readings { successes: 1, held: 1, ..Readings::default() };
+    let read = Readings { successes: 1, costs: 1_000, cost_squares: 1_000_000, held: 1, ..Readings::default() };
     assert_eq!(law.tick(now.after(TICK), &read, stuck).limit, 50);
 }
 
-fn hostile() -> impl Strategy<Value = (u64, [u64; 5], u32, usize)> {
+fn hostile() -> impl Strategy<Value = (u64, [u64; 7], u32, usize)> {
     let number = || prop_oneof![Just(0), 0_u64..1_000, any::<u64>(), Just(u64::MAX)];
     let count = prop_oneof![Just(0), 0_u32..100, any::<u32>()];
-    (number(), [number(), number(), number(), number(), number()], count, any::<usize>())
+    (number(), std::array::from_fn(|_| number()), count, any::<usize>())
 }
 
 proptest! {
@@ -122,13 +128,15 @@ proptest! {
         for _ in 0..honest {
             now = now.after(TICK);
             read.successes += 5;
+            read.costs += 5_000;
+            read.cost_squares += 5_000_000;
             read.held += 500_000_000;
             let limit = law.state().limit;
             law.tick(now, &read, Occupied { in_flight: limit, waiting: 1 });
         }
-        for (at, [successes, drops, held, before, squares], in_flight, waiting) in steps {
+        for (at, [successes, drops, costs, cost_squares, held, before, squares], in_flight, waiting) in steps {
             now = if at % 3 == 0 { Tick::from_nanos(at) } else { now.after(TICK) };
-            let read = Readings { successes, drops, held, before, squares };
+            let read = Readings { successes, drops, costs, cost_squares, held, before, squares };
             let decision = law.tick(now, &read, Occupied { in_flight, waiting });
             prop_assert!((BOUNDS.min..=BOUNDS.max).contains(&decision.limit));
             let state = law.state();

@@ -27,6 +27,12 @@ const CHANGE_DEVIATIONS: f64 = 3.5;
 /// Counts over short windows are noisier than long means: at least this variance a completion.
 const COUNT_NOISE: f64 = 0.35;
 
+/// Requests differ in cost when those of equal cost that would vary as much are fewer by this factor.
+const MIXED: f64 = 1.05;
+
+/// Share of a change of throughput by which holds must have changed when it is seen: they lag behind.
+const AGREEMENT: f64 = 0.3;
+
 /// Smaller changes, in logarithms, are left to the search.
 const CHANGE_LEAST: f64 = 0.3;
 
@@ -167,7 +173,7 @@ impl Elastic {
 
     /// Mean hold, in seconds.
     fn hold(&self) -> f64 {
-        self.known.map_or(HOLD.0, |known| 1.0 / known.speed.max(f64::MIN_POSITIVE)).clamp(HOLD.1, HOLD.2)
+        self.known.map_or(HOLD.0, |known| known.hold()).clamp(HOLD.1, HOLD.2)
     }
 
     fn look_for_stall(&mut self, now: Tick, readings: &Readings, occupied: Occupied) {
@@ -246,8 +252,9 @@ impl Elastic {
         };
         let (since, start) = self.watch.pace;
         let elapsed = now.since(since).as_secs_f64();
-        let expected = known.ln_x.exp() * elapsed;
-        let got = readings.since(&start).successes as f64;
+        let window = readings.since(&start);
+        let got = window.goods() / known.grain;
+        let expected = known.ln_x.exp() * elapsed / known.grain;
         let silence = GOT_LEAST > got && elapsed < WINDOW_LONGEST;
         if elapsed < WINDOW || expected < EXPECTED_LEAST || silence {
             return;
@@ -259,18 +266,27 @@ impl Elastic {
         if got < 1.0
             || change.abs() <= CHANGE_LEAST.max(CHANGE_DEVIATIONS * variance.sqrt()) + apart
             || silent > (SILENT_INTERVALS * elapsed / got).max(SILENCE_LEAST)
+            || !self.holds_agree(&known, &window, change)
         {
             return;
         }
         if self.leg.kind == Kind::Base {
             let ln_n = f64::from(self.leg.level).ln();
-            let ln_x = (got / elapsed).ln();
+            let ln_x = (window.goods() / elapsed).ln();
             let speed = (ln_x - ln_n).exp();
-            self.another(now, Sample { ln_n, ln_x, weight: got, speed, spread: known.spread }, change);
+            self.another(now, Sample { ln_n, ln_x, weight: got, speed, ..known }, change);
         } else {
             // It may be the trial's doing: look again from the base.
             self.rest(now);
         }
+    }
+
+    /// Where requests differ in cost, ends alone say little: many cheap ones may end before a costly one does. Their holds
+    /// per cost must have changed too.
+    fn holds_agree(&self, known: &Sample, window: &Readings, change: f64) -> bool {
+        let mixed = known.grain > MIXED * known.cost || window.effective() * MIXED < window.successes as f64;
+        let hold = window.held as f64 * 1e-9 / window.ended().max(1) as f64;
+        !mixed || (hold * known.speed).ln() * -change.signum() > AGREEMENT * change.abs()
     }
 
     /// The service is another one. Half of it may be gone, or it may be as wide as before and slower: half the concurrency
