@@ -18,6 +18,10 @@ const IDLE_SHARE: f64 = 0.1;
 /// ... unless those ticks were not more than this.
 const IDLE_TICKS: f64 = 2.0;
 
+/// One of so many permits, or one, may be missing or too many: servers share a gate, and what is freed at one is used at
+/// another a moment later. What is in flight is measured all the same.
+const SLACK: u32 = 20;
+
 /// Where more than this share of the holds lay before the leg, they say little about it; ends are counted instead.
 const BEFORE_SHARE: f64 = 0.5;
 
@@ -69,6 +73,7 @@ pub(super) struct Leg {
     pub(super) began: Tick,
     speed_before: f64,
     generations: f64,
+    first: Option<Readings>,
     reached: Option<Readings>,
     settled: Option<(Tick, Readings)>,
     ticks: f64,
@@ -85,6 +90,7 @@ impl Leg {
             began,
             speed_before,
             generations: SETTLE,
+            first: None,
             reached: None,
             settled: None,
             ticks: 0.0,
@@ -104,23 +110,43 @@ impl Leg {
         if self.settled.is_some() {
             self.ticks += 1.0;
             self.in_flight += f64::from(occupied.in_flight);
-            if occupied.waiting == 0 || occupied.in_flight < self.level {
+            if occupied.waiting == 0 || occupied.in_flight.saturating_add(self.slack()) < self.level {
                 self.idle += 1.0;
             }
             return;
         }
-        if self.reached.is_none() && occupied.in_flight <= self.level {
-            self.reached = Some(*readings);
-        }
         let generation = self.generations * f64::from(self.level);
+        let first = *self.first.get_or_insert(*readings);
+        if self.reached.is_none() {
+            // A generation has ended and there is still one too many: it belongs to another server of a shared gate.
+            let shared = self.is_near(occupied) && readings.since(&first).ended() as f64 >= generation;
+            if occupied.in_flight <= self.level || shared {
+                self.reached = Some(*readings);
+            }
+        }
         if self.reached.is_some_and(|reached| readings.since(&reached).ended() as f64 >= generation) {
             self.settled = Some((now, *readings));
         }
     }
 
+    /// How far from the level counts as at it.
+    fn slack(&self) -> u32 {
+        (self.level / SLACK).max(1)
+    }
+
+    fn is_near(&self, occupied: Occupied) -> bool {
+        occupied.in_flight.abs_diff(self.level) <= self.slack()
+    }
+
+    /// Whether the level was reached, and as many are in flight as it says, or nearly.
+    pub(super) fn is_held(&self, occupied: Occupied) -> bool {
+        self.reached.is_some() && self.is_near(occupied)
+    }
+
     /// Somebody did not wait all the time: it teaches nothing.
     pub(super) fn is_void(&self) -> bool {
-        self.idle > IDLE_TICKS && self.idle > IDLE_SHARE * self.ticks
+        let always = self.idle > 0.0 && self.idle >= self.ticks;
+        always || (self.idle > IDLE_TICKS && self.idle > IDLE_SHARE * self.ticks)
     }
 
     /// What has been measured so far.

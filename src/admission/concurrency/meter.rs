@@ -25,6 +25,9 @@ const HOLD_MAX: Duration = Duration::from_mins(15);
 /// Costs are summed in whole thousandths: the least of them is ten.
 const THOUSANDTHS: f64 = 1e3;
 
+/// Longest `Retry-After` of an upstream that is believed: it knows of its overload, not of its end, and a year is a mistake.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10);
+
 /// How a request ended, seen from the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -53,6 +56,8 @@ pub struct Readings {
     pub before: u64,
     /// The squares of the holds per cost, in square microseconds.
     pub squares: u64,
+    /// Until when the upstream itself asked to be left alone; not a sum.
+    pub retry_at: Tick,
 }
 
 impl Readings {
@@ -67,6 +72,7 @@ impl Readings {
             held: self.held.wrapping_sub(earlier.held),
             before: self.before.wrapping_sub(earlier.before),
             squares: self.squares.wrapping_sub(earlier.squares),
+            retry_at: self.retry_at,
         }
     }
 
@@ -107,6 +113,7 @@ struct Sums {
     held: AtomicU64,
     before: AtomicU64,
     squares: AtomicU64,
+    retry_at: AtomicU64,
 }
 
 impl Meter {
@@ -134,6 +141,17 @@ impl Meter {
         self.sums.squares.fetch_add(micros * micros, Ordering::Relaxed);
     }
 
+    /// The upstream answered 429 or 503 `now` and asked to be left alone for `retry_after`, of which at most
+    /// [`RETRY_AFTER_MAX`] is believed. The request's end is reported as [`Outcome::Drop`] besides.
+    ///
+    /// It prolongs the guard's cut and never makes one: whether the upstream fails is told by the share of drops.
+    pub fn pushed_back(&self, now: Tick, retry_after: Option<Duration>) {
+        if let Some(span) = retry_after {
+            let until = now.after(span.min(RETRY_AFTER_MAX));
+            self.sums.retry_at.fetch_max(until.as_nanos(), Ordering::Relaxed);
+        }
+    }
+
     /// A leg began at `leg`.
     pub fn begin(&self, leg: Tick) {
         self.leg.store(leg.as_nanos(), Ordering::Relaxed);
@@ -150,6 +168,7 @@ impl Meter {
             held: self.sums.held.load(Ordering::Relaxed),
             before: self.sums.before.load(Ordering::Relaxed),
             squares: self.sums.squares.load(Ordering::Relaxed),
+            retry_at: Tick::from_nanos(self.sums.retry_at.load(Ordering::Relaxed)),
         }
     }
 }
@@ -189,6 +208,16 @@ mod tests {
         let read = meter.read();
         assert_eq!((read.successes, read.held, read.before), (2, 20_000_000, 5_000_000));
         assert!((read.goods() - 11.0).abs() < 1e-9 && (read.effective() - 121.0 / 101.0).abs() < 1e-9, "{read:?}");
+    }
+
+    #[test]
+    fn the_latest_retry_after_stands_and_a_year_is_ten_seconds() {
+        let meter = Meter::default();
+        meter.pushed_back(at(100), None);
+        assert_eq!(meter.read().retry_at, Tick::ZERO);
+        meter.pushed_back(at(100), Some(Duration::from_hours(8_760)));
+        meter.pushed_back(at(200), Some(Duration::from_secs(1)));
+        assert_eq!(meter.read().retry_at, at(10_100));
     }
 
     #[test]

@@ -233,6 +233,10 @@ impl Elastic {
         let most = self.doubt.max(TRIAL_WIDTH.1);
         self.doubt *= CALM;
         self.turn = (self.turn + 1) % (UPS + 1);
+        if self.up.mean < 0.0 && self.down.is_vague() {
+            // More is less, and nothing is known of less: the peak may lie far below.
+            self.turn = 0;
+        }
         let (kind, difference) = if self.turn == 0 {
             (Kind::Down, 0.5 + self.down.mean.clamp(0.0, 1.0))
         } else {
