@@ -1,10 +1,14 @@
 //! Laws of concurrency: ours and, as references, those that others use, with their own constants.
 
 mod envoy;
+mod failsafe;
+mod mongodb;
 mod netflix;
 mod ours;
 
 pub(crate) use envoy::Gradient;
+pub(crate) use failsafe::Failsafe;
+pub(crate) use mongodb::Probing;
 pub(crate) use netflix::{Aimd, Gradient2, Vegas};
 pub(crate) use ours::Ours;
 
