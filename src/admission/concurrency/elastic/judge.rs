@@ -63,6 +63,12 @@ const CONTRAST: f64 = 2.0;
 /// of a smooth peak.
 const TRIAL_WIDTH: (f64, f64) = (0.02, 0.2);
 
+/// A base whose predecessor was so many times as large has lost capacity that will come back, ...
+const LOST: f64 = 1.5;
+
+/// ... and a trial as wide as this shows at once when it has: beyond a kink, a wide trial tells more for what it costs.
+const LOST_WIDTH: f64 = 0.22;
+
 /// A trial wider than this is followed by a narrower one when it fails: the peak may lie between.
 const WIDE: f64 = 0.3;
 
@@ -229,8 +235,10 @@ impl Elastic {
     fn next_trial(&mut self, now: Tick) {
         let Some(known) = self.known else { return };
         let spread = (self.noise * (1.0 / TRIAL + 1.0 / known.weight)).sqrt();
-        let least = self.doubt.max(TRIAL_WIDTH.0);
-        let most = self.doubt.max(TRIAL_WIDTH.1);
+        let base = f64::from(self.base);
+        let lost = self.good.is_some_and(|good| f64::from(good) > LOST * base);
+        let least = if lost { LOST_WIDTH } else { self.doubt.max(TRIAL_WIDTH.0) };
+        let most = self.doubt.max(TRIAL_WIDTH.1).max(least);
         self.doubt *= CALM;
         self.turn = (self.turn + 1) % (UPS + 1);
         if self.up.mean < 0.0 && self.down.is_vague() {
