@@ -8,8 +8,8 @@ mod simulation;
 
 use simulation::Simulation;
 use simulation::report::Report;
-use simulation::rivals::{Aimd, Fixed, Gradient, Gradient2, Law, Ours, Vegas};
-use simulation::scenario::{self, CLIFF, KINK, REFERENCE, Scenario, VARIANTS};
+use simulation::rivals::{Aimd, Failsafe, Fixed, Gradient, Gradient2, Law, Ours, Probing, Vegas};
+use simulation::scenario::{self, CLIFF, KINK, REFERENCE, SLOW, Scenario, VARIANTS};
 use simulation::service::Work;
 
 const SEEDS: u64 = 5;
@@ -17,7 +17,7 @@ const SEEDS: u64 = 5;
 /// Makes a law from a seed.
 type Contestant = (&'static str, fn(u64) -> Box<dyn Law>);
 
-const CONTESTANTS: [Contestant; 9] = [
+const CONTESTANTS: [Contestant; 11] = [
     ("told: fixed 64", |_| Box::new(Fixed(64))),
     ("told: fixed 40", |_| Box::new(Fixed(40))),
     ("fixed 200", |_| Box::new(Fixed(200))),
@@ -26,6 +26,8 @@ const CONTESTANTS: [Contestant; 9] = [
     ("Netflix Gradient2", |_| Box::<Gradient2>::default()),
     ("Envoy gradient p50", |seed| Box::new(Gradient::new(0.5, seed))),
     ("Envoy gradient p90", |seed| Box::new(Gradient::new(0.9, seed))),
+    ("failsafe-go", |_| Box::<Failsafe>::default()),
+    ("MongoDB probing", |_| Box::<Probing>::default()),
     OURS,
 ];
 
@@ -36,6 +38,9 @@ type Thirds = [(f64, f64); 3];
 const AROUND_THE_CHANGE: Thirds = [(15.0, 45.0), (45.0, 75.0), (75.0, 105.0)];
 
 fn main() {
+    println!(
+        "goodput in % of the possible in three thirds, worst third of a run, mean limit, time in service, seconds to 95 %"
+    );
     for (service, shape) in [("USL 485/s at 64", REFERENCE), ("kink 400/s at 40", KINK), ("cliff 400/s at 40", CLIFF)] {
         println!("\n{service}, ten times overloaded; parallelism halves at 45 s and returns at 75 s");
         every(&scenario::parallelism_halves(shape), AROUND_THE_CHANGE);
@@ -61,6 +66,8 @@ fn elsewhere() {
     for (name, shape) in VARIANTS {
         row(&format!("{name}, halving"), OURS, &scenario::parallelism_halves(shape), AROUND_THE_CHANGE);
     }
+    let by_minute = [(0.0, 60.0), (60.0, 120.0), (120.0, 180.0)];
+    row("20/s at 8, by minute", OURS, &scenario::minutes(SLOW), by_minute);
     for (name, shape) in [("USL", REFERENCE), ("kink", KINK), ("cliff", CLIFF)] {
         for (work, of) in [("uniform", Work::Uniform), ("exponential", Work::Exponential)] {
             let scenario = Scenario { work: of, ..scenario::parallelism_halves(shape) };
@@ -72,7 +79,8 @@ fn elsewhere() {
         row(&format!("{name}, refusal, cold"), OURS, &scenario::refusal(shape), later);
         let soon = [(15.0, 45.0), (55.0, 57.0), (57.0, 80.0)];
         row(&format!("{name}, fast failure"), OURS, &scenario::fast_failure(shape), soon);
-        row(&format!("{name}, mix shift"), OURS, &scenario::mix_shift(shape), AROUND_THE_CHANGE);
+        row(&format!("{name}, mix shift, new route"), OURS, &scenario::mix_shift(shape), AROUND_THE_CHANGE);
+        row(&format!("{name}, mix shift, known"), OURS, &scenario::known_mix_shift(shape), AROUND_THE_CHANGE);
         let minutes = [(15.0, 400.0), (400.0, 800.0), (800.0, 1200.0)];
         row(&format!("{name}, 20 min at 3x"), OURS, &scenario::long(shape), minutes);
     }
@@ -90,7 +98,7 @@ fn row(name: &str, contestant: Contestant, scenario: &Scenario, thirds: Thirds) 
     from.extend(scenario.changes.iter().map(|(at, _)| *at));
     let recoveries: Vec<String> = from.iter().map(|at| recovery(&runs, *at, scenario)).collect();
     println!(
-        "  {name:26} {:5.1} {:5.1} {:5.1}   worst {worst:5.1}   limit {:4.0} {:4.0} {:4.0}   p99 {:5.0} ms   recovery {}",
+        "  {name:27} {:5.1} {:5.1} {:5.1}   worst {worst:5.1}   limit {:4.0} {:4.0} {:4.0}   p99 {:5.0} ms   recovery {}",
         shares[0],
         shares[1],
         shares[2],

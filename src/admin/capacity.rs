@@ -58,7 +58,7 @@ fn of_gate(gateway: &Gateway, name: &str, gate: &Gate) -> Value {
     })
 }
 
-/// `goodput` in successes a second at the base, `hold_seconds` how long one takes there; 0 while unknown.
+/// `throughput` in successes a second at the base, by their cost; `hold_seconds` how long one takes there; 0 while unknown.
 fn of_state(state: &State) -> Value {
     json!({
         "limit": state.limit,
@@ -66,7 +66,7 @@ fn of_state(state: &State) -> Value {
         "phase": state.phase.as_str(),
         "reason": state.reason.as_str(),
         "elasticity": { "up": state.elasticity_up, "down": state.elasticity_down },
-        "goodput": state.goodput,
+        "throughput": state.throughput,
         "hold_seconds": state.hold,
     })
 }

@@ -218,7 +218,7 @@ mod tests {
         );
         let mut plan = config::parse(&text, std::path::Path::new("weir.toml")).unwrap().plan;
         let plan = plan.upstreams.remove(0);
-        let upstream = Upstream::new(&plan, &Arc::default()).unwrap();
+        let upstream = Upstream::new(&plan, 1, &Arc::default()).unwrap();
         let gate = Gate::new(Capacity::initial(&plan), None);
         let line = Line::new(vec![Arc::clone(&gate)], 4);
         let dispatcher = Dispatcher::new(vec![vec![line]], Clock::manual());

@@ -97,8 +97,11 @@ impl Gateway {
         registry: &Registry,
     ) -> Result<Arc<Self>, UpstreamError> {
         let responses = Arc::default();
-        let upstreams =
-            plan.upstreams.iter().map(|plan| Upstream::new(plan, &responses)).collect::<Result<Vec<_>, _>>()?;
+        let upstreams = plan
+            .upstreams
+            .iter()
+            .map(|one| Upstream::new(one, plan.routes.len(), &responses))
+            .collect::<Result<Vec<_>, _>>()?;
         let gates = Gates::new(&plan, clock.clone());
         let capacities: Vec<_> = plan
             .upstreams
@@ -296,6 +299,12 @@ impl Route {
     #[must_use]
     pub fn plan<'a>(&self, gateway: &'a Gateway) -> Option<&'a plan::Route> {
         gateway.plan.routes.get(self.position)
+    }
+
+    /// Its position in the plan.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
     }
 
     /// Where it leads.

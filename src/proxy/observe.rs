@@ -158,9 +158,15 @@ fn of_capacity(registry: &Registry, capacity: &Arc<Capacity>) {
     law(registry, capacity, "weir_server_limit_base", "The limit that trials start from.", |sums| {
         sums.one(|state| state.base.into());
     });
-    law(registry, capacity, "weir_server_goodput", "Successes a second at that limit; 0 while unknown.", |sums| {
-        sums.one(|state| state.goodput);
-    });
+    law(
+        registry,
+        capacity,
+        "weir_server_throughput",
+        "Successes a second at that limit, by their cost; 0 while unknown.",
+        |sums| {
+            sums.one(|state| state.throughput);
+        },
+    );
     let help = "How throughput answers to concurrency above and below that limit: 1 all gain, 0 none, negative a loss.";
     law(registry, capacity, "weir_server_elasticity", help, |sums| {
         sums.with("side", "up", |state| state.elasticity_up);

@@ -197,6 +197,10 @@ impl Guard for InService {
         }
     }
 
+    fn kind(&self) -> usize {
+        self.route.position()
+    }
+
     fn withhold(&mut self) {
         self.permit.withdraw();
     }

@@ -3,6 +3,7 @@
 //! * [`Registry`]: counters, gauges and histograms, and their Prometheus text;
 //! * [`process`]: the usual `process_*` metrics of this process;
 //! * [`access`]: one JSON line a request, written by a thread of its own;
+//! * [`costs`]: what requests cost, relative to each other;
 //! * [`meter`]: what ended requests tell of a server, for whoever sets its limit;
 //! * [`log`]: `tracing` events on standard error.
 //!
@@ -16,6 +17,7 @@
 pub mod access;
 mod calendar;
 mod cells;
+pub mod costs;
 pub mod log;
 pub mod meter;
 pub mod process;

@@ -42,7 +42,8 @@ impl<G: Guard> InFlight<G> {
             return;
         }
         self.place.0.note(observation, began, self.is_trial, now);
-        self.place.0.meter().ended(began, now, outcome.ended());
+        let kind = self.guard.as_ref().map_or(0, Guard::kind);
+        self.place.0.measure(kind, outcome, began, now);
         if let Some(guard) = &mut self.guard {
             guard.outcome(outcome);
         }

@@ -55,6 +55,11 @@ pub trait Guard: Send + 'static {
     /// Called exactly once for each exchange, before the drop.
     fn outcome(&mut self, outcome: Outcome);
 
+    /// Which of the kinds of requests that the upstream tells apart this is.
+    fn kind(&self) -> usize {
+        0
+    }
+
     /// Called before the drop if the server has more in flight than it shall: its place is nobody else's.
     fn withhold(&mut self) {}
 }

@@ -11,7 +11,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use http::uri::Authority;
 use rustls::pki_types::ServerName;
@@ -21,11 +20,12 @@ use super::balance::{Candidacy, Candidate};
 use super::count::{Counters, Event};
 use super::ejection::{Change, Observation, Report};
 use super::health::{Fleet, Health, Standing};
-use super::outcome::Guard;
+use super::outcome::{Guard, Outcome};
 use super::tls::{Connector, Tls};
 use crate::clock::Tick;
 use crate::config::plan::{self, Protocol};
-use crate::telemetry::meter::Meter;
+use crate::telemetry::costs::Costs;
+use crate::telemetry::meter::{Meter, Outcome as Ended};
 
 /// Where a server is.
 #[derive(Debug)]
@@ -114,6 +114,7 @@ pub struct ServerState {
     excess: AtomicU32,
     idle: AtomicU32,
     meter: Meter,
+    costs: Costs,
     fleet: Arc<Fleet>,
     pub(super) health: Health,
     pub(super) origin: Arc<Origin>,
@@ -123,13 +124,13 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// The server of `origin`, at `address` if that was resolved. A server that `joined` others at work starts slowly.
+    /// The server of `origin` in this `health`, at `address` if that was resolved; it tells so many `kinds` of requests apart.
     pub(super) fn new(
         origin: &Arc<Origin>,
         address: Option<IpAddr>,
         fleet: &Arc<Fleet>,
-        slow_start: Duration,
-        joined: Option<Tick>,
+        health: Health,
+        kinds: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
@@ -137,8 +138,9 @@ impl ServerState {
             excess: AtomicU32::new(0),
             idle: AtomicU32::new(0),
             meter: Meter::default(),
+            costs: Costs::new(kinds),
             fleet: Arc::clone(fleet),
-            health: Health::new(fleet, slow_start, joined),
+            health,
             label: match address {
                 Some(address) => SocketAddr::new(address, origin.port).to_string().into(),
                 None => Arc::clone(&origin.label),
@@ -177,6 +179,18 @@ impl ServerState {
         let excess = self.in_flight().saturating_sub(limit);
         let excess_before = self.excess.swap(excess, Ordering::Relaxed);
         Places { before: u64::from(before) + u64::from(excess_before), now: u64::from(limit) + u64::from(excess) }
+    }
+
+    /// An exchange of this `kind`, which `began` then, has ended.
+    pub(super) fn measure(&self, kind: usize, outcome: Outcome, began: Tick, now: Tick) {
+        let ended = outcome.ended();
+        if let Outcome::Pushback { retry_after } = outcome {
+            self.meter.pushed_back(now, retry_after);
+        }
+        self.meter.ended(began, now, self.costs.of(kind), ended);
+        if ended == Ended::Success {
+            self.costs.observe(kind, now.since(began));
+        }
     }
 
     /// An exchange comes home from here; if it was one too many, its guard is told.

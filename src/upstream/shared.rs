@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::ahead::ReadAhead;
 use super::budget::RetryBudget;
 use super::count::Event;
-use super::health::Fleet;
+use super::health::{Fleet, Health};
 use super::repeat::KeepBudget;
 use super::server::{Origin, ServerState};
 use super::tls::Connector;
@@ -57,6 +57,7 @@ pub struct Upstream {
     pub(super) keep_budget: KeepBudget,
     pub(super) ahead: Arc<ReadAhead>,
     slow_start: Duration,
+    kinds: usize,
     protocol: Protocol,
     tls: Option<Connector>,
     retries: Mutex<RetryBudget>,
@@ -74,8 +75,11 @@ pub(super) struct Servers {
 }
 
 impl Upstream {
-    /// Builds the shared half of an upstream, whose responses are read ahead within the bounds of `ahead`.
-    pub fn new(plan: &plan::Upstream, ahead: &Arc<ReadAhead>) -> Result<Arc<Self>, UpstreamError> {
+    /// Builds the shared half of an upstream, which tells `kinds` of requests apart ([`Guard::kind`]) and whose responses are
+    /// read ahead within the bounds of `ahead`.
+    ///
+    /// [`Guard::kind`]: super::Guard::kind
+    pub fn new(plan: &plan::Upstream, kinds: usize, ahead: &Arc<ReadAhead>) -> Result<Arc<Self>, UpstreamError> {
         let concurrency = usize::try_from(plan.most()).unwrap_or(usize::MAX);
         let upstream = Self {
             name: plan.name.as_str().into(),
@@ -90,6 +94,7 @@ impl Upstream {
             keep_budget: KeepBudget::default(),
             ahead: Arc::clone(ahead),
             slow_start: plan.slow_start,
+            kinds,
             protocol: plan.protocol,
             tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
             retries: Mutex::default(),
@@ -166,7 +171,7 @@ impl Upstream {
                         let of_this = |state: &&Arc<ServerState>| Arc::ptr_eq(&state.origin, origin);
                         let mut states: Vec<_> = servers.states.iter().filter(of_this).map(Arc::clone).collect();
                         if states.is_empty() {
-                            states.push(ServerState::new(origin, None, &self.fleet, self.slow_start, now));
+                            states.push(self.server(origin, None, now));
                         }
                         states
                     });
@@ -193,7 +198,7 @@ impl Upstream {
             let joined = before.iter().any(|state| state.address.is_some()).then_some(now);
             let state = |address: &IpAddr| {
                 let known = before.iter().find(|state| state.address == Some(*address)).map(Arc::clone);
-                known.unwrap_or_else(|| ServerState::new(origin, Some(*address), &self.fleet, self.slow_start, joined))
+                known.unwrap_or_else(|| self.server(origin, Some(*address), joined))
             };
             let states = servers.origins.iter().flat_map(|other| {
                 if Arc::ptr_eq(other, origin) {
@@ -206,6 +211,11 @@ impl Upstream {
             tracing::info!(upstream = %self.name, name = %origin.label, ?addresses, "addresses changed");
             true
         });
+    }
+
+    fn server(&self, origin: &Arc<Origin>, address: Option<IpAddr>, joined: Option<Tick>) -> Arc<ServerState> {
+        let health = Health::new(&self.fleet, self.slow_start, joined);
+        ServerState::new(origin, address, &self.fleet, health, self.kinds)
     }
 
     fn change(&self, servers: &mut Servers, next: Servers) {

@@ -8,8 +8,8 @@ mod simulation;
 
 use simulation::Simulation;
 use simulation::report::Report;
-use simulation::rivals::{Aimd, Fixed, Gradient, Gradient2, Law, Ours, Vegas};
-use simulation::scenario::{self, CLIFF, KINK, REFERENCE, Scenario};
+use simulation::rivals::{Aimd, Failsafe, Fixed, Gradient, Gradient2, Law, Ours, Probing, Vegas};
+use simulation::scenario::{self, CLIFF, Change, KINK, REFERENCE, SLOW, Scenario};
 
 /// Enough to tell luck from skill, and no slower.
 const SEEDS: u64 = 3;
@@ -85,6 +85,40 @@ fn failing_fast_does_not_attract() {
     }
 }
 
+/// Somebody who only ever fails, in a millisecond, would look like the fastest server of all.
+#[test]
+fn never_having_worked_does_not_attract() {
+    let failing = vec![(0.0, Change::Failing(true))];
+    for run in runs(&Scenario { changes: failing, ..scenario::steady(REFERENCE) }) {
+        assert!(highest_limit(&run, 0..300) <= 16.0, "never above where it began");
+        assert!(highest_limit(&run, 30..300) <= 2.0, "and soon two at a time");
+    }
+}
+
+/// Convergence is counted in completions; at 20/s it takes a minute.
+#[test]
+fn slow_service_is_learned_within_a_minute() {
+    let runs = runs(&scenario::minutes(SLOW));
+    let share = mean(&runs, |run| run.share(60.0, 180.0));
+    assert!(share >= 0.9, "{share}");
+    let limit = mean(&runs, |run| run.mean_limit(60.0, 180.0));
+    assert!((5.0..=12.0).contains(&limit), "{limit}");
+}
+
+/// A quarter of the requests becomes ten times as expensive, by a route nobody took before, or that a few took.
+#[test]
+fn mix_shift_is_not_a_slowdown() {
+    for (shape, new, known) in [(REFERENCE, 0.87, 0.87), (KINK, 0.8, 0.88), (CLIFF, 0.72, 0.72)] {
+        for (scenario, least) in [(scenario::mix_shift(shape), new), (scenario::known_mix_shift(shape), known)] {
+            let runs = runs(&scenario);
+            let share = mean(&runs, |run| run.share(45.0, 75.0));
+            assert!(share >= least, "{shape:?}: {share}");
+            let after = mean(&runs, |run| run.share(75.0, 105.0));
+            assert!(after >= 0.9, "{shape:?}, shifted back: {after}");
+        }
+    }
+}
+
 #[test]
 fn twenty_minutes_do_not_drift() {
     let run = Simulation::new(&scenario::long(REFERENCE), Box::<Ours>::default(), 1).run();
@@ -100,13 +134,15 @@ fn no_other_law_does_as_well() {
     let scenario = scenario::parallelism_halves(REFERENCE);
     let share = |law: Box<dyn Law>| Simulation::new(&scenario, law, 1).run().share(15.0, 105.0);
     let ours = share(Box::<Ours>::default());
-    let rivals: [(&str, Box<dyn Law>); 7] = [
+    let rivals: [(&str, Box<dyn Law>); 9] = [
         ("told the optimum", Box::new(Fixed(64))),
         ("AIMD", Box::<Aimd>::default()),
         ("Vegas", Box::new(Vegas::new(1))),
         ("Gradient2", Box::<Gradient2>::default()),
         ("Envoy p50", Box::new(Gradient::new(0.5, 1))),
         ("Envoy p90", Box::new(Gradient::new(0.9, 1))),
+        ("failsafe-go", Box::<Failsafe>::default()),
+        ("MongoDB", Box::<Probing>::default()),
         ("fixed 200", Box::new(Fixed(200))),
     ];
     for (name, rival) in rivals {

@@ -37,7 +37,14 @@ struct Job {
     person: Person,
     dispatched: f64,
     in_flight: u32,
-    cost: f64,
+    kind: usize,
+}
+
+impl Job {
+    /// What it costs the service.
+    fn cost(&self) -> f64 {
+        if self.kind == 0 { 1.0 } else { scenario::COSTLY }
+    }
 }
 
 /// Somebody in line.
@@ -160,13 +167,13 @@ impl<'a> Simulation<'a> {
     fn begin(&mut self, person: Person) {
         assert!(self.in_flight < self.law.limit(), "more in flight than the limit in force");
         self.in_flight += 1;
-        let cost = if self.random.f64() < self.costly { scenario::COSTLY } else { 1.0 };
-        let job = Job { person, dispatched: self.now, in_flight: self.in_flight, cost };
+        let kind = usize::from(self.random.f64() < self.costly);
+        let job = Job { person, dispatched: self.now, in_flight: self.in_flight, kind };
         if self.service.condition.failing {
             self.failing.push_back((self.now + FAILURE_TAKES, job));
         } else {
             let work = self.scenario.work.draw(&mut self.random);
-            self.service.begin(cost * work, job);
+            self.service.begin(job.cost() * work, job);
         }
     }
 
@@ -175,11 +182,11 @@ impl<'a> Simulation<'a> {
         self.in_flight -= 1;
         let hold = self.now - job.dispatched;
         self.mean_hold += HOLD_WEIGHT * (hold - self.mean_hold);
-        self.law.ended(End { now: self.now, hold, in_flight: job.in_flight, success });
+        self.law.ended(End { now: self.now, hold, in_flight: job.in_flight, kind: job.kind, success });
         if !success {
             self.crowd.turned_away(self.now, job.person, &mut self.random);
         } else if self.now <= job.person.leaves {
-            self.report.good(self.now, job.cost, hold);
+            self.report.good(self.now, job.cost(), hold);
         }
         self.dispatch();
     }

@@ -48,6 +48,9 @@ pub(crate) const KINK: Shape = Shape::Kink { knee: 40.0, capacity: 400.0, slope:
 /// 400/s at 40 in flight, and a throughput that falls to a quarter at twice that.
 pub(crate) const CLIFF: Shape = Shape::Kink { knee: 40.0, capacity: 400.0, slope: 3.0 };
 
+/// 20/s at 8 in flight: what takes other services seconds takes this one a minute.
+pub(crate) const SLOW: Shape = Shape::Usl { sigma: 0.01, peak_at: 8.0, alone: 0.2 };
+
 /// Every other shape the law must find its way on.
 pub(crate) const VARIANTS: [(&str, Shape); 6] = [
     ("sigma .05", Shape::Usl { sigma: 0.05, peak_at: 64.0, alone: 0.05 }),
@@ -99,9 +102,21 @@ pub(crate) fn fast_failure(shape: Shape) -> Scenario {
     Scenario { seconds: 80.0, changes, ..steady(shape) }
 }
 
-/// A quarter of the requests becomes ten times as expensive.
+/// Three minutes at ten times what the service can do.
+pub(crate) fn minutes(shape: Shape) -> Scenario {
+    Scenario { seconds: 180.0, ..steady(shape) }
+}
+
+/// A quarter of the requests takes a route ten times as expensive that nobody took before.
 pub(crate) fn mix_shift(shape: Shape) -> Scenario {
     changing(shape, Change::Costly(0.25), Change::Costly(0.0))
+}
+
+/// The same, but a fiftieth of the requests took that route before, and do after.
+pub(crate) fn known_mix_shift(shape: Shape) -> Scenario {
+    let mut scenario = changing(shape, Change::Costly(0.25), Change::Costly(0.02));
+    scenario.changes.insert(0, (0.0, Change::Costly(0.02)));
+    scenario
 }
 
 /// Half of what the service can do, then ten times, then half again.

@@ -24,12 +24,6 @@ use crate::fetch;
 /// What an upstream's `concurrency` is when nothing else is asked for: the capacity is weir's to find.
 pub const CONCURRENCY: &str = "\"adaptive\"";
 
-/// Whether weir has passes: the first step of a funnel grants one. Until it does, later steps are recognised by their path.
-const PASSES: bool = false;
-
-/// Whether weir bounds how many requests of one client are in flight and in line.
-const CLIENT_CONCURRENCY: bool = false;
-
 /// Name of the only upstream.
 const UPSTREAM: &str = "service";
 
@@ -70,12 +64,12 @@ pub fn config(
         // Writing to a string does not fail.
         writeln!(text, "{written}").ok();
     };
-    let limit = scenario.gateway.per_client.filter(|_| CLIENT_CONCURRENCY);
+    let limit = scenario.gateway.per_client;
     if let Some(limit) = limit {
         line(format_args!("\n[[client_limit]]\nname = \"per-client\"\nkey = \"header:{CLIENT}\""));
         line(format_args!("concurrency = {}\nwaiting = {}", limit.concurrency, limit.waiting));
     }
-    if PASSES && scenario.crowd.steps > 1 {
+    if scenario.crowd.steps > 1 {
         line(format_args!("\n[pass]\nkey = \"file:pass.key\""));
     }
     for step in 1..=scenario.crowd.steps {
@@ -84,10 +78,8 @@ pub fn config(
         if limit.is_some() {
             line(format_args!("client_limits = [\"per-client\"]"));
         }
-        match (step, PASSES) {
-            (1, true) if scenario.crowd.steps > 1 => line(format_args!("grants_pass = true")),
-            (1, _) | (_, true) => {}
-            (_, false) => line(format_args!("class = \"in_progress\"")),
+        if step == 1 && scenario.crowd.steps > 1 {
+            line(format_args!("grants_pass = true"));
         }
     }
     text

@@ -26,6 +26,11 @@ impl Belief {
         Self::new(mean, IGNORANCE)
     }
 
+    /// Whether next to nothing is known.
+    pub(super) fn is_vague(&self) -> bool {
+        self.variance >= IGNORANCE
+    }
+
     /// The belief after an observation of this `variance`.
     pub(super) fn given(self, observed: f64, variance: f64) -> Self {
         let observed = observed.clamp(-STEEPEST, STEEPEST);

@@ -215,7 +215,15 @@ mod tests {
         let mut memory = Memory::default();
         for level in levels {
             let n = f64::from(level);
-            let sample = Sample { ln_n: n.ln(), ln_x: throughput(n).ln(), weight: 200.0, speed: 1.0, spread: 0.25 };
+            let sample = Sample {
+                ln_n: n.ln(),
+                ln_x: throughput(n).ln(),
+                weight: 200.0,
+                speed: 1.0,
+                cost: 1.0,
+                grain: 1.0,
+                spread: 0.25,
+            };
             memory.push(Tick::ZERO, &sample);
         }
         memory

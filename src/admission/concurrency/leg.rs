@@ -4,6 +4,7 @@
 //! **Not here**: which level comes next, and what the sample means.
 
 use crate::admission::concurrency::Occupied;
+use crate::admission::concurrency::costs::{COST_MAX, COST_MIN};
 use crate::admission::concurrency::meter::Readings;
 use crate::clock::Tick;
 
@@ -16,6 +17,10 @@ const IDLE_SHARE: f64 = 0.1;
 
 /// ... unless those ticks were not more than this.
 const IDLE_TICKS: f64 = 2.0;
+
+/// One of so many permits, or one, may be missing or too many: servers share a gate, and what is freed at one is used at
+/// another a moment later. What is in flight is measured all the same.
+const SLACK: u32 = 20;
 
 /// Where more than this share of the holds lay before the leg, they say little about it; ends are counted instead.
 const BEFORE_SHARE: f64 = 0.5;
@@ -31,14 +36,25 @@ const SPREAD_MAX: f64 = 10.0;
 pub(super) struct Sample {
     /// Logarithm of the mean in flight.
     pub(super) ln_n: f64,
-    /// Logarithm of the successes a second.
+    /// Logarithm of the cost that was answered a second.
     pub(super) ln_x: f64,
     /// Ended requests that it rests on.
     pub(super) weight: f64,
-    /// Services a second that one request in flight gets.
+    /// Cost a second that one request in flight is given.
     pub(super) speed: f64,
-    /// Squared coefficient of variation of the holds.
+    /// Mean cost of a request.
+    pub(super) cost: f64,
+    /// Cost of one of so many equal requests that would vary as much in number as these do in cost.
+    pub(super) grain: f64,
+    /// Squared coefficient of variation of the holds per cost.
     pub(super) spread: f64,
+}
+
+impl Sample {
+    /// Mean time that a request holds its permit, in seconds.
+    pub(super) fn hold(&self) -> f64 {
+        (self.cost / self.speed.max(f64::MIN_POSITIVE)).min(f64::MAX)
+    }
 }
 
 /// Which way a leg goes from the base.
@@ -57,6 +73,7 @@ pub(super) struct Leg {
     pub(super) began: Tick,
     speed_before: f64,
     generations: f64,
+    first: Option<Readings>,
     reached: Option<Readings>,
     settled: Option<(Tick, Readings)>,
     ticks: f64,
@@ -65,7 +82,7 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    /// A leg at `level` from `began` on; until then one request in flight got `speed_before` services a second.
+    /// A leg at `level` from `began` on; until then one request in flight was given `speed_before` a second.
     pub(super) fn new(kind: Kind, level: u32, began: Tick, speed_before: f64) -> Self {
         Self {
             kind,
@@ -73,6 +90,7 @@ impl Leg {
             began,
             speed_before,
             generations: SETTLE,
+            first: None,
             reached: None,
             settled: None,
             ticks: 0.0,
@@ -92,23 +110,43 @@ impl Leg {
         if self.settled.is_some() {
             self.ticks += 1.0;
             self.in_flight += f64::from(occupied.in_flight);
-            if occupied.waiting == 0 || occupied.in_flight < self.level {
+            if occupied.waiting == 0 || occupied.in_flight.saturating_add(self.slack()) < self.level {
                 self.idle += 1.0;
             }
             return;
         }
-        if self.reached.is_none() && occupied.in_flight <= self.level {
-            self.reached = Some(*readings);
-        }
         let generation = self.generations * f64::from(self.level);
+        let first = *self.first.get_or_insert(*readings);
+        if self.reached.is_none() {
+            // A generation has ended and there is still one too many: it belongs to another server of a shared gate.
+            let shared = self.is_near(occupied) && readings.since(&first).ended() as f64 >= generation;
+            if occupied.in_flight <= self.level || shared {
+                self.reached = Some(*readings);
+            }
+        }
         if self.reached.is_some_and(|reached| readings.since(&reached).ended() as f64 >= generation) {
             self.settled = Some((now, *readings));
         }
     }
 
+    /// How far from the level counts as at it.
+    fn slack(&self) -> u32 {
+        (self.level / SLACK).max(1)
+    }
+
+    fn is_near(&self, occupied: Occupied) -> bool {
+        occupied.in_flight.abs_diff(self.level) <= self.slack()
+    }
+
+    /// Whether the level was reached, and as many are in flight as it says, or nearly.
+    pub(super) fn is_held(&self, occupied: Occupied) -> bool {
+        self.reached.is_some() && self.is_near(occupied)
+    }
+
     /// Somebody did not wait all the time: it teaches nothing.
     pub(super) fn is_void(&self) -> bool {
-        self.idle > IDLE_TICKS && self.idle > IDLE_SHARE * self.ticks
+        let always = self.idle > 0.0 && self.idle >= self.ticks;
+        always || (self.idle > IDLE_TICKS && self.idle > IDLE_SHARE * self.ticks)
     }
 
     /// What has been measured so far.
@@ -121,7 +159,8 @@ impl Leg {
             return None;
         }
         let in_flight = (self.in_flight / self.ticks).max(1.0);
-        let speed = self.speed(&got, ended / seconds / in_flight);
+        let cost = (got.goods() / got.successes as f64).clamp(COST_MIN, COST_MAX);
+        let speed = self.speed(&got, cost * ended / seconds / in_flight);
         let goodput = in_flight * speed * (got.successes as f64 / ended);
         let mean = got.held as f64 / ended;
         let spread = got.squares as f64 * 1e6 / ended / (mean * mean) - 1.0;
@@ -130,12 +169,14 @@ impl Leg {
             ln_x: goodput.max(f64::MIN_POSITIVE).ln(),
             weight: ended,
             speed,
+            cost,
+            grain: (got.goods() / got.effective().max(1.0)).clamp(COST_MIN, COST_MAX),
             spread: spread.clamp(0.0, SPREAD_MAX),
         })
     }
 
-    /// Services a second for one in flight, by Little's law: what ended, less what of it was done before the leg, over the
-    /// time spent in it. `counted` is the same by counting ends, noisier and never far off.
+    /// Cost a second for one in flight, by Little's law: what ended, less what of it was done before the leg, over the
+    /// time per cost spent in it. `counted` is the same by counting ends, noisier and never far off.
     fn speed(&self, got: &Readings, counted: f64) -> f64 {
         let (held, before) = (got.held as f64 * 1e-9, got.before as f64 * 1e-9);
         if before > BEFORE_SHARE * held {
@@ -162,6 +203,7 @@ mod tests {
             leg.observe(now, &read, Occupied { in_flight: 10, waiting });
             now = now.after(Duration::from_millis(10));
             read.successes += 1;
+            read.costs += 1_000;
             read.held += 100_000_000;
             read.squares += 100_000 * 100_000;
         }

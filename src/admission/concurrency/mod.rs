@@ -1,12 +1,12 @@
 //! How many may be in flight at an upstream: told, or found.
 //!
 //! A fixed limit is told. The adaptive one is found by watching throughput answer to concurrency ([`elastic`]), from what
-//! ended requests report ([`meter`]). Pure state machines: time is an argument, there is no chance in them, and the same
-//! code runs under the gate and in the simulation (`benches/overload`).
+//! ended requests report ([`meter`]), each weighed by what its kind costs ([`costs`]). Pure state machines: time is an
+//! argument, there is no chance in them, and the same code runs under the gate and in the simulation (`benches/overload`).
 //!
 //! **Invariants**: a limit is never outside its [`Bounds`], whatever is read; what is read while nobody waits teaches nothing.
-//! **Cost**: a request touches six relaxed atomics when it ends; a tick, one writer every 10 ms, is O(1), with some ten
-//! microseconds at the end of a leg, a few times a second.
+//! **Cost**: a request touches some twenty relaxed atomics when it ends and waits for none; a tick, one writer every 10 ms,
+//! is O(1), with some ten microseconds at the end of a leg, a few times a second.
 //! **Not here**: the gate that enforces the limit, and who calls [`Controller::tick`].
 
 mod belief;
@@ -14,7 +14,7 @@ mod curve;
 pub mod elastic;
 mod leg;
 
-pub use crate::telemetry::meter;
+pub use crate::telemetry::{costs, meter};
 
 use crate::admission::concurrency::elastic::{Elastic, State};
 use crate::admission::concurrency::meter::Readings;

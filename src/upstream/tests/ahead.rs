@@ -40,7 +40,7 @@ async fn a_response_that_fits_gives_the_permit_back_unread() {
             }
         });
         let all = Arc::new(ReadAhead::default());
-        let pool = Pool::new(Upstream::new(&plan(&[address]), &all).unwrap(), Clock::machine());
+        let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &all).unwrap(), Clock::machine());
         let permits = Permits::default();
         for _ in 0..2 {
             let response = send(&pool, &permits, get()).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_larger_response_keeps_the_permit_until_its_last_byte() {
             peer.closed().await;
         });
         let all = Arc::new(ReadAhead::default());
-        let pool = Pool::new(Upstream::new(&plan(&[address]), &all).unwrap(), Clock::machine());
+        let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &all).unwrap(), Clock::machine());
         let permits = Permits::default();
         let mut body = send(&pool, &permits, get()).await.unwrap().into_body();
         sleep(MOMENT * 2).await;
@@ -109,7 +109,7 @@ async fn a_break_is_seen_after_the_bytes_that_came() {
             sleep(MOMENT / 2).await;
             peer.say(&tail).await;
         });
-        let pool = Pool::new(Upstream::new(&plan(&[address]), &Arc::default()).unwrap(), Clock::machine());
+        let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &Arc::default()).unwrap(), Clock::machine());
         let permits = Permits::default();
         let response = send(&pool, &permits, get()).await.unwrap();
         permits.all_back().await;
@@ -140,7 +140,7 @@ async fn silence_counts_from_the_last_byte_and_only_for_who_waits() {
     });
     let mut plan = plan(&[address]);
     plan.response_timeout = MOMENT;
-    let pool = Pool::new(Upstream::new(&plan, &Arc::default()).unwrap(), Clock::machine());
+    let pool = Pool::new(Upstream::new(&plan, 1, &Arc::default()).unwrap(), Clock::machine());
     let permits = Permits::default();
     let mut body = send(&pool, &permits, get()).await.unwrap().into_body();
     sleep(MOMENT * 2).await;
@@ -163,7 +163,7 @@ async fn a_reader_who_leaves_leaves_no_bytes_behind() {
             }
         });
         let all = Arc::new(ReadAhead::default());
-        let pool = Pool::new(Upstream::new(&plan(&[address]), &all).unwrap(), Clock::machine());
+        let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &all).unwrap(), Clock::machine());
         let permits = Permits::default();
         let response = send(&pool, &permits, get()).await.unwrap();
         if is_complete {

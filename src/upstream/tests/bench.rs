@@ -149,7 +149,7 @@ pub(super) fn plan(servers: &[SocketAddr]) -> plan::Upstream {
 }
 
 pub(super) fn pool(plan: &plan::Upstream) -> TestPool {
-    Pool::new(Upstream::new(plan, &Arc::default()).unwrap(), Clock::machine())
+    Pool::new(Upstream::new(plan, 1, &Arc::default()).unwrap(), Clock::machine())
 }
 
 pub(super) fn get() -> Request<Sent> {

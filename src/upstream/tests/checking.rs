@@ -25,7 +25,7 @@ fn checked(services: &[&Service]) -> (TestPool, Clock, tokio::task::JoinHandle<(
         status: vec![200..=299, 401..=401],
     });
     let clock = Clock::machine();
-    let upstream = Upstream::new(&plan, &Arc::default()).unwrap();
+    let upstream = Upstream::new(&plan, 1, &Arc::default()).unwrap();
     let tending = tokio::spawn(Arc::clone(&upstream).tend(SystemResolver, clock.clone()));
     (Pool::new(upstream, clock.clone()), clock, tending)
 }

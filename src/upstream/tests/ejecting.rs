@@ -13,7 +13,7 @@ fn fleet(size: usize) -> (Vec<Service>, TestPool, Clock) {
     let services: Vec<_> = (0..size).map(|_| Service::start()).collect();
     let addresses: Vec<_> = services.iter().map(|service| service.address).collect();
     let clock = Clock::manual();
-    let pool = Pool::new(Upstream::new(&plan(&addresses), &std::sync::Arc::default()).unwrap(), clock.clone());
+    let pool = Pool::new(Upstream::new(&plan(&addresses), 1, &std::sync::Arc::default()).unwrap(), clock.clone());
     (services, pool, clock)
 }
 

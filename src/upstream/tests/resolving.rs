@@ -39,7 +39,7 @@ fn named() -> (Service, Service, Names, TestPool, tokio::task::JoinHandle<()>) {
     plan.servers.push(crate::config::plan::Server { authority, tls: false });
     plan.resolve = MOMENT / 5;
     plan.slow_start = Duration::ZERO;
-    let upstream = Upstream::new(&plan, &Arc::default()).unwrap();
+    let upstream = Upstream::new(&plan, 1, &Arc::default()).unwrap();
     let names = Names::default();
     let clock = Clock::machine();
     let tending = tokio::spawn(Arc::clone(&upstream).tend(names.clone(), clock.clone()));

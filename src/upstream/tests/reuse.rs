@@ -54,7 +54,7 @@ async fn old_connection_is_not_checked_out() {
     let (address, accepted) = serve(async |mut peer| while peer.request().await.is_some() && peer.say(OK).await {});
     let (clock, permits) = (Clock::manual(), Permits::default());
     let plan = plan(&[address]);
-    let pool = Pool::new(Upstream::new(&plan, &Arc::default()).unwrap(), clock.clone());
+    let pool = Pool::new(Upstream::new(&plan, 1, &Arc::default()).unwrap(), clock.clone());
     fetch(&pool, &permits).await.unwrap();
     clock.advance(plan.idle_timeout.saturating_sub(Duration::from_nanos(1)));
     fetch(&pool, &permits).await.unwrap();

@@ -76,7 +76,7 @@ async fn large_bodies_stream_both_ways_in_bounded_memory() {
         }
         peer.closed().await;
     });
-    let pool = Pool::new(Upstream::new(&plan(&[address]), &Arc::default()).unwrap(), Clock::machine());
+    let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &Arc::default()).unwrap(), Clock::machine());
     let permits = Permits::default();
     let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let body = Large { left: LARGE, alive: Arc::clone(&alive), most: Arc::clone(&most) };
@@ -210,7 +210,7 @@ async fn upstream_that_does_not_take_the_request_is_silent() {
     });
     let mut plan = plan(&[address]);
     (plan.response_timeout, plan.abandon_timeout) = (MOMENT, MOMENT * 3);
-    let pool = Pool::new(Upstream::new(&plan, &Arc::default()).unwrap(), Clock::machine());
+    let pool = Pool::new(Upstream::new(&plan, 1, &Arc::default()).unwrap(), Clock::machine());
     let (alive, most, permits) = (Arc::default(), Arc::default(), Permits::default());
     let request = Request::post("/").body(Large { left: LARGE, alive, most }).unwrap();
     let failure = exchange(&pool, request, permits.take()).await.unwrap_err();

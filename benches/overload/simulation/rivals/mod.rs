@@ -1,10 +1,14 @@
 //! Laws of concurrency: ours and, as references, those that others use, with their own constants.
 
 mod envoy;
+mod failsafe;
+mod mongodb;
 mod netflix;
 mod ours;
 
 pub(crate) use envoy::Gradient;
+pub(crate) use failsafe::Failsafe;
+pub(crate) use mongodb::Probing;
 pub(crate) use netflix::{Aimd, Gradient2, Vegas};
 pub(crate) use ours::Ours;
 
@@ -17,6 +21,8 @@ pub(crate) struct End {
     pub(crate) hold: f64,
     /// How many were in flight when it was dispatched, itself included.
     pub(crate) in_flight: u32,
+    /// Which route it took.
+    pub(crate) kind: usize,
     /// Whether it was answered.
     pub(crate) success: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weir::admission::concurrency::costs::Costs;
 use weir::admission::concurrency::elastic::Elastic;
 use weir::admission::concurrency::meter::{Meter, Outcome};
 use weir::admission::concurrency::{Bounds, Occupied};
@@ -13,6 +14,7 @@ use super::{End, Law, Seen};
 #[derive(Debug)]
 pub(crate) struct Ours {
     meter: Meter,
+    costs: Costs,
     law: Elastic,
     limit: u32,
 }
@@ -20,7 +22,7 @@ pub(crate) struct Ours {
 impl Default for Ours {
     fn default() -> Self {
         let law = Elastic::new(Bounds::ADAPTIVE, Tick::ZERO);
-        Self { meter: Meter::default(), limit: law.state().limit, law }
+        Self { meter: Meter::default(), costs: Costs::new(2), limit: law.state().limit, law }
     }
 }
 
@@ -31,7 +33,10 @@ impl Law for Ours {
 
     fn ended(&mut self, end: End) {
         let outcome = if end.success { Outcome::Success } else { Outcome::Drop };
-        self.meter.ended(tick(end.now - end.hold), tick(end.now), outcome);
+        self.meter.ended(tick(end.now - end.hold), tick(end.now), self.costs.of(end.kind), outcome);
+        if end.success {
+            self.costs.observe(end.kind, Duration::from_secs_f64(end.hold.max(0.0)));
+        }
     }
 
     fn tick(&mut self, now: f64, seen: Seen) {

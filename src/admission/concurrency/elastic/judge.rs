@@ -63,6 +63,12 @@ const CONTRAST: f64 = 2.0;
 /// of a smooth peak.
 const TRIAL_WIDTH: (f64, f64) = (0.02, 0.2);
 
+/// A base whose predecessor was so many times as large has lost capacity that will come back, ...
+const LOST: f64 = 1.5;
+
+/// ... and a trial as wide as this shows at once when it has: beyond a kink, a wide trial tells more for what it costs.
+const LOST_WIDTH: f64 = 0.22;
+
 /// A trial wider than this is followed by a narrower one when it fails: the peak may lie between.
 const WIDE: f64 = 0.3;
 
@@ -229,12 +235,17 @@ impl Elastic {
     fn next_trial(&mut self, now: Tick) {
         let Some(known) = self.known else { return };
         let spread = (self.noise * (1.0 / TRIAL + 1.0 / known.weight)).sqrt();
-        let least = self.doubt.max(TRIAL_WIDTH.0);
-        let most = self.doubt.max(TRIAL_WIDTH.1);
+        let base = f64::from(self.base);
+        let lost = self.good.is_some_and(|good| f64::from(good) > LOST * base);
+        let least = if lost { LOST_WIDTH } else { self.doubt.max(TRIAL_WIDTH.0) };
+        let most = self.doubt.max(TRIAL_WIDTH.1).max(least);
         self.doubt *= CALM;
         self.turn = (self.turn + 1) % (UPS + 1);
-        let down = self.turn == 0 || (self.up.mean < 0.0 && self.down.mean < 0.0);
-        let (kind, difference) = if down {
+        if self.up.mean < 0.0 && self.down.is_vague() {
+            // More is less, and nothing is known of less: the peak may lie far below.
+            self.turn = 0;
+        }
+        let (kind, difference) = if self.turn == 0 {
             (Kind::Down, 0.5 + self.down.mean.clamp(0.0, 1.0))
         } else {
             (Kind::Up, 1.0 - self.up.mean.clamp(-4.0, 0.5))
@@ -271,9 +282,6 @@ impl Elastic {
             self.hoped = true;
             self.reason = Reason::Promising;
             self.try_level(now, Kind::Up, (2.5 * self.step).min(0.5), Errand::Ordinary);
-        } else if self.step > WIDE && trial.elasticity < 0.0 {
-            // The peak is not above the base, and may be far below it.
-            self.try_level(now, Kind::Down, self.step, Errand::Ordinary);
         } else if self.step > WIDE {
             self.try_level(now, Kind::Up, 0.4 * self.step, self.errand);
         } else {
@@ -368,6 +376,8 @@ fn merge(known: &Sample, new: &Sample) -> Sample {
         ln_x: mix(known.ln_x, new.ln_x),
         weight: weight.min(KNOWN_MOST),
         speed: mix(known.speed, new.speed),
+        cost: mix(known.cost, new.cost),
+        grain: mix(known.grain, new.grain),
         spread: mix(known.spread, new.spread),
     }
 }

@@ -165,12 +165,14 @@ pub struct State {
     pub phase: Phase,
     /// Why the base is where it is.
     pub reason: Reason,
+    /// Elasticity of throughput at the base: percents more throughput for a percent more in flight; 0.5 while unknown.
+    pub elasticity: f64,
     /// Elasticity of throughput above the base.
     pub elasticity_up: f64,
     /// Elasticity of throughput below the base.
     pub elasticity_down: f64,
-    /// Successes a second at the base; 0 while unknown.
-    pub goodput: f64,
+    /// Cost answered a second at the base, which is requests a second if all kinds cost the same; 0 while unknown.
+    pub throughput: f64,
     /// Seconds that a permit is held at the base; 0 while unknown.
     pub hold: f64,
 }
@@ -275,10 +277,11 @@ impl Elastic {
             base: self.base,
             phase,
             reason: self.reason,
+            elasticity: f64::midpoint(self.up.mean, self.down.mean),
             elasticity_up: self.up.mean,
             elasticity_down: self.down.mean,
-            goodput: self.known.map_or(0.0, |known| known.ln_x.exp()),
-            hold: self.known.map_or(0.0, |known| 1.0 / known.speed.max(f64::MIN_POSITIVE)),
+            throughput: self.known.map_or(0.0, |known| known.ln_x.exp()),
+            hold: self.known.map_or(0.0, |known| known.hold()),
         }
     }
 

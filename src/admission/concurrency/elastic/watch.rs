@@ -6,7 +6,7 @@ use super::{DOUBLE, Elastic, Errand, Reason};
 use crate::admission::concurrency::Occupied;
 use crate::admission::concurrency::belief::Belief;
 use crate::admission::concurrency::leg::{Kind, Sample};
-use crate::admission::concurrency::meter::Readings;
+use crate::admission::concurrency::meter::{RETRY_AFTER_MAX, Readings};
 use crate::clock::Tick;
 
 /// Failures, and completions at constant concurrency, are looked at over this many seconds.
@@ -26,6 +26,12 @@ const CHANGE_DEVIATIONS: f64 = 3.5;
 
 /// Counts over short windows are noisier than long means: at least this variance a completion.
 const COUNT_NOISE: f64 = 0.35;
+
+/// Requests differ in cost when those of equal cost that would vary as much are fewer by this factor.
+const MIXED: f64 = 1.05;
+
+/// Share of a change of throughput by which holds must have changed when it is seen: they lag behind.
+const AGREEMENT: f64 = 0.3;
 
 /// Smaller changes, in logarithms, are left to the search.
 const CHANGE_LEAST: f64 = 0.3;
@@ -93,6 +99,8 @@ const HOLD: (f64, f64, f64) = (0.1, 0.001, 30.0);
 struct Recovery {
     good: u32,
     stepped: Tick,
+    /// When the last back-off was.
+    cut: Tick,
     cuts: u32,
     /// Share of drops when it began.
     share: f64,
@@ -167,7 +175,7 @@ impl Elastic {
 
     /// Mean hold, in seconds.
     fn hold(&self) -> f64 {
-        self.known.map_or(HOLD.0, |known| 1.0 / known.speed.max(f64::MIN_POSITIVE)).clamp(HOLD.1, HOLD.2)
+        self.known.map_or(HOLD.0, |known| known.hold()).clamp(HOLD.1, HOLD.2)
     }
 
     fn look_for_stall(&mut self, now: Tick, readings: &Readings, occupied: Occupied) {
@@ -175,12 +183,7 @@ impl Elastic {
         if fresh || occupied.in_flight == 0 {
             self.watch.ended = now;
             if std::mem::take(&mut self.watch.stalled) {
-                if self.leg.kind == Kind::Up && self.known.is_some() {
-                    // The trial itself may have been too much.
-                    self.try_level(now, Kind::Down, self.step, Errand::Ordinary);
-                } else {
-                    self.rest(now);
-                }
+                self.rest(now);
                 self.leg = self.leg.clone().settling(STALL_SETTLE);
                 self.watch.uneven_until = now.after(Duration::from_secs_f64(STALL_HOLDS * self.hold()));
             }
@@ -202,21 +205,24 @@ impl Elastic {
         let got = readings.since(&start);
         let share = got.drops as f64 / got.ended().max(1) as f64;
         let failing = got.drops > FAILING_LEAST && share > FAILING_SHARE.max(self.watch.tolerated);
+        // Not beyond the longest one after the last cut: renewed for ever, it would close the service.
+        let patience = self.watch.recovery.map_or(now, |recovery| recovery.cut.after(RETRY_AFTER_MAX));
+        let pushed_back = now < readings.retry_at.min(patience);
         match self.watch.recovery {
             None if failing => {
-                self.back_off(now, Recovery { good: self.base, stepped: now, cuts: 0, share });
+                self.back_off(now, Recovery { good: self.base, stepped: now, cut: now, cuts: 0, share });
             }
             Some(recovery) if now.since(recovery.stepped).as_secs_f64() < self.hold().max(WINDOW) => return,
             Some(recovery) if failing => {
                 let futile = recovery.cuts >= FUTILE && share > FUTILE_SHARE * recovery.share && share < DOWN_SHARE;
-                if futile {
+                if futile && !pushed_back {
                     self.watch.tolerated = share * TOLERANCE;
                     self.come_back(now, recovery);
                 } else {
                     self.back_off(now, recovery);
                 }
             }
-            Some(recovery) if got.successes > 0 => self.come_back(now, recovery),
+            Some(recovery) if got.successes > 0 && !pushed_back => self.come_back(now, recovery),
             _ => {}
         }
         self.watch.tolerated *= TOLERANCE_FADE;
@@ -224,7 +230,8 @@ impl Elastic {
     }
 
     fn back_off(&mut self, now: Tick, recovery: Recovery) {
-        self.watch.recovery = Some(Recovery { stepped: now, cuts: recovery.cuts.saturating_add(1), ..recovery });
+        self.watch.recovery =
+            Some(Recovery { stepped: now, cut: now, cuts: recovery.cuts.saturating_add(1), ..recovery });
         self.base = self.bounds.clamp((BACK_OFF * f64::from(self.base)).floor());
         self.reason = Reason::Failing;
         self.forget();
@@ -244,15 +251,16 @@ impl Elastic {
     /// Throughput changed while concurrency did not.
     fn look_for_change(&mut self, now: Tick, readings: &Readings, occupied: Occupied) {
         let apart = (f64::from(self.leg.level) / f64::from(self.base)).ln().abs();
-        let even = occupied.in_flight == self.leg.level && occupied.waiting > 0 && now >= self.watch.uneven_until;
+        let even = self.leg.is_held(occupied) && occupied.waiting > 0 && now >= self.watch.uneven_until;
         let Some(known) = self.known.filter(|_| even && apart <= TRIAL_NEAR && self.watch.is_calm()) else {
             self.watch.pace = (now, *readings);
             return;
         };
         let (since, start) = self.watch.pace;
         let elapsed = now.since(since).as_secs_f64();
-        let expected = known.ln_x.exp() * elapsed;
-        let got = readings.since(&start).successes as f64;
+        let window = readings.since(&start);
+        let got = window.goods() / known.grain;
+        let expected = known.ln_x.exp() * elapsed / known.grain;
         let silence = GOT_LEAST > got && elapsed < WINDOW_LONGEST;
         if elapsed < WINDOW || expected < EXPECTED_LEAST || silence {
             return;
@@ -264,14 +272,15 @@ impl Elastic {
         if got < 1.0
             || change.abs() <= CHANGE_LEAST.max(CHANGE_DEVIATIONS * variance.sqrt()) + apart
             || silent > (SILENT_INTERVALS * elapsed / got).max(SILENCE_LEAST)
+            || !holds_agree(&known, &window, change)
         {
             return;
         }
         if self.leg.kind == Kind::Base {
             let ln_n = f64::from(self.leg.level).ln();
-            let ln_x = (got / elapsed).ln();
+            let ln_x = (window.goods() / elapsed).ln();
             let speed = (ln_x - ln_n).exp();
-            self.another(now, Sample { ln_n, ln_x, weight: got, speed, spread: known.spread }, change);
+            self.another(now, Sample { ln_n, ln_x, weight: got, speed, ..known }, change);
         } else {
             // It may be the trial's doing: look again from the base.
             self.rest(now);
@@ -294,6 +303,14 @@ impl Elastic {
             self.try_level(now, Kind::Up, 0.5 * DOUBLE, Errand::Ordinary);
         }
     }
+}
+
+/// Where requests differ in cost, ends alone say little: many cheap ones may end before a costly one does. Their holds
+/// per cost must have changed too.
+fn holds_agree(known: &Sample, window: &Readings, change: f64) -> bool {
+    let mixed = known.grain > MIXED * known.cost || window.effective() * MIXED < window.successes as f64;
+    let hold = window.held as f64 * 1e-9 / window.ended().max(1) as f64;
+    !mixed || (hold * known.speed).ln() * -change.signum() > AGREEMENT * change.abs()
 }
 
 #[cfg(test)]
