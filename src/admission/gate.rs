@@ -17,7 +17,7 @@ use crate::admission::predictor::Predictor;
 use crate::admission::rate::Bucket;
 use crate::admission::shares::Shares;
 use crate::admission::sync::{AtomicU64, AtomicUsize, Ordering};
-use crate::clock::Tick;
+use crate::clock::{Tick, saturating_nanos};
 use crate::config::plan::Class;
 
 /// In use: the low half of the word. The limit: the high half.
@@ -35,6 +35,8 @@ pub struct Gate {
     entries: CachePadded<AtomicUsize>,
     /// The living among them, by class.
     live: [AtomicUsize; Class::COUNT],
+    /// The longest wait in line that a route promises, in nanoseconds.
+    longest_wait: AtomicU64,
     /// What each class took lately.
     shares: Shares,
 }
@@ -87,6 +89,7 @@ impl Gate {
             predictor: Predictor::new(ceiling),
             entries: CachePadded::new(AtomicUsize::new(0)),
             live: std::array::from_fn(|_| AtomicUsize::new(0)),
+            longest_wait: AtomicU64::new(0),
             shares: Shares::default(),
         })
     }
@@ -184,9 +187,17 @@ impl Gate {
         at_pace.saturating_add(self.predictor.stalled(now, in_flight)).max(token)
     }
 
-    /// Looks how much each class took since the last look. To be called a few times a second, by one caller.
+    /// Looks how much each class took since the last look, and how well those called back fill the line. To be called five
+    /// times a second, by one caller.
     pub fn observe(&self, now: Tick) {
         self.shares.observe(now);
+        let longest = Duration::from_nanos(self.longest_wait.load(Ordering::Relaxed));
+        self.predictor.look(now, self.predicted_wait(Class::New, now), longest);
+    }
+
+    /// Somebody may be held in line for so long.
+    pub(in crate::admission) fn promise(&self, wait: Duration) {
+        self.longest_wait.fetch_max(saturating_nanos(wait), Ordering::Relaxed);
     }
 
     /// When somebody who is refused now, because the wait would exceed the bound by `excess`, should come back.
@@ -239,7 +250,7 @@ impl Gate {
     pub(in crate::admission) fn give_back(&self, now: Tick, held: Option<Duration>) {
         match held {
             Some(held) => {
-                self.predictor.completed(now, held);
+                self.predictor.completed(now, held, self.occupancy().limit);
                 self.release();
             }
             None => self.undo(),

@@ -1,7 +1,7 @@
 //! How long the line will take: from what permits were held, never from a guess of capacity.
 //!
 //! By Little's law a gate whose permits are all in use completes `X = L / R` requests a second, `L` the limit and `R` the mean
-//! time a permit is held. `R` needs two to three times fewer completions than counting them (notes of first trials), and is
+//! time a permit is held, both as they were when requests ended: a limit that has just moved has not changed the pace yet. `R` needs two to three times fewer completions than counting them (notes of first trials), and is
 //! not fooled by a gate that is short of people.
 //!
 //! **Invariants**: `X` is finite and positive; a stall shows although no new sample arrives; bookings are handed out in order, one at a time.
@@ -28,13 +28,25 @@ const SILENT_HOLDS: u32 = 2;
 /// burst pauses for so long now and then, and the line must not be judged by the rate of such a moment.
 const SHORTEST_STALL: Duration = Duration::from_millis(250);
 
-/// People refused are called back faster than the service can take them, so that the line does not run dry when some do
-/// not return; two to three visits a person (notes of first trials: 2.5).
-const OVERBOOKING: f64 = 2.5;
+/// People refused are called back as fast as the service can take them, and up to so many times as fast when the line runs
+/// dry because some do not return (notes of first trials: 2.5 is two to three visits a person).
+const OVERBOOKING_MOST: f64 = 2.5;
+
+/// A look at a dry line raises the overbooking by this factor, ...
+const OVERBOOKING_RISE: f64 = 1.1;
+
+/// ... and a look at a well-filled one lowers it by this: it takes some ten seconds of five looks each to forget a dry line.
+const OVERBOOKING_FALL: f64 = 0.98;
+
+/// A line is dry below this share of the longest wait that is promised, ...
+const DRY: f64 = 0.4;
+
+/// ... and well filled above this.
+const FILLED: f64 = 0.8;
 
 /// Nobody is told to come later than this without a place to come back to: what is true then is not known now, and whoever
 /// was told too much keeps away while the service idles.
-const LATEST_BOOKING: Duration = Duration::from_mins(1);
+const LATEST_BOOKING: Duration = Duration::from_mins(5);
 
 /// One sample counts for at most so many means: a tunnel or an abandoned exchange that lasted minutes says nothing about the
 /// pace of the others, while a service that has slowed down tenfold is still followed within some fifty completions.
@@ -48,11 +60,15 @@ const SLOWEST: f64 = 1.0 / 60.0;
 pub(in crate::admission) struct Predictor {
     /// Mean hold in nanoseconds.
     hold: AtomicU64,
+    /// Mean limit under which those holds ended: the bits of an `f64`.
+    level: AtomicU64,
     completions: AtomicU64,
     /// Last completion, or the first acquisition after idleness.
     progress: AtomicU64,
     /// Next free moment for somebody who was refused.
     booked: AtomicU64,
+    /// How many times as fast as the service is people are called back: the bits of an `f64`.
+    overbooking: AtomicU64,
     /// A contract rate above which the upstream is never driven, in requests a second.
     ceiling: f64,
 }
@@ -62,9 +78,11 @@ impl Predictor {
     pub(in crate::admission) fn new(ceiling: f64) -> Self {
         Self {
             hold: AtomicU64::new(saturating_nanos(FIRST_HOLD)),
+            level: AtomicU64::new(0),
             completions: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             booked: AtomicU64::new(0),
+            overbooking: AtomicU64::new(1.0_f64.to_bits()),
             ceiling,
         }
     }
@@ -74,8 +92,8 @@ impl Predictor {
         self.progress.store(now.as_nanos(), Ordering::Relaxed);
     }
 
-    /// A permit was given back after `held`. Updates that race may lose one sample, never corrupt the mean.
-    pub(in crate::admission) fn completed(&self, now: Tick, held: Duration) {
+    /// A permit of `limit` was given back after `held`. Updates that race may lose one sample, never corrupt the mean.
+    pub(in crate::admission) fn completed(&self, now: Tick, held: Duration, limit: u32) {
         self.progress.store(now.as_nanos(), Ordering::Relaxed);
         let seen = self.completions.fetch_add(1, Ordering::Relaxed);
         let weight = seen.saturating_add(1).min(WINDOW);
@@ -84,6 +102,9 @@ impl Predictor {
         let held = if seen == 0 { held } else { held.min(mean.saturating_mul(OUTLIER)) };
         let next = if held >= mean { mean + (held - mean) / weight } else { mean - (mean - held) / weight };
         self.hold.store(next.max(1), Ordering::Relaxed);
+        let level = f64::from_bits(self.level.load(Ordering::Relaxed));
+        let level = level + (f64::from(limit) - level) / weight as f64;
+        self.level.store(level.to_bits(), Ordering::Relaxed);
     }
 
     /// Mean time a permit is held.
@@ -93,7 +114,9 @@ impl Predictor {
 
     /// Requests a second the upstream completes while every permit of `limit` is in use.
     pub(in crate::admission) fn rate(&self, limit: u32) -> f64 {
-        let by_hold = f64::from(limit) / self.mean_hold().as_secs_f64().max(f64::EPSILON);
+        let level = f64::from_bits(self.level.load(Ordering::Relaxed));
+        let level = if level > 0.0 { level } else { f64::from(limit) };
+        let by_hold = level / self.mean_hold().as_secs_f64().max(f64::EPSILON);
         by_hold.min(self.ceiling).max(SLOWEST)
     }
 
@@ -117,10 +140,26 @@ impl Predictor {
         }
     }
 
+    /// Looks how well those who were called back fill a line in which one waits for `wait` now and nobody shall for longer
+    /// than `longest`. To be called five times a second, by one caller.
+    pub(in crate::admission) fn look(&self, now: Tick, wait: Duration, longest: Duration) {
+        let overbooking = f64::from_bits(self.overbooking.load(Ordering::Relaxed));
+        let awaited = self.booked.load(Ordering::Relaxed) > now.as_nanos();
+        let next = if awaited && wait < longest.mul_f64(DRY) {
+            overbooking * OVERBOOKING_RISE
+        } else if wait > longest.mul_f64(FILLED) {
+            overbooking * OVERBOOKING_FALL
+        } else {
+            overbooking
+        };
+        self.overbooking.store(next.clamp(1.0, OVERBOOKING_MOST).to_bits(), Ordering::Relaxed);
+    }
+
     /// The moment at which somebody refused now should come back: not before `excess` has passed (by then the line has
     /// shrunk enough), and one booking after another at the pace of the service, so that the refused do not return at once.
     pub(in crate::admission) fn book(&self, now: Tick, rate: f64, excess: Duration) -> Duration {
-        let step = saturating_nanos(Duration::try_from_secs_f64(1.0 / (rate * OVERBOOKING)).unwrap_or(LATEST_BOOKING));
+        let rate = rate * f64::from_bits(self.overbooking.load(Ordering::Relaxed));
+        let step = saturating_nanos(Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LATEST_BOOKING));
         let earliest = now.after(excess.min(LATEST_BOOKING)).as_nanos();
         let latest = now.after(LATEST_BOOKING).as_nanos();
         let next = |booked: u64| booked.max(earliest).saturating_add(step).min(latest);
@@ -148,7 +187,7 @@ mod tests {
     fn steady() -> Predictor {
         let predictor = Predictor::new(f64::INFINITY);
         for at in 0..200 {
-            predictor.completed(after(at), Duration::from_millis(100));
+            predictor.completed(after(at), Duration::from_millis(100), 40);
         }
         predictor
     }
@@ -160,9 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_has_just_moved_has_not_changed_the_pace_yet() {
+        let predictor = steady();
+        assert!((predictor.rate(80) - 400.0).abs() < 1.0, "{}", predictor.rate(80));
+        for at in 200..600 {
+            predictor.completed(after(at), Duration::from_millis(100), 80);
+        }
+        assert!((predictor.rate(80) - 800.0).abs() < 5.0, "{}", predictor.rate(80));
+    }
+
+    #[test]
     fn contract_rate_caps_the_pace() {
         let predictor = Predictor::new(50.0);
-        predictor.completed(after(1), Duration::from_millis(1));
+        predictor.completed(after(1), Duration::from_millis(1), 40);
         assert!((predictor.rate(40) - 50.0).abs() < f64::EPSILON);
     }
 
@@ -178,7 +227,7 @@ mod tests {
     fn a_short_pause_of_a_fast_service_is_no_stall() {
         let predictor = Predictor::new(f64::INFINITY);
         for at in 0..200 {
-            predictor.completed(after(at), Duration::from_millis(6));
+            predictor.completed(after(at), Duration::from_millis(6), 64);
         }
         assert_eq!(predictor.stalled(after(400), 64), Duration::ZERO);
     }
@@ -187,7 +236,7 @@ mod tests {
     fn follows_a_service_that_slows_down() {
         let predictor = steady();
         for at in 200..500 {
-            predictor.completed(after(at), Duration::from_millis(400));
+            predictor.completed(after(at), Duration::from_millis(400), 40);
         }
         let rate = predictor.rate(40);
         assert!((rate - 100.0).abs() < 5.0, "{rate}");
@@ -197,18 +246,38 @@ mod tests {
     fn bookings_are_spaced_and_bounded() {
         let predictor = Predictor::new(f64::INFINITY);
         let first = predictor.book(Tick::ZERO, 100.0, SECOND);
-        assert_eq!(first, SECOND + Duration::from_millis(4));
+        assert_eq!(first, SECOND + Duration::from_millis(10));
         let mut last = first;
-        for _ in 0..250 {
+        for _ in 0..100 {
             let next = predictor.book(Tick::ZERO, 100.0, SECOND);
             assert!(next > last);
             last = next;
         }
-        assert_eq!(last, SECOND * 2 + Duration::from_millis(4));
+        assert_eq!(last, SECOND * 2 + Duration::from_millis(10));
         for _ in 0..100_000 {
             last = predictor.book(Tick::ZERO, 1.0, SECOND);
         }
         assert_eq!(last, LATEST_BOOKING);
+    }
+
+    #[test]
+    fn more_are_called_back_while_those_called_do_not_fill_the_line() {
+        let predictor = Predictor::new(f64::INFINITY);
+        let step = |predictor: &Predictor| {
+            let first = predictor.book(Tick::ZERO, 1.0, Duration::ZERO);
+            predictor.book(Tick::ZERO, 1.0, Duration::ZERO) - first
+        };
+        assert_eq!(step(&predictor), SECOND);
+        for _ in 0..100 {
+            predictor.look(Tick::ZERO, SECOND, 4 * SECOND);
+        }
+        assert_eq!(step(&predictor), SECOND.mul_f64(1.0 / OVERBOOKING_MOST), "never faster than that");
+        for _ in 0..100 {
+            predictor.look(Tick::ZERO, 4 * SECOND, 4 * SECOND);
+        }
+        assert_eq!(step(&predictor), SECOND, "the line is full: as fast as the service");
+        predictor.look(after(1_000_000), Duration::ZERO, 4 * SECOND);
+        assert_eq!(step(&predictor), SECOND, "nobody is awaited: an empty line says nothing");
     }
 
     #[test]
@@ -225,7 +294,7 @@ mod tests {
     #[test]
     fn one_outlier_says_nothing_about_the_others() {
         let predictor = steady();
-        predictor.completed(after(201), Duration::from_mins(10));
+        predictor.completed(after(201), Duration::from_mins(10), 40);
         let rate = predictor.rate(40);
         assert!(rate > 350.0, "{rate}");
     }
@@ -234,7 +303,7 @@ mod tests {
     fn hostile_samples_keep_it_finite() {
         let predictor = Predictor::new(f64::INFINITY);
         for held in [Duration::ZERO, Duration::MAX, Duration::ZERO, Duration::MAX] {
-            predictor.completed(Tick::from_nanos(u64::MAX), held);
+            predictor.completed(Tick::from_nanos(u64::MAX), held, u32::MAX);
             let rate = predictor.rate(u32::MAX);
             assert!(rate.is_finite() && rate >= SLOWEST, "{rate}");
         }

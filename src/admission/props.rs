@@ -25,6 +25,10 @@ enum Step {
     Arrive(usize, Class, u64),
     /// The n-th of those inside is done.
     Finish(usize),
+    /// The same, and nobody else gets his permit of the upstream.
+    Withdraw(usize),
+    /// A gate may have so many inside from now on.
+    Limit(usize, u32),
     /// The n-th of those in line leaves.
     Leave(usize),
     /// So many milliseconds pass.
@@ -36,6 +40,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..NEEDS.len(), prop::sample::select(&Class::ALL[..]), 0_u64..50)
             .prop_map(|(kind, class, patience)| Step::Arrive(kind, class, patience)),
         3 => any::<usize>().prop_map(Step::Finish),
+        1 => any::<usize>().prop_map(Step::Withdraw),
+        1 => (0_usize..4, 0_u32..6).prop_map(|(gate, limit)| Step::Limit(gate, limit)),
         2 => any::<usize>().prop_map(Step::Leave),
         1 => (0_u64..20).prop_map(Step::Pass),
     ]
@@ -87,10 +93,10 @@ impl Plain {
         self.line.retain(|person| person.id != id);
     }
 
-    fn finish(&mut self, which: usize) -> usize {
+    fn finish(&mut self, which: usize) -> Person {
         let person = self.inside.remove(which % self.inside.len());
         NEEDS[person.kind].iter().for_each(|gate| self.used[*gate] -= 1);
-        person.id
+        person
     }
 
     /// Serves until nobody more can be served.
@@ -209,8 +215,21 @@ fn run(limits: [u32; 4], steps: Vec<Step>) -> Result<(), TestCaseError> {
                 plain.arrive(Person { id, kind, class, deadline });
             }
             Step::Finish(which) if !plain.inside.is_empty() => {
-                let id = plain.finish(which);
-                real.inside.retain(|(inside, _)| *inside != id);
+                let person = plain.finish(which);
+                real.inside.retain(|(inside, _)| *inside != person.id);
+            }
+            Step::Withdraw(which) if !plain.inside.is_empty() => {
+                let person = plain.finish(which);
+                let place = real.inside.iter().position(|(inside, _)| *inside == person.id);
+                let (_, mut permit) = real.inside.remove(place.expect("both let the same in"));
+                permit.withdraw();
+                let limit = &mut plain.limits[UPSTREAM_OF[person.kind]];
+                *limit = limit.saturating_sub(1);
+            }
+            Step::Limit(gate, limit) => {
+                let change = i64::from(limit) - i64::from(plain.limits[gate]);
+                real.dispatcher.adjust(&real.gates[gate], change);
+                plain.limits[gate] = limit;
             }
             Step::Leave(which) if !real.line.is_empty() => {
                 let (id, waiting) = real.line.remove(which % real.line.len());
@@ -219,7 +238,7 @@ fn run(limits: [u32; 4], steps: Vec<Step>) -> Result<(), TestCaseError> {
                 plain.expired.retain(|expired| *expired != id);
             }
             Step::Pass(millis) => clock.advance(Duration::from_millis(millis)),
-            Step::Finish(_) | Step::Leave(_) => {}
+            Step::Finish(_) | Step::Withdraw(_) | Step::Leave(_) => {}
         }
         real.dispatcher.look();
         real.settle();
@@ -253,13 +272,15 @@ fn compare(real: &Real, plain: &mut Plain, now: Tick) -> Result<(), TestCaseErro
     prop_assert!(plain.line.iter().filter(in_time).all(|person| !real.expired.contains(&person.id)));
     for (gate, used) in real.gates.iter().zip(plain.used) {
         prop_assert_eq!(gate.occupancy().in_flight, used);
-        prop_assert!(used <= gate.occupancy().limit);
+    }
+    for (gate, limit) in real.gates.iter().zip(plain.limits) {
+        prop_assert_eq!(gate.occupancy().limit, limit);
     }
     Ok(())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_gates_do_what_a_plain_list_would(

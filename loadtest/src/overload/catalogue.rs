@@ -168,7 +168,7 @@ fn promises() -> Scenario {
     let base = judged(
         "promises",
         "a burst that can all be served in time: who comes when told is let in, who is held waits as predicted",
-        &[(5.0, 0.5), (15.0, 4.0), (70.0, 0.0)],
+        &[(5.0, 0.5), (3.0, 15.0), (72.0, 0.0)],
         &[(Figure::PromiseError, Bound::AtMost(0.15)), (Figure::WaitError, Bound::AtMost(0.15))],
     );
     Scenario {
@@ -177,7 +177,7 @@ fn promises() -> Scenario {
             retry: Retry::WhenTold { give_up: 85.0 },
             ..base.crowd
         },
-        measured: Span { from: 5.0, until: 20.0 },
+        measured: Span { from: 5.0, until: 8.0 },
         ..base
     }
 }

@@ -19,7 +19,12 @@ const CORRECTION: Duration = Duration::from_secs(5);
 /// A gate that is to be used to the full must never be short of people, and what it can do is known only while it is used to
 /// the full: so long a line stands before it on purpose, and as much more as chance takes away (a standard deviation of how
 /// many come over the time that people are on their way).
-const STANDING: Duration = Duration::from_millis(200);
+const STANDING: Duration = Duration::from_millis(500);
+
+/// At a gate that newcomers pass themselves the classes keep them back from one moment to the next, better than any reckoning: there
+/// so much work more may be committed, so that a gate is used to the full while what it can do is still being found. Short
+/// against the time for which people with a pass are held.
+const KEPT_BACK: Duration = Duration::from_secs(10);
 
 /// No line stands on purpose for longer, however slow the gate.
 const LONGEST_STANDING: Duration = Duration::from_secs(3);
@@ -121,10 +126,12 @@ impl Leg {
         }
         let age = outlook.level / outlook.visits;
         let pace = self.gate.rate();
-        let each = outlook.visits + learned.entries / work.passed.max(1.0);
+        let entries = learned.entries / work.passed.max(1.0);
+        let each = outlook.visits + entries;
         let chance = ((age + CORRECTION.as_secs_f64()) / pace).sqrt();
         let standing = (STANDING.as_secs_f64() + chance).min(LONGEST_STANDING.as_secs_f64());
-        let level = pace * (outlook.level / each + standing);
+        let kept_back = KEPT_BACK.as_secs_f64() * entries.min(1.0);
+        let level = pace * (outlook.level / each + standing + kept_back);
         let committed = outlook.coming + self.gate.waiting_of(Class::InProgress) as f64;
 
         let excess = (committed - level) / (pace * CORRECTION.as_secs_f64());

@@ -8,6 +8,8 @@
 //! still to make (`leg`). That answers at once to every admission, so the loop has no dead time, however long people take for a
 //! step (the Smith predictor of control engineering, 1957; a softened CONWIP, Spearman et al. 1990).
 //!
+//! At the gates that newcomers pass themselves the classes keep them back already, so more may be committed there (`leg`).
+//!
 //! Enforcement is a gate of its own with a pace and no permits, before the others that newcomers on such routes need: in a
 //! line of their own, so nobody else waits for it.
 //!

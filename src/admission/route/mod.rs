@@ -38,9 +38,9 @@ use crate::admission::verdict::{Exceeded, Reason, Refusal};
 use crate::clock::Tick;
 use crate::config::plan::{Class, Queue};
 
-/// What refused clients are told is stretched by up to this share, so that those refused together do not return together.
-/// Never shortened: whoever keeps to it is not early.
-const JITTER: f64 = 0.2;
+/// What refused clients are told is stretched by up to this share, so that those refused together do not return together
+/// (each has a moment of his own, but they are told in whole seconds). Never shortened: whoever keeps to it is not early.
+const JITTER: f64 = 0.1;
 
 /// A line shorter than this share of what the route allows has room for those who were booked for later.
 const ROOMY: u32 = 2;
@@ -195,6 +195,7 @@ impl RouteAdmission {
         client_limits: Vec<Arc<ClientLimit>>,
         queue: Queue,
     ) -> Self {
+        line.gates().iter().for_each(|gate| gate.promise(queue.wait));
         Self { dispatcher, line, client_limits, queue, held: Arc::default(), inside: None }
     }
 
@@ -391,7 +392,7 @@ fn unbook(line: &Line, now: Tick) {
     line.gates().iter().for_each(|gate| gate.unbook(now));
 }
 
-/// `span` and up to a fifth more, and never sooner than [`SOONEST_RETURN`].
+/// `span` and up to a tenth more, and never sooner than [`SOONEST_RETURN`].
 fn jittered(span: Duration, chance: f64) -> Duration {
     span.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0)).max(SOONEST_RETURN)
 }
