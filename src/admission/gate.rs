@@ -257,13 +257,6 @@ impl Gate {
         }
     }
 
-    /// As [`Gate::give_back`], but nobody else gets the permit: the limit falls with it.
-    pub(in crate::admission) fn withdraw(&self, now: Tick, held: Option<Duration>) {
-        // The limit first: in between, the gate seems full, which it is.
-        self.adjust(-1);
-        self.give_back(now, held);
-    }
-
     pub(in crate::admission) fn joined(&self, class: Class) {
         self.entries.fetch_add(1, Ordering::AcqRel);
         if let Some(live) = self.live.get(class.index()) {

@@ -26,10 +26,13 @@ pub(in crate::admission) struct Pace {
 }
 
 impl Pace {
-    /// Replaces the rate by `rate` a second; infinity lets everybody through.
-    pub(in crate::admission) fn set(&self, rate: f64) {
+    /// Replaces the rate by `rate` a second from `now` on; infinity lets everybody through. At a faster rate nobody waits for a token
+    /// of the slower one.
+    pub(in crate::admission) fn set(&self, rate: f64, now: Tick) {
         let period = Duration::try_from_secs_f64(1.0 / rate).map_or(u64::MAX, saturating_nanos);
         self.period.store(period, Ordering::Relaxed);
+        let next = now.as_nanos().saturating_add(period).saturating_add(saturating_nanos(TOLERANCE));
+        self.arrival.fetch_min(next, Ordering::Relaxed);
     }
 
     /// Tokens a second; infinite if no rate is kept.
@@ -82,7 +85,7 @@ mod tests {
     #[test]
     fn keeps_its_rate_in_every_window_and_loses_nothing() {
         let pace = Pace::default();
-        pace.set(40.0);
+        pace.set(40.0, Tick::ZERO);
         let taken: Vec<u64> = (0..10_000).filter(|millis| pace.take(after(*millis)).is_ok()).collect();
         for (position, from) in taken.iter().enumerate() {
             for (count, until) in (1_u64..).zip(&taken[position..]) {
@@ -96,7 +99,7 @@ mod tests {
     fn says_when_and_takes_nothing_by_looking() {
         let pace = Pace::default();
         assert_eq!((pace.take(Tick::ZERO), pace.next(Tick::ZERO)), (Ok(()), Duration::ZERO), "free at first");
-        pace.set(1.0);
+        pace.set(1.0, Tick::ZERO);
         assert_eq!(pace.take(after(1_000)), Ok(()));
         assert_eq!(pace.take(after(1_000)), Err(after(1_900)));
         assert_eq!(pace.next(after(1_000)), Duration::from_millis(900));
@@ -108,11 +111,11 @@ mod tests {
     fn hostile_rates_are_kept_too() {
         let pace = Pace::default();
         for rate in [0.0, -1.0, f64::NAN, f64::MIN_POSITIVE] {
-            pace.set(rate);
+            pace.set(rate, Tick::ZERO);
             pace.take(Tick::ZERO).ok();
             assert!(pace.rate() > 0.0 && pace.take(after(1)).is_err(), "{rate}");
         }
-        pace.set(f64::INFINITY);
+        pace.set(f64::INFINITY, Tick::ZERO);
         assert!(pace.rate().is_infinite() && pace.take(after(2)).is_ok());
     }
 }

@@ -22,14 +22,13 @@ pub struct Permit {
     line: Arc<Line>,
     granted: Tick,
     used: bool,
-    withdrawn: bool,
     /// The client's: given back after the permit.
     slots: Slots,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false, withdrawn: false, slots: Slots::default() }
+        Self { dispatcher, line, granted, used: false, slots: Slots::default() }
     }
 
     /// Gives the client's slots into its keeping, until the upstream is done with the request.
@@ -49,9 +48,12 @@ impl Permit {
         self.used
     }
 
-    /// When it comes home, the limit of the upstream falls by it: nobody else gets it.
-    pub fn withdraw(&mut self) {
-        self.withdrawn = true;
+    /// The limit of the upstream falls by it, at once: when it comes home, nobody else gets it. Once for each place that was one
+    /// too many, wherever the request goes next.
+    pub fn withdraw(&self) {
+        if let Some(upstream) = self.line.gates().last() {
+            upstream.adjust(-1);
+        }
     }
 
     /// How long it has been held.
@@ -70,15 +72,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let now = self.dispatcher.clock().now();
         let held = self.used.then(|| now.since(self.granted));
-        let (upstream, dependencies) = match self.line.gates().split_last() {
-            Some((upstream, dependencies)) if self.withdrawn => (Some(upstream), dependencies),
-            _ => (None, self.line.gates()),
-        };
-        for gate in dependencies {
+        for gate in self.line.gates() {
             gate.give_back(now, held);
-        }
-        if let Some(upstream) = upstream {
-            upstream.withdraw(now, held);
         }
         self.dispatcher.released(&self.line);
     }

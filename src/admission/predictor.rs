@@ -265,7 +265,7 @@ mod tests {
         let predictor = Predictor::new(f64::INFINITY);
         let step = |predictor: &Predictor| {
             let first = predictor.book(Tick::ZERO, 1.0, Duration::ZERO);
-            predictor.book(Tick::ZERO, 1.0, Duration::ZERO) - first
+            predictor.book(Tick::ZERO, 1.0, Duration::ZERO).saturating_sub(first)
         };
         assert_eq!(step(&predictor), SECOND);
         for _ in 0..100 {

@@ -220,9 +220,8 @@ fn run(limits: [u32; 4], steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Withdraw(which) if !plain.inside.is_empty() => {
                 let person = plain.finish(which);
-                let place = real.inside.iter().position(|(inside, _)| *inside == person.id);
-                let (_, mut permit) = real.inside.remove(place.expect("both let the same in"));
-                permit.withdraw();
+                real.inside.iter().filter(|(inside, _)| *inside == person.id).for_each(|(_, permit)| permit.withdraw());
+                real.inside.retain(|(inside, _)| *inside != person.id);
                 let limit = &mut plain.limits[UPSTREAM_OF[person.kind]];
                 *limit = limit.saturating_sub(1);
             }

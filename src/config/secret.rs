@@ -105,13 +105,11 @@ fn create(path: &Path, random: impl FnOnce(&mut [u8; LENGTH]) -> io::Result<()>)
     random(&mut bytes)?;
     // Written beside it and then linked to its name: nobody sees half a key, and an existing one is never replaced.
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", std::process::id()));
+    // Others may do the same at this moment, in containers even under the same process id.
+    beside.push(format!(".{:016x}", fastrand::u64(..)));
     let beside = PathBuf::from(beside);
-    let linked = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).and_then(|mut file| {
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::hard_link(&beside, path)
-    });
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let linked = file.write_all(&bytes).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&beside, path));
     let removed = fs::remove_file(&beside);
     match linked {
         Ok(()) => {

@@ -4,7 +4,7 @@
 //! leave behind the allocator keeps and gives to the next, so the process may never get smaller by itself: once half of those who were
 //! there when it became short have left, there is room for as many again, as long as it does not grow much beyond what it is then.
 //! **Invariants**: below [`ENOUGH`] everybody is let in; nobody is turned away for good by memory that nobody uses; the process grows by
-//! at most [`STEP`], and what comes between two looks, for each time that half have left.
+//! at most [`STEP`], and what comes between two looks, for each time that half have left, and never beyond [`MOST`].
 //! **Not here**: how much there is and how much is used (`runtime`); how newcomers are turned away (`connection`, `http`).
 
 /// Percent of the limit from which on memory is short. The rest is for what has been let in to finish with, and for what the kernel
@@ -14,6 +14,9 @@ const SHORT: u64 = 85;
 const ENOUGH: u64 = 80;
 /// Percent by which it may grow when it is given to newcomers once more: more than the noise of a look.
 const STEP: u64 = 2;
+
+/// Percent beyond which it is never let grow: what follows is the end of the process.
+const MOST: u64 = 95;
 
 /// Watches what the process uses.
 #[derive(Debug)]
@@ -44,7 +47,8 @@ impl Memory {
             _ if used < percent(self.limit, ENOUGH) => *self = Self::new(self.limit),
             None if used > self.level => self.onset = Some(open),
             Some(onset) if open <= onset / 2 => {
-                self.level = self.level.max(used.saturating_add(percent(self.limit, STEP)));
+                let grown = used.saturating_add(percent(self.limit, STEP)).min(percent(self.limit, MOST));
+                self.level = self.level.max(grown);
                 self.onset = None;
             }
             None | Some(_) => {}
@@ -79,9 +83,11 @@ mod tests {
         assert!(!memory.look(860, 50), "half have left");
         assert!(!memory.look(870, 90), "what they left is used");
         assert!(memory.look(881, 110), "and more");
-        assert!(!memory.look(1100, 55), "whatever is used");
-        assert!(!memory.look(1120, 200));
-        assert!(memory.look(1121, 200));
+        assert!(!memory.look(940, 55), "whatever is used");
+        assert!(!memory.look(950, 200));
+        assert!(memory.look(951, 200), "but not up to the end");
+        assert!(!memory.look(951, 100));
+        assert!(memory.look(951, 100), "beyond it nobody new is let in");
         assert!(!memory.look(700, 0));
         assert!(memory.look(851, 10), "as at the start");
     }

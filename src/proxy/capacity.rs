@@ -1,7 +1,7 @@
 //! What the servers of an upstream can do at once: the limit of each found by a law of its own, the gate's their sum.
 //!
 //! **Invariants**: the gate's limit is the sum of what its servers get, and of what is in flight at a server beyond that since its
-//! limit was lowered: a server that gets less does so at its own cost, not at the others'. A server that is out or unhealthy gets
+//! limit was lowered, those that were removed included: a server that gets less does so at its own cost, not at the others'. A server that is out or unhealthy gets
 //! nothing unless all are, one on probation gets one, one in slow start its part; a server that comes begins in the middle of the
 //! others, and one that goes takes its limit along. One caller ticks.
 //! **Cost**: a few hundred nanoseconds a server and tick; nothing for a request.
@@ -29,6 +29,8 @@ pub struct Capacity {
     bounds: Bounds,
     /// Locked by the ticks and by whoever looks.
     controls: Mutex<Vec<Control>>,
+    /// Servers that have been removed and still have something in flight. Locked by the ticks only.
+    gone: Mutex<Vec<Arc<ServerState>>>,
 }
 
 /// The law of one server.
@@ -82,7 +84,8 @@ impl Capacity {
         let bounds = Bounds { min: min.get(), max: max.get(), initial: initial.get() };
         let begin = |server| Control::new(server, bounds, now).0;
         let controls = Mutex::new(upstream.servers().map(begin).collect());
-        Some(Self { upstream: Arc::clone(upstream), gate: Arc::clone(gate), bounds, controls })
+        let (upstream, gate) = (Arc::clone(upstream), Arc::clone(gate));
+        Some(Self { upstream, gate, bounds, controls, gone: Mutex::default() })
     }
 
     /// Permits of an upstream's gate before the first tick.
@@ -99,11 +102,19 @@ impl Capacity {
     /// Reads what has ended and sets the limits. To be called every [`TICK`], by one caller.
     pub fn tick(&self, now: Tick, dispatcher: &Dispatcher) {
         let mut controls = self.controls();
-        let mut change = self.follow(&mut controls, now);
+        let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut change = self.follow(&mut controls, &mut gone, now);
+        // Again and again until all is home: what came home while the limit was set is counted now.
+        gone.retain(|server| {
+            let places = server.set_limit(0);
+            change += places.change();
+            places.now > 0 || server.in_flight() > 0
+        });
+        let elsewhere = gone.iter().map(|server| server.in_flight()).fold(0, u32::saturating_add);
         let waiting = self.gate.waiting();
         let looks: Vec<Look> = controls.iter().map(|control| Look::at(&control.server, now)).collect();
         let nobody_else = looks.iter().all(|look| look.share == Share::Nothing);
-        let mut transit = Transit::new(self.gate.occupancy().in_flight, &looks);
+        let mut transit = Transit::new(self.gate.occupancy().in_flight.saturating_sub(elsewhere), &looks);
         for (control, look) in controls.iter_mut().zip(&looks) {
             let in_flight = look.in_flight + transit.take(control.limit.saturating_sub(look.in_flight));
             let meter = control.server.meter();
@@ -113,7 +124,7 @@ impl Capacity {
             control.limit = if nobody_else { decision.limit } else { look.share.of_limit(decision.limit) };
             change += control.server.set_limit(control.limit).change();
         }
-        drop(controls);
+        drop((controls, gone));
         if change != 0 {
             dispatcher.adjust(&self.gate, change);
         }
@@ -137,7 +148,7 @@ impl Capacity {
     }
 
     /// Takes over the upstream's list of servers, and tells how many places that adds.
-    fn follow(&self, controls: &mut Vec<Control>, now: Tick) -> i64 {
+    fn follow(&self, controls: &mut Vec<Control>, gone: &mut Vec<Arc<ServerState>>, now: Tick) -> i64 {
         let servers = self.upstream.servers();
         let same_number = servers.len() == controls.len();
         let servers: Vec<_> = servers.collect();
@@ -158,9 +169,7 @@ impl Capacity {
                 |position| before.swap_remove(position),
             ));
         }
-        for gone in &before {
-            change += gone.server.set_limit(0).change();
-        }
+        gone.extend(before.into_iter().map(|control| control.server));
         change
     }
 }
@@ -210,6 +219,7 @@ mod tests {
     use crate::admission::queue::Line;
     use crate::clock::Clock;
     use crate::config;
+    use crate::upstream::InFlight;
 
     fn setup(servers: &str) -> (plan::Upstream, Arc<Upstream>, Arc<Gate>, Arc<Dispatcher>) {
         let text = format!(
@@ -273,5 +283,60 @@ mod tests {
         let look = |in_flight| Look { share: Share::Part(1.0), in_flight };
         let mut transit = Transit::new(12, &[look(4), look(5)]);
         assert_eq!((transit.take(2), transit.take(4), transit.take(1)), (2, 1, 0));
+    }
+
+    /// A request in flight, as the gate sees it.
+    #[derive(Debug)]
+    struct Sent(crate::admission::permit::Permit);
+
+    impl crate::upstream::Guard for Sent {
+        fn outcome(&mut self, _: crate::upstream::Outcome) {}
+
+        fn withhold(&mut self) {
+            self.0.withdraw();
+        }
+    }
+
+    /// Two servers of sixteen; requests enter, end, or move to the other server, limits fall and rise, servers go and come, and
+    /// somebody always waits.
+    #[test]
+    fn places_are_neither_made_nor_lost_whatever_moves() {
+        for seed in 0..400 {
+            let servers_change = seed % 2 == 0;
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (plan, upstream, gate, _) = setup("\"127.0.0.1:1\", \"127.0.0.1:2\"");
+            let line = Line::new(vec![Arc::clone(&gate)], 4);
+            let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], Clock::manual());
+            let capacity = Capacity::new(&plan, &upstream, &gate, Tick::ZERO).unwrap();
+            let mut in_flight: Vec<InFlight<Sent>> = Vec::new();
+            let both = plan.servers.clone();
+            for _ in 0..300 {
+                let servers: Vec<_> = upstream.servers().collect();
+                let any = |random: &mut fastrand::Rng| Arc::clone(&servers[random.usize(..servers.len())]);
+                match random.u32(..10) {
+                    0 if servers_change => upstream.replace_servers(&both[random.usize(..2)..], Tick::ZERO).unwrap(),
+                    1 if servers_change => upstream.replace_servers(&both, Tick::ZERO).unwrap(),
+                    0..=4 => capacity.tick(Tick::ZERO, &dispatcher),
+                    5 if !in_flight.is_empty() => {
+                        let moves = in_flight.swap_remove(random.usize(..in_flight.len()));
+                        let guard = moves.leave(Tick::ZERO).unwrap();
+                        in_flight.push(InFlight::new(&any(&mut random), guard, false));
+                    }
+                    6 if !in_flight.is_empty() => drop(in_flight.swap_remove(random.usize(..in_flight.len()))),
+                    _ => {
+                        while let Some(permit) = dispatcher.try_enter(&line, plan::Class::New, Tick::ZERO) {
+                            in_flight.push(InFlight::new(&any(&mut random), Sent(permit), false));
+                        }
+                    }
+                }
+                assert!(servers_change || limit(&gate) <= 2 * 16, "seed {seed}: {}", limit(&gate));
+            }
+            drop(in_flight);
+            upstream.replace_servers(&both[..1], Tick::ZERO).unwrap();
+            capacity.tick(Tick::ZERO, &dispatcher);
+            capacity.tick(Tick::ZERO, &dispatcher);
+            let servers = capacity.controls().iter().map(|control| control.limit).sum::<u32>();
+            assert_eq!((limit(&gate), gate.occupancy().in_flight), (servers, 0), "seed {seed}");
+        }
     }
 }

@@ -28,9 +28,13 @@ pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, me
 async fn pace(gateway: &Gateway) {
     let dispatcher = &gateway.gates().dispatcher;
     loop {
-        let due = dispatcher.due().await;
-        if let Some(due) = dispatcher.clock().instant(due) {
-            sleep_until(due.into()).await;
+        let mut due = dispatcher.due().await;
+        while let Some(at) = dispatcher.clock().instant(due) {
+            tokio::select! {
+                () = sleep_until(at.into()) => break,
+                // Another may come earlier than the one slept for.
+                other = dispatcher.due() => due = due.min(other),
+            }
         }
         dispatcher.look();
     }

@@ -40,7 +40,9 @@ pub(super) async fn look(memory: Option<Memory>, connections: &Connections) {
     loop {
         sleep(LOOK).await;
         let Some(used) = process::resident_memory() else { continue };
-        let open = Kind::ALL.into_iter().map(|kind| connections.open(kind)).sum();
+        // Who was just refused and lingers is not one of those who were there.
+        let there = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Closing);
+        let open = there.map(|kind| connections.open(kind)).sum();
         let (was_short, is_short) = (connections.is_memory_short(), memory.look(used, open));
         connections.set_memory_short(is_short);
         let limit = memory.limit();

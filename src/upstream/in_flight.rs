@@ -25,7 +25,7 @@ pub struct InFlight<G: Guard> {
 
 impl<G: Guard> InFlight<G> {
     /// Takes a place at `server`; `is_trial` if it is the one of its probation.
-    pub(super) fn new(server: &Arc<ServerState>, guard: G, is_trial: bool) -> Self {
+    pub fn new(server: &Arc<ServerState>, guard: G, is_trial: bool) -> Self {
         server.enter();
         Self { place: Place(Arc::clone(server)), guard: Some(guard), is_trial, is_told: false }
     }
@@ -50,7 +50,7 @@ impl<G: Guard> InFlight<G> {
     }
 
     /// The guard back, untold: another server will be tried. This one failed.
-    pub(super) fn leave(mut self, now: Tick) -> Option<G> {
+    pub fn leave(mut self, now: Tick) -> Option<G> {
         let mut guard = self.guard.take();
         self.tell(Outcome::Broken, Observation::Failure, now, now);
         if let Some(guard) = &mut guard {

@@ -176,7 +176,10 @@ impl ServerState {
     /// ([`Guard::withhold`]). One caller.
     pub fn set_limit(&self, limit: u32) -> Places {
         let before = self.limit.swap(limit, Ordering::Relaxed);
-        let excess = self.in_flight().saturating_sub(limit);
+        let over = self.in_flight().saturating_sub(limit);
+        // Only a lowered limit makes excess: requests that chose the same server at the same instant, or moved there, do not.
+        let owed = self.excess.load(Ordering::Relaxed).saturating_add(before.saturating_sub(limit));
+        let excess = over.min(owed);
         let excess_before = self.excess.swap(excess, Ordering::Relaxed);
         Places { before: u64::from(before) + u64::from(excess_before), now: u64::from(limit) + u64::from(excess) }
     }

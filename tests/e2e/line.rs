@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::client::{Client, Response};
+use crate::client::{self, Client, Response};
 use crate::frames::Frames;
 use crate::origin::{Latch, Origin};
 use crate::tools::command;
@@ -73,7 +73,7 @@ fn nobody_waits_who_would_wait_too_long() {
     let weir = Weir::start(&one_route(origin.address, 1, "queue = { wait = \"1500ms\", length = 1000 }"));
     // The gate learns how long a turn takes.
     for _ in 0..3 {
-        assert_eq!(crate::client::get(weir.http, "/learn").status, 200);
+        assert_eq!(client::get(weir.http, "/learn").status, 200);
     }
     let mut clients: Vec<Client> = (0..20).map(|_| Client::connect(weir.http)).collect();
     for client in &mut clients {
@@ -113,14 +113,14 @@ fn a_line_has_its_length() {
         client.ask("GET", "/held");
     }
     weir.wait_for_load("u", 1, 2);
-    refused(&crate::client::get(weir.http, "/third"), "queue_full");
+    refused(&client::get(weir.http, "/third"), "queue_full");
     latch.let_pass(3);
     for client in &mut held {
         assert_eq!(client.answer().status, 200);
     }
     let none = Latch::new();
     let (_origin, weir, _first) = busy(&none, "queue = { wait = \"1h\", length = 0 }");
-    refused(&crate::client::get(weir.http, "/second"), "queue_full");
+    refused(&client::get(weir.http, "/second"), "queue_full");
     none.let_pass(1);
 }
 
@@ -175,7 +175,7 @@ fn who_leaves_the_line_is_never_served() {
     }
     latch.let_pass(2);
     assert_eq!(first.answer().status, 200);
-    assert_eq!(crate::client::get(weir.http, "/stayed").status, 200);
+    assert_eq!(client::get(weir.http, "/stayed").status, 200);
     assert_eq!(origin.targets(), ["/busy", "/stayed"]);
     let metrics = weir.metrics();
     assert_eq!(metrics.requests("all", "client_left") + metrics.requests("all", "body_broken"), 18);
@@ -190,7 +190,7 @@ fn who_still_owes_a_small_body_has_no_place_and_no_permit() {
     let mut slow = Client::connect(weir.http);
     slow.send([head.as_bytes(), &[b'x'; 50]].concat());
     for _ in 0..3 {
-        assert_eq!(crate::client::get(weir.http, "/quick").status, 200, "the only permit is free");
+        assert_eq!(client::get(weir.http, "/quick").status, 200, "the only permit is free");
     }
     weir.wait_for_load("u", 0, 0);
     slow.send([b'x'; 50]);
@@ -217,8 +217,30 @@ fn who_pipelines_and_leaves_is_never_served() {
     latch.let_pass(10);
     assert_eq!(first.answer().status, 200);
     weir.wait_for_load("u", 0, 0);
-    assert_eq!(crate::client::get(weir.http, "/stayed").status, 200);
+    assert_eq!(client::get(weir.http, "/stayed").status, 200);
     assert_eq!(origin.targets(), ["/busy", "/stayed"]);
+}
+
+/// One request waits for a token that comes in fifteen seconds, another for one that comes at once.
+#[test]
+fn a_token_that_comes_earlier_than_the_one_awaited_is_seen() {
+    let origin = Origin::start(|exchange| exchange.respond(200, "", b"done"));
+    let weir = Weir::start(&format!(
+        "[[upstream]]\nname = \"u\"\nservers = [\"{}\"]\n[[dependency]]\nname = \"slow\"\nrate = \"4/m\"\nburst = 1\n\
+         [[dependency]]\nname = \"fast\"\nrate = \"5/s\"\nburst = 1\n\
+         [[route]]\npath = \"/slow\"\nupstream = \"u\"\nuses = [\"slow\"]\nqueue = {{ wait = \"1m\", length = 10 }}\n\
+         [[route]]\npath = \"/fast\"\nupstream = \"u\"\nuses = [\"fast\"]\nqueue = {{ wait = \"1m\", length = 10 }}\n",
+        origin.address
+    ));
+    assert_eq!(client::get(weir.http, "/slow").status, 200);
+    let mut waits = Client::connect(weir.http);
+    waits.ask("GET", "/slow");
+    weir.wait_for("weir_dependency_queued{dependency=\"slow\"}", 1);
+    let began = std::time::Instant::now();
+    for _ in 0..3 {
+        assert_eq!(client::get(weir.http, "/fast").status, 200);
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -247,7 +269,7 @@ fn who_leaves_the_line_under_tls_is_never_served() {
     }
     latch.let_pass(2);
     assert_eq!(first.answer().status, 200);
-    assert_eq!(crate::client::get(weir.http, "/stayed").status, 200);
+    assert_eq!(client::get(weir.http, "/stayed").status, 200);
     assert_eq!(origin.targets(), ["/busy", "/stayed"]);
     drop(first);
     weir.wait_for_rest();

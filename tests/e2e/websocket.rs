@@ -1,6 +1,6 @@
 //! An upgraded connection: bytes both ways after 101, where the route allows it.
 
-use crate::client::Client;
+use crate::client::{self, Client};
 use crate::origin::{Origin, field};
 use crate::weir::{PATIENCE, Weir, one_route};
 
@@ -114,6 +114,26 @@ fn an_origin_that_switches_to_something_else_is_broken() {
     let answer = Client::connect(weir.http).send(HANDSHAKE).answer();
     assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream_broken"), "{answer:?}");
     weir.wait_for_rest();
+}
+
+/// The limit is being found: who holds a permit and is quiet must not look like a service that answers nobody.
+#[test]
+fn quiet_tunnels_do_not_close_the_service() {
+    let origin = origin();
+    let weir = Weir::start(&format!(
+        "[[upstream]]\nname = \"u\"\nservers = [\"{}\"]\n\
+         [[route]]\npath = \"/*\"\nupstream = \"u\"\nupgrade = true\n",
+        origin.address
+    ));
+    // As many as may be in flight at the start, so that whoever comes then must wait for a probe.
+    let mut tunnels: Vec<_> = (0..16).map(|_| Client::connect(weir.http)).collect();
+    for (opened, tunnel) in tunnels.iter_mut().enumerate() {
+        assert_eq!(tunnel.send(HANDSHAKE).answer().status, 101, "{opened}");
+    }
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert_eq!(client::get(weir.http, "/plain").status, 200);
+    }
 }
 
 #[test]

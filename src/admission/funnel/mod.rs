@@ -149,7 +149,7 @@ impl Funnel {
         let share = learned.share();
         let (pace, binding) = slowest.map_or((f64::INFINITY, FREE), |(pace, position)| (pace / share, position));
         let (pace, binding) = if pace < FASTEST { (pace.max(SLOWEST), binding) } else { (f64::INFINITY, FREE) };
-        self.pace.set(pace);
+        self.pace.set(pace, now);
         self.binding.store(binding, Ordering::Relaxed);
     }
 

@@ -244,7 +244,7 @@ impl RouteAdmission {
                 Some(Claim::Parked(waiting)) => {
                     walk.count = walk.count.take().or_else(|| self.count(person));
                     if walk.count.is_none() {
-                        return Verdict::Refuse(self.crowded_out(position, person, now, chance));
+                        return self.refuse(Reason::QueueFull, person, now, self.predicted_wait(person, now), chance);
                     }
                     return Verdict::Park(Parked {
                         deadline: walk.deadline,

@@ -286,7 +286,7 @@ impl Elastic {
     }
 
     fn limit(&self) -> u32 {
-        if self.watch.is_stalled() { self.bounds.clamp(0.0) } else { self.leg.level }
+        self.watch.probes().map_or(self.leg.level, |probes| self.bounds.clamp(f64::from(probes)))
     }
 
     /// A leg on the base.

@@ -88,6 +88,9 @@ const STALL_HOLDS: f64 = 2.0;
 /// ... and for so many mean intervals between ends: a stall (chance: e⁻¹²).
 const STALL_INTERVALS: f64 = 12.0;
 
+/// While nothing ends, one more request is sent this often, to see.
+const PROBE: Duration = Duration::from_millis(500);
+
 /// Generations that must end after a stall before holds can be trusted again.
 const STALL_SETTLE: f64 = 3.0;
 
@@ -112,7 +115,8 @@ pub(super) struct Watch {
     ticked: Tick,
     last: Readings,
     ended: Tick,
-    stalled: bool,
+    /// Since when nothing ends, and what was in flight then.
+    stalled: Option<(Tick, u32)>,
     /// Changes of throughput mean nothing before this: a stall has just ended.
     uneven_until: Tick,
     pace: (Tick, Readings),
@@ -127,7 +131,7 @@ impl Watch {
             ticked: now,
             last: Readings::default(),
             ended: now,
-            stalled: false,
+            stalled: None,
             uneven_until: now,
             pace: (now, Readings::default()),
             failures: (now, Readings::default()),
@@ -156,12 +160,20 @@ impl Watch {
     }
 
     pub(super) fn is_stalled(&self) -> bool {
-        self.stalled
+        self.stalled.is_some()
+    }
+
+    /// How many may be in flight while nothing ends: those who are, and one more each [`PROBE`]. Whoever holds a permit may be at
+    /// fault himself, with an upload that drips or a tunnel that is quiet; a service that is well ends the next one.
+    pub(super) fn probes(&self) -> Option<u32> {
+        let (since, held) = self.stalled?;
+        let probes = self.ticked.since(since).as_nanos() / PROBE.as_nanos();
+        Some(held.saturating_add(u32::try_from(probes).unwrap_or(u32::MAX)))
     }
 
     /// Neither stalled nor recovering.
     pub(super) fn is_calm(&self) -> bool {
-        !self.stalled && self.recovery.is_none()
+        self.stalled.is_none() && self.recovery.is_none()
     }
 }
 
@@ -182,16 +194,16 @@ impl Elastic {
         let fresh = readings.since(&self.watch.last).ended() > 0;
         if fresh || occupied.in_flight == 0 {
             self.watch.ended = now;
-            if std::mem::take(&mut self.watch.stalled) {
+            if self.watch.stalled.take().is_some() {
                 self.rest(now);
                 self.leg = self.leg.clone().settling(STALL_SETTLE);
                 self.watch.uneven_until = now.after(Duration::from_secs_f64(STALL_HOLDS * self.hold()));
             }
-        } else if !self.watch.stalled {
+        } else if self.watch.stalled.is_none() && occupied.waiting > 0 {
             let intervals = STALL_INTERVALS / f64::from(occupied.in_flight);
             let silent = now.since(self.watch.ended).as_secs_f64();
             if silent > (self.hold() * intervals.max(STALL_HOLDS)).max(STALL_LEAST) {
-                self.watch.stalled = true;
+                self.watch.stalled = Some((now, occupied.in_flight));
                 self.reason = Reason::Stalled;
             }
         }

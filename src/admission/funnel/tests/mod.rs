@@ -99,7 +99,7 @@ fn limits_may_be_found_by_trying() {
 fn slow_entrance() -> (Clock, Arc<Funnel>, [RouteAdmission; 2]) {
     let (clock, gate) = (Clock::manual(), Gate::new(10, None));
     let funnel = Funnel::new([Arc::clone(&gate)]);
-    funnel.pace.set(1.0);
+    funnel.pace.set(1.0, crate::clock::Tick::ZERO);
     let line = |gates: &[&Arc<Gate>]| Line::new(gates.iter().map(|gate| Arc::clone(gate)).collect(), 100);
     let (inside, paced, plain) = (line(&[&gate]), line(&[funnel.entrance(), &gate]), line(&[&gate]));
     let lines = [&inside, &paced, &plain].map(Arc::clone).to_vec();
