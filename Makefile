@@ -9,7 +9,7 @@ TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus
 DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload test tools fmt clippy unit loom deny doc build
+.PHONY: help demo overload laws test tools fmt clippy unit loom deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ demo: build ## the collapse without a gateway, and the same crowd through weir; 
 
 overload: build ## scenarios of overload on real sockets, medians of five seeds; it says how long it takes (OVERLOAD=--quick: 90 s)
 	target/release/loadtest overload --weir target/release/weir $(OVERLOAD)
+
+laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
+	$(CARGO) bench --locked --bench overload
 
 test: tools fmt clippy doc unit loom deny ## everything CI runs
 	@echo "make test: everything passed"
