@@ -32,7 +32,7 @@ pub(super) struct Options {
     origin: SocketAddr,
     #[command(flatten)]
     service: Service,
-    /// Most requests in flight that the gateway may allow at the service [default: the knee]
+    /// Most requests in flight that the gateway may allow at the service [default: what it says that it allowed]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// How many people come
@@ -114,7 +114,7 @@ fn prepare(options: &Options, folder: PathBuf) -> anyhow::Result<Demo> {
         origin: options.origin,
         origin_options: origin_options(&options.service, options.crowd.seed),
         capacity: options.service.capacity,
-        limit: options.limit.map_or_else(|| usize::try_from(options.service.knee), Ok)?,
+        limit: options.limit,
         plan,
         sockets: crowd::sockets(descriptors::raise()),
         folder,

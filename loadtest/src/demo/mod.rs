@@ -41,8 +41,8 @@ pub struct Demo {
     pub origin_options: Vec<String>,
     /// The service's capacity per second.
     pub capacity: f64,
-    /// The most that may be in flight at it.
-    pub limit: usize,
+    /// The most that may be in flight at it; [`None`] for whatever the gateway says that it allowed.
+    pub limit: Option<usize>,
     /// The crowd.
     pub plan: Arc<Plan>,
     /// Sockets the crowd may open.
@@ -81,8 +81,8 @@ impl Demo {
         let allowed = self.ideal().registered;
         let capacity = self.capacity;
         let direct = self.direct().await.context("without a gateway")?;
-        let gateway = self.through().await.context("through the gateway")?;
-        let checks = verdict::judge(&direct, &gateway, allowed, self.limit);
+        let (gateway, permitted) = self.through().await.context("through the gateway")?;
+        let checks = verdict::judge(&direct, &gateway, allowed, self.limit.unwrap_or(permitted));
         Ok(Report { capacity, allowed, plan: format!("{:016x}", self.plan.fingerprint()), direct, gateway, checks })
     }
 
@@ -104,7 +104,8 @@ impl Demo {
         Ok(Half { crowd, service })
     }
 
-    async fn through(&self) -> anyhow::Result<Half> {
+    /// And the most that the gateway ever allowed in flight.
+    async fn through(&self) -> anyhow::Result<(Half, usize)> {
         let mut origin = self.start_origin("gateway").await?;
         let arguments = ["--config".to_owned(), self.config.display().to_string()];
         let mut gateway = Program::start(&self.gateway, &arguments, "weir", &self.folder)?;
@@ -115,11 +116,21 @@ impl Demo {
             error = origin.ended() => return Err(error),
             error = gateway.ended() => return Err(error),
         };
+        let permitted = self.permitted().await?;
         // The gateway finishes what it has in flight; then the account is complete.
         gateway.stop().await?;
         let service = self.account().await?;
         origin.stop().await?;
-        Ok(Half { crowd, service })
+        Ok((Half { crowd, service }, permitted))
+    }
+
+    /// The highest limit the gateway had since it started, over all its upstreams.
+    async fn permitted(&self) -> anyhow::Result<usize> {
+        let (_, metrics) = fetch::get(&format!("http://{}/metrics", self.admin)).await?;
+        let metrics = String::from_utf8(metrics)?;
+        let highest = metrics.lines().filter_map(|line| line.strip_prefix("weir_limit_highest{"));
+        let highest = highest.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+        highest.reduce(usize::saturating_add).context("the gateway does not say what it allowed")
     }
 
     async fn start_origin(&self, half: &str) -> anyhow::Result<Program> {

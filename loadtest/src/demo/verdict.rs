@@ -77,7 +77,11 @@ pub fn judge(direct: &Half, gateway: &Half, allowed: u64, limit: usize) -> Vec<C
             "nobody told so without a sign-up in the ledger".into(),
             format!("{} told, {} entered", table::count(gateway.crowd.registered), table::count(counts.unique_keys)),
         ),
-        check(peak <= limit, format!("never more than {limit} in flight at the service"), peak.to_string()),
+        check(
+            peak <= limit,
+            format!("never more in flight at the service than weir allowed: {limit}"),
+            peak.to_string(),
+        ),
         check(
             counts.effects > 0 && gateway.waste() < WASTE,
             "work for people who had left < 0.1 %".into(),
