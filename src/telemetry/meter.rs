@@ -19,8 +19,11 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Tick, saturating_nanos};
 use crate::telemetry::costs::{COST_MAX, COST_MIN};
 
-/// Longest hold that is told apart, so that a sum of squares in square microseconds wraps in centuries: a quarter of an hour.
+/// Longest hold that is told apart: a quarter of an hour.
 const HOLD_MAX: Duration = Duration::from_mins(15);
+
+/// Longest hold that counts in the squares: five thousand of them fit into the word, more than end between two looks.
+const SQUARE_MAX: Duration = Duration::from_mins(1);
 
 /// Costs are summed in whole thousandths: the least of them is ten.
 const THOUSANDTHS: f64 = 1e3;
@@ -129,7 +132,7 @@ impl Meter {
         let leg = Tick::from_nanos(self.leg.load(Ordering::Relaxed));
         let hold = now.since(dispatched).min(HOLD_MAX).div_f64(cost).min(HOLD_MAX);
         let before = leg.since(dispatched).min(HOLD_MAX).div_f64(cost).min(hold);
-        let micros = saturating_nanos(hold) / 1_000;
+        let micros = saturating_nanos(hold.min(SQUARE_MAX)) / 1_000;
         count.fetch_add(1, Ordering::Relaxed);
         if outcome == Outcome::Success {
             let cost = thousandths(cost);

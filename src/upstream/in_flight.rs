@@ -1,7 +1,7 @@
 //! One exchange's place at a server, tied to the caller's guard.
 //!
-//! **Invariants**: server and guard are told exactly once how it ended, at the latest by the drop; the place is given back first,
-//! then the guard; neither without the other.
+//! **Invariants**: server and guard are told exactly once how it ended, at the latest by the drop; the place is given back before the guard;
+//! a guard that moves on to another server is told nothing but that its place here was one too many.
 //! **Cost**: two atomic additions, one reference count.
 
 use std::sync::Arc;

@@ -60,7 +60,8 @@ pub trait Guard: Send + 'static {
         0
     }
 
-    /// Called before the drop if the server has more in flight than it shall: its place is nobody else's.
+    /// A server that has more in flight than it shall is left, by an exchange that ends or moves on: its place is nobody else's. Called
+    /// once for each such server.
     fn withhold(&mut self) {}
 }
 

@@ -3,9 +3,11 @@
 //! An [`Origin`] is a server as configured, by name or address; a [`ServerState`] is one address of it. Counters belong to the origin:
 //! they outlive addresses that come and go, and metrics have as many series as the configuration has servers.
 //!
-//! **Invariants**: `in_flight` counts exactly the living [`super::InFlight`]s that name the server; counters only grow.
-//! **Cost**: two atomic additions a request for `in_flight`, one relaxed addition for each event counted.
-//! **Not here**: connections (`pool`), the limit on what is in flight (the guard of the caller).
+//! **Invariants**: `in_flight` counts exactly the living [`super::InFlight`]s that name the server; counters only grow; `excess` grows only
+//! by a limit that is lowered, and falls by one for each that comes home or moves on.
+//! **Cost**: two atomic additions a request for `in_flight`, a load for `excess`, some dozen relaxed operations at the end of an exchange for
+//! what is measured, one relaxed addition for each event counted.
+//! **Not here**: connections (`pool`), what may be in flight at all servers together (the guard of the caller).
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;

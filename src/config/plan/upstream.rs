@@ -10,7 +10,7 @@ use rustls::RootCertStore;
 
 use super::Rate;
 
-/// Position in [`Plan::upstreams`].
+/// Position in [`Plan::upstreams`](super::Plan::upstreams).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamId(pub usize);
 

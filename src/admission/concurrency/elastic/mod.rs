@@ -11,7 +11,7 @@
 //!   evidence makes it wide, where width costs little; it ends early when its question is answered.
 //! * **Watch** (`watch`): a service that slows down or speeds up at constant concurrency is seen within about 100 ms, and
 //!   makes the next trial wide, towards less or more; one that fails is backed off from and returned to; one that is
-//!   silent is left alone, and nothing is learned from it.
+//!   silent gets a probe now and then, and nothing is learned from it.
 //!
 //! **Invariants** (overload I15–I17): the limit stays within its bounds for any readings; what is read while nobody waits
 //! moves nothing; sustained `e < 0` brings the base down, sustained `e` above the target brings it up.
