@@ -18,21 +18,23 @@
 //! **Cost**: see the parts; nothing of its own but one counter.
 //! **Not here**: who the client is, HTTP, timers.
 
+mod held;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::admission::client::concurrency::{self, Claim, Slots};
+use self::held::Count;
+pub use self::held::{Held, Parked, Walk};
+
+use crate::admission::client::concurrency::{Claim, Slots};
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::{Dispatcher, Entry};
 use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
-use crate::admission::permit::{Expired, Permit, Waiting};
+use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
 use crate::admission::verdict::{Exceeded, Reason, Refusal};
 use crate::clock::Tick;
@@ -41,6 +43,9 @@ use crate::config::plan::{Class, Queue};
 /// What refused clients are told is stretched by up to this share, so that those refused together do not return together
 /// (each has a moment of his own, but they are told in whole seconds). Never shortened: whoever keeps to it is not early.
 const JITTER: f64 = 0.1;
+
+/// But by no more than this: the last of a crowd shall not come long after their turn, when nobody is left to take it.
+const LONGEST_JITTER: Duration = Duration::from_secs(1);
 
 /// A line shorter than this share of what the route allows has room for those who were booked for later.
 const ROOMY: u32 = 2;
@@ -119,71 +124,6 @@ pub enum Verdict {
     Queue(Held),
     /// Answer it now.
     Refuse(Refusal),
-}
-
-/// A request held in line; resolves when the turn has come, and dropping it leaves the line.
-#[derive(Debug)]
-pub struct Held {
-    /// The wait ends here, with or without a turn.
-    pub deadline: Tick,
-    waiting: Waiting,
-    slots: Slots,
-    _count: Count,
-}
-
-/// A request held outside the line; resolves when it may go on, and dropping it gives its place up.
-#[derive(Debug)]
-pub struct Parked {
-    /// The wait ends here.
-    pub deadline: Tick,
-    /// Position of the limit that holds it in the route's list.
-    pub limit: usize,
-    waiting: concurrency::Parked,
-    /// [`None`] once it has gone on.
-    walk: Option<Walk>,
-}
-
-/// How far a request has come through its client's limits.
-#[derive(Debug)]
-pub struct Walk {
-    deadline: Tick,
-    /// The limits before this position have been passed.
-    next: usize,
-    slots: Slots,
-    count: Option<Count>,
-}
-
-/// One of those who are held; counted until dropped.
-#[derive(Debug)]
-struct Count(Arc<AtomicUsize>);
-
-impl Drop for Count {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Future for Held {
-    type Output = Result<Permit, Expired>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut turn = ready!(Pin::new(&mut self.waiting).poll(context));
-        if let Ok(permit) = &mut turn {
-            permit.carry(std::mem::take(&mut self.slots));
-        }
-        Poll::Ready(turn)
-    }
-}
-
-impl Future for Parked {
-    type Output = Walk;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Walk> {
-        let slot = ready!(Pin::new(&mut self.waiting).poll(context));
-        let Some(mut walk) = self.walk.take() else { return Poll::Pending };
-        walk.slots.keep(slot);
-        Poll::Ready(walk)
-    }
 }
 
 impl RouteAdmission {
@@ -392,7 +332,8 @@ fn unbook(line: &Line, now: Tick) {
     line.gates().iter().for_each(|gate| gate.unbook(now));
 }
 
-/// `span` and up to a tenth more, and never sooner than [`SOONEST_RETURN`].
+/// `span` and up to a tenth or a second more, and never sooner than [`SOONEST_RETURN`].
 fn jittered(span: Duration, chance: f64) -> Duration {
-    span.mul_f64(1.0 + JITTER * chance.clamp(0.0, 1.0)).max(SOONEST_RETURN)
+    let jitter = span.mul_f64(JITTER).min(LONGEST_JITTER).mul_f64(chance.clamp(0.0, 1.0));
+    span.saturating_add(jitter).max(SOONEST_RETURN)
 }

@@ -1,7 +1,8 @@
 //! A route's client limits: what is taken, what is given back, what counts.
 
 use std::num::NonZeroU32;
-use std::task::Waker;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::admission::gate::Gate;
