@@ -188,6 +188,10 @@ impl ServerState {
 
     /// An exchange of this `kind`, which `began` then, has ended.
     pub(super) fn measure(&self, kind: usize, outcome: Outcome, began: Tick, now: Tick) {
+        // Without a limit of its own nobody reads what is measured.
+        if self.limit.load(Ordering::Relaxed) == u32::MAX {
+            return;
+        }
         let ended = outcome.ended();
         if let Outcome::Pushback { retry_after } = outcome {
             self.meter.pushed_back(now, retry_after);

@@ -1,7 +1,8 @@
 //! A reader who takes his time does not keep the service: what fits is read ahead of him, and the permit comes back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body::Body as _;
 use tokio::time::{sleep, timeout};
@@ -28,17 +29,22 @@ fn parts(length: usize, is_told: bool) -> [String; 2] {
     }
 }
 
+/// A service that sends what fits in two parts, a moment apart.
+fn serve_in_parts(is_told: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+    serve(move |mut peer| async move {
+        while peer.request().await.is_some() {
+            let [head, tail] = parts(FITS, is_told);
+            peer.say(&head).await;
+            sleep(MOMENT).await;
+            peer.say(&tail).await;
+        }
+    })
+}
+
 #[tokio::test]
 async fn a_response_that_fits_gives_the_permit_back_unread() {
     for is_told in [true, false] {
-        let (address, accepted) = serve(move |mut peer| async move {
-            while peer.request().await.is_some() {
-                let [head, tail] = parts(FITS, is_told);
-                peer.say(&head).await;
-                sleep(MOMENT).await;
-                peer.say(&tail).await;
-            }
-        });
+        let (address, accepted) = serve_in_parts(is_told);
         let all = Arc::new(ReadAhead::default());
         let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &all).unwrap(), Clock::machine());
         let permits = Permits::default();
@@ -154,14 +160,7 @@ async fn silence_counts_from_the_last_byte_and_only_for_who_waits() {
 #[tokio::test]
 async fn a_reader_who_leaves_leaves_no_bytes_behind() {
     for is_complete in [true, false] {
-        let (address, accepted) = serve(move |mut peer| async move {
-            while peer.request().await.is_some() {
-                let [head, tail] = parts(FITS, true);
-                peer.say(&head).await;
-                sleep(MOMENT).await;
-                peer.say(&tail).await;
-            }
-        });
+        let (address, accepted) = serve_in_parts(true);
         let all = Arc::new(ReadAhead::default());
         let pool = Pool::new(Upstream::new(&plan(&[address]), 1, &all).unwrap(), Clock::machine());
         let permits = Permits::default();
