@@ -33,6 +33,9 @@ pub const CLIENT: &str = "loadtest-client";
 /// Between two looks at the limit: weir sets it every 10 ms, and none of those shall be missed.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A connection is used for so long: weir ends those of its operators after five minutes.
+const RENEWED: Duration = Duration::from_mins(1);
+
 /// What weir said at one instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
@@ -94,19 +97,22 @@ pub fn write(config: &str, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Asks the gateway at `admin` for its limit until dropped; every answer goes to `said`.
 pub async fn watch(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::Error {
-    match look(admin, clock, said).await {
-        Ok(never) => never,
-        Err(error) => error.context("the gateway's capacity cannot be read"),
+    loop {
+        if let Err(error) = look(admin, clock, said).await {
+            return error.context("the gateway's capacity cannot be read");
+        }
     }
 }
 
-async fn look(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::Result<anyhow::Error> {
+/// Asks over one connection, until it is to be renewed.
+async fn look(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::Result<()> {
     let stream = TcpStream::connect(admin).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let renewed = clock.now() + RENEWED;
     let asks = async {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        while clock.now() < renewed {
             ticks.tick().await;
             let asked = clock.now();
             let text = capacity(&mut sender, admin).await?;
@@ -114,6 +120,7 @@ async fn look(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::
             let (limit, predicted) = read(&text)?;
             said.push(Said { at, limit, predicted });
         }
+        Ok(())
     };
     tokio::select! {
         ended = asks => ended,
