@@ -12,6 +12,8 @@ pub mod proxy;
 
 pub mod admission;
 
+pub mod waiting_room;
+
 pub mod upstream;
 
 pub mod admin;

@@ -10,7 +10,7 @@ const RANKS: [&[&str]; 7] = [
     &["clock"],
     &["config"],
     &["telemetry"],
-    &["admission", "upstream"],
+    &["admission", "upstream", "waiting_room"],
     &["proxy"],
     &["admin", "listener"],
     &["runtime"],

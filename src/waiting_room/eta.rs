@@ -1,0 +1,1 @@
+//! How long it will take: a range with a stated confidence.

@@ -1,0 +1,1 @@
+//! What must survive `kill -9`: an append-only log of one room.

@@ -1,0 +1,1 @@
+//! Numbers, places, and who has been called.

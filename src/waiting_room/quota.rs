@@ -1,0 +1,1 @@
+//! Exactly so many successes a wave.

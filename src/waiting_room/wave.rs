@@ -1,0 +1,1 @@
+//! When a room opens and closes.
