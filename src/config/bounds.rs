@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::explain::{did_you_mean, meant};
-use super::plan::{Bounds, Concurrency, Queue};
+use super::plan::{AtClose, Bounds, Concurrency, Pace, Queue};
 use super::reader::{Complaint, Parsed};
 use super::scalar::{number, text};
 use super::syntax;
@@ -45,6 +45,14 @@ pub(super) const QUEUE_WAIT: RangeInclusive<Duration> = millis(1)..=secs(3600);
 pub(super) const QUEUE_LENGTH: RangeInclusive<usize> = 0..=1_000_000;
 /// Of a pass: long enough to fill in a form, short enough that one who has gone comes as a newcomer the next day.
 pub(super) const PASS_LIFE: RangeInclusive<Duration> = secs(1)..=secs(86_400);
+/// Numbers remembered at once, four bytes each.
+pub(super) const PLACES: RangeInclusive<usize> = 4_096..=67_108_864;
+/// Every success is remembered by a number.
+pub(super) const QUOTA: RangeInclusive<u64> = 1..=67_108_864;
+/// From a test to a week of waiting.
+pub(super) const TICKET_LIFE: RangeInclusive<Duration> = secs(10)..=secs(30 * 86_400);
+/// How long somebody who was called is awaited.
+pub(super) const TURN: RangeInclusive<Duration> = secs(5)..=secs(3600);
 pub(super) const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
 pub(super) const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
 pub(super) const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
@@ -68,7 +76,26 @@ pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAUL
 /// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
 pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
+/// Four million numbers are 16 MiB when all of their people have come back; a telephone may sleep a night and a day; whoever is
+/// called has five minutes to find his telephone.
+pub(super) const DEFAULT_ROOM: DefaultRoom = DefaultRoom {
+    at_close: AtClose::Serve,
+    pace: Pace::Measured,
+    capacity: 4_194_304,
+    life: secs(86_400),
+    turn: secs(300),
+};
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+/// What a waiting room is unless something else is written.
+#[derive(Debug)]
+pub(super) struct DefaultRoom {
+    pub(super) at_close: AtClose,
+    pub(super) pace: Pace,
+    pub(super) capacity: usize,
+    pub(super) life: Duration,
+    pub(super) turn: Duration,
+}
 
 pub(super) const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)

@@ -16,7 +16,19 @@ use super::plan::{Listener, Plan, Upstream};
 /// The tables of `next` that differ from those of `running` in more than the servers of an upstream; each once.
 #[must_use]
 pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
-    let Plan { listeners, admin, clients, client_limits, dependencies, upstreams, routes, runtime, log, pass } = next;
+    let Plan {
+        listeners,
+        admin,
+        clients,
+        client_limits,
+        dependencies,
+        upstreams,
+        routes,
+        runtime,
+        log,
+        pass,
+        waiting_rooms,
+    } = next;
     let same_listeners = same_by(&running.listeners, listeners, same_listener);
     let tables = [
         ("[[listener]]", same_listeners),
@@ -26,6 +38,7 @@ pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
         ("[[dependency]]", running.dependencies == *dependencies),
         ("[[route]]", running.routes == *routes),
         ("[pass]", running.pass == *pass),
+        ("[[waiting_room]]", running.waiting_rooms == *waiting_rooms),
         ("[runtime]", running.runtime == *runtime),
         ("[log]", running.log == *log),
     ];

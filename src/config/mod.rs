@@ -20,6 +20,7 @@ pub mod machine;
 mod pass;
 pub mod plan;
 mod reader;
+mod room;
 mod scalar;
 mod secret;
 mod syntax;

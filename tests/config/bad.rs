@@ -240,7 +240,8 @@ fn routes() {
         (ROUTE, "class = \"in-progress\"", 9, "in_progress"),
         (ROUTE, "uses = [\"nik\"]", 9, "there is no [[dependency]] with the name"),
         (ROUTE, "uses = [\"a\"]\n[[dependency]]\nname = \"nik\"\nrate = \"1/s\"", 9, "there is \"nik\""),
-        (ROUTE, "waiting_room = \"opening\"", 9, "unknown key `waiting_room`"),
+        (ROUTE, "waiting_room = \"opening\"", 9, "there is none yet"),
+        (ROUTE, "counts = true", 9, "`counts` has no meaning without `waiting_room`"),
         (ROUTE, "methods = \"POST\"", 9, "did you mean [\"POST\"]?"),
         (ROUTE, "methods = [\"post\"]", 9, "did you mean \"POST\"?"),
         (ROUTE, "methods = [\"PSOT\"]", 9, "did you mean \"POST\"?"),
@@ -294,7 +295,7 @@ fn runtime_log_and_tables_without_code() {
             12,
             "`burst` has no meaning without `rate`",
         ),
-        (ROUTE, "[[waiting_room]]\nname = \"opening\"", 9, "unknown key `waiting_room`"),
+        (ROUTE, "[[spool]]\nname = \"opening\"", 9, "unknown key `spool`"),
         (ROUTE, "[client]\nbody_size = \"1MiB\"", 9, "did you mean `clients`?"),
     ]);
 }

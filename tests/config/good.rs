@@ -205,7 +205,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 14);
+    assert_eq!(tables.len(), 16);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -223,7 +223,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 42, "defaults compared");
+    assert_eq!(compared, 48, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -236,10 +236,17 @@ fn in_table(table: &str, line: &str) -> String {
         "[upstream.concurrency]" => least_with(UPSTREAM, &format!("{table}\n{line}")),
         "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
         "[pass]" => format!("{LEAST}{table}\nkey = \"file:pass.key\"\n{line}\n"),
+        "[[waiting_room]]" => room_with(line),
+        "[[waiting_room.wave]]" => room_with(&format!("{table}\n{line}")),
         "[[dependency]]" => format!("{LEAST}{table}\nname = \"d\"\nconcurrency = 1\n{line}\n"),
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"header:x\"\nrate = \"1/s\"\n{line}\n"),
         _ => format!("{LEAST}{table}\n{line}\n"),
     }
+}
+
+/// A configuration with `lines` in a waiting room.
+fn room_with(lines: &str) -> String {
+    format!("{LEAST}[[waiting_room]]\nname = \"opening\"\nkey = \"file:room.key\"\n{lines}\n")
 }
 
 /// The README's table is the one that is proved complete against the code.

@@ -7,6 +7,7 @@ mod certificates;
 mod generated;
 mod good;
 mod process;
+mod rooms;
 
 use std::path::Path;
 

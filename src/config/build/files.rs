@@ -118,25 +118,25 @@ impl<'d> Files<'d> {
 
     fn read(&self, key: &str, path: &Written<PathBuf>, faults: &mut Faults<'_>) -> Option<Vec<u8>> {
         let place = self.resolve(&path.value);
-        match read_bounded(&place) {
+        match read_bounded(&place, MAX_FILE) {
             Ok(bytes) => Some(bytes),
             Err(why) => refuse(faults, &path.span, &format!("`{key}` cannot be read ({why}): "), &place),
         }
     }
 }
 
-/// The bytes of a plain file. Opening a pipe could block for ever, so what it is comes first.
-fn read_bounded(path: &Path) -> Result<Vec<u8>, String> {
+/// The bytes of a plain file, if there are not more than `most`. Opening a pipe could block for ever, so what it is comes first.
+pub(in crate::config) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let facts = fs::metadata(path).map_err(|why| why.to_string())?;
     if !facts.is_file() {
         return Err("not a file".to_owned());
     }
-    if facts.len() > MAX_FILE {
-        return Err(format!("larger than {MAX_FILE} bytes"));
+    if facts.len() > most {
+        return Err(format!("larger than {most} bytes"));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|why| why.to_string())?;
-    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(|why| why.to_string())?;
+    file.take(most).read_to_end(&mut bytes).map_err(|why| why.to_string())?;
     Ok(bytes)
 }
 

@@ -21,7 +21,9 @@ use super::plan::{
     HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
 use super::reader::Written;
+use super::room::Room;
 use files::Files;
+pub(super) use files::read_bounded;
 use names::Names;
 
 /// An upstream's bucket lets through at once, unless written, what its rate gives in a second divided by this.
@@ -37,18 +39,36 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     let upstreams = Names::of("upstream", draft.upstreams.iter().map(|upstream| upstream.name.as_ref()), faults);
     let dependencies =
         Names::of("dependency", draft.dependencies.iter().map(|dependency| dependency.name.as_ref()), faults);
+    let rooms = Names::of("waiting_room", draft.waiting_rooms.iter().map(|room| room.name.as_ref()), faults);
     names::warn_of_unused(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
     let has_passes = draft.pass.is_some();
-    let known = route::Known { upstreams: &upstreams, limits: &limits, dependencies: &dependencies, has_passes };
+    let quotas: Vec<_> = draft.waiting_rooms.iter().map(Room::has_quota).collect();
+    let known = route::Known {
+        upstreams: &upstreams,
+        limits: &limits,
+        dependencies: &dependencies,
+        rooms: &rooms,
+        quotas: &quotas,
+        has_passes,
+    };
     let grants = draft.routes.iter().any(|route| route.grants_pass.as_ref().is_some_and(|grants| grants.value));
     let pass = draft.pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
+    let leads: Vec<_> =
+        draft.routes.iter().filter_map(|route| Some(route.waiting_room.as_ref()?.value.clone())).collect();
+    let used = |room: &Room| room.name.as_ref().is_none_or(|name| leads.contains(&name.value));
     let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 
     // Each list is walked to its end before any is given up.
     let listeners: Vec<_> = draft.listeners.into_iter().map(|one| listener(one, &files, faults)).collect();
     let client_limits: Vec<_> = draft.client_limits.into_iter().map(|one| client_limit(one, faults)).collect();
+    let waiting_rooms: Vec<_> = draft
+        .waiting_rooms
+        .into_iter()
+        .map(|one| (used(&one), one))
+        .map(|(used, one)| one.build(used, directory, faults))
+        .collect();
     let dependencies: Vec<_> = draft.dependencies.into_iter().map(|one| dependency(one, faults)).collect();
     let upstreams: Vec<_> = draft.upstreams.into_iter().map(|one| upstream(one, &mut files, faults)).collect();
     let access = draft.access_log.map_or(AccessLog::Stdout, |log| access_log(log, &files, faults));
@@ -59,6 +79,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         client_limits: client_limits.into_iter().collect::<Option<_>>()?,
         dependencies: dependencies.into_iter().collect::<Option<_>>()?,
         pass: pass.ok()?,
+        waiting_rooms: waiting_rooms.into_iter().collect::<Option<_>>()?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes: routes?,
         runtime: draft.runtime,

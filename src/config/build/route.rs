@@ -10,7 +10,7 @@ use http::Method;
 
 use super::super::draft;
 use super::super::explain::Faults;
-use super::super::plan::{Class, ClientLimitId, DependencyId, PathPattern, Route, UpstreamId};
+use super::super::plan::{Class, ClientLimitId, DependencyId, PathPattern, Route, UpstreamId, WaitingRoomId};
 use super::super::reader::Written;
 use super::Names;
 
@@ -20,6 +20,9 @@ pub(super) struct Known<'n> {
     pub(super) upstreams: &'n Names,
     pub(super) limits: &'n Names,
     pub(super) dependencies: &'n Names,
+    pub(super) rooms: &'n Names,
+    /// For each of them, whether it has a quota.
+    pub(super) quotas: &'n [bool],
     /// Whether there is a `[pass]`.
     pub(super) has_passes: bool,
 }
@@ -47,7 +50,9 @@ pub(super) fn routes(
         }
         earlier.push(&route.value);
     }
-    let mut routes: Vec<Route> = built.into_iter().map(|route| Some(route?.value)).collect::<Option<_>>()?;
+    let mut built: Vec<Written<Route>> = built.into_iter().collect::<Option<_>>()?;
+    count_successes(&mut built, known.quotas, faults);
+    let mut routes: Vec<Route> = built.into_iter().map(|route| route.value).collect();
     routes.sort_by_key(specificity);
     Some(routes)
 }
@@ -57,6 +62,8 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
     let client_limits = distinct(&draft.client_limits, "client_limits", known.limits, faults);
     let uses = distinct(&draft.uses, "uses", known.dependencies, faults);
     let grants_pass = grants_pass(&draft, known.has_passes, faults);
+    let room = draft.waiting_room.as_ref().map(|name| known.rooms.resolve(name, faults).ok_or(())).transpose();
+    let counts = counts(&draft, faults);
     let methods = draft.methods.map_or_else(|| Some(Vec::new()), |methods| distinct_methods(methods, faults));
     let path = draft.path?.value;
     let host = draft.host.map(|host| host.value);
@@ -80,6 +87,8 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
             limits
         },
         grants_pass,
+        waiting_room: room.ok()?.map(WaitingRoomId),
+        counts,
         queue: draft.queue,
         body_size: draft.body_size.unwrap_or(body_size),
         upgrade: draft.upgrade,
@@ -99,6 +108,35 @@ fn grants_pass(draft: &draft::Route, has_passes: bool, faults: &mut Faults<'_>) 
         faults.add(&grants.span, message, Some("passes are for newcomers".to_owned()), None);
     }
     true
+}
+
+/// Whether a success counts; only a room has a quota.
+fn counts(draft: &draft::Route, faults: &mut Faults<'_>) -> bool {
+    let Some(counts) = draft.counts.as_ref().filter(|counts| counts.value) else { return false };
+    if draft.waiting_room.is_none() {
+        let message = "`counts` has no meaning without `waiting_room`: its quota counts".to_owned();
+        faults.add(&counts.span, message, Some("write `waiting_room` too, or leave this out".to_owned()), None);
+    }
+    true
+}
+
+/// Sees to it that each quota counts something: the only route of a room needs not say so.
+fn count_successes(routes: &mut [Written<Route>], quotas: &[bool], faults: &mut Faults<'_>) {
+    for room in quotas.iter().enumerate().filter(|(_, has_quota)| **has_quota).map(|(room, _)| WaitingRoomId(room)) {
+        let mut inside: Vec<_> = routes.iter_mut().filter(|route| route.value.waiting_room == Some(room)).collect();
+        if inside.iter().any(|route| route.value.counts) {
+            continue;
+        }
+        match inside.as_mut_slice() {
+            [] => {}
+            [only] => only.value.counts = true,
+            [first, ..] => {
+                let message = "none of the routes into a waiting room with a `quota` counts".to_owned();
+                let help = "write `counts = true` in the route whose success is a registration".to_owned();
+                faults.add(&first.span, message, Some("this one?".to_owned()), Some(help));
+            }
+        }
+    }
 }
 
 /// The positions of the tables that the list `key` names, each once.

@@ -26,6 +26,7 @@ use super::explain::{Faults, Span};
 use super::pass::Pass;
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Queue, Rate, Runtime, Without};
 use super::reader::{Table, Written};
+use super::room::Room;
 use super::scalar::{auto_or, auto_or_text, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
@@ -46,6 +47,7 @@ pub(super) struct Draft {
     pub(super) client_limits: Vec<ClientLimit>,
     pub(super) dependencies: Vec<Dependency>,
     pub(super) pass: Option<Pass>,
+    pub(super) waiting_rooms: Vec<Room>,
     pub(super) upstreams: Vec<Upstream>,
     pub(super) routes: Vec<Route>,
     pub(super) runtime: Runtime,
@@ -128,6 +130,8 @@ pub(super) struct Route {
     pub(super) uses: Vec<Written<String>>,
     pub(super) class: Class,
     pub(super) grants_pass: Option<Written<bool>>,
+    pub(super) waiting_room: Option<Written<String>>,
+    pub(super) counts: Option<Written<bool>>,
     pub(super) client_limits: Vec<Written<String>>,
     pub(super) queue: Queue,
     pub(super) body_size: Option<u64>,
@@ -148,6 +152,7 @@ impl Draft {
                 client_limits: file.tables("client_limit", "[[client_limit]]", ClientLimit::read),
                 dependencies: file.tables("dependency", "[[dependency]]", Dependency::read),
                 pass: file.table("pass", "[pass]", Pass::read),
+                waiting_rooms: file.tables("waiting_room", "[[waiting_room]]", Room::read),
                 upstreams: file.tables("upstream", "[[upstream]]", Upstream::read),
                 routes: file.tables("route", "[[route]]", Route::read),
                 runtime: file.table("runtime", "[runtime]", runtime).unwrap_or(DEFAULT_RUNTIME),
@@ -267,6 +272,9 @@ impl Route {
                 text("\"new\", \"bulk\", \"in_progress\" or \"exempt\"", |found| word(found, &CLASSES)),
             ),
             grants_pass: table.optional("grants_pass", truth),
+            waiting_room: table
+                .optional("waiting_room", text("the name of a [[waiting_room]]", |name| Ok(name.to_owned()))),
+            counts: table.optional("counts", truth),
             client_limits: table
                 .list(
                     "client_limits",

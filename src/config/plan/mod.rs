@@ -4,6 +4,7 @@
 //! unique; nothing in it can fail later except the network. A key that has no code behind it is not here.
 //! **Not here**: what was written and where it stands (`draft`), running state.
 
+mod room;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 
+pub use self::room::{AtClose, Identity, Pace, WaitingRoom, WaitingRoomId, Wave};
 pub use self::upstream::{Bounds, Concurrency, HealthCheck, Protocol, RateLimit, Server, Upstream, UpstreamId};
 
 /// Everything one process runs by.
@@ -34,6 +36,8 @@ pub struct Plan {
     pub dependencies: Vec<Dependency>,
     /// Passes of those who were admitted, if there are any.
     pub pass: Option<Pass>,
+    /// Where those who do not fit wait, referred to by [`Route::waiting_room`].
+    pub waiting_rooms: Vec<WaitingRoom>,
     /// Services behind the gateway, at least one.
     pub upstreams: Vec<Upstream>,
     /// Routes in the order in which they are tried: the most specific first.
@@ -254,6 +258,10 @@ pub struct Route {
     pub class: Class,
     /// Whoever is admitted here, and whom the upstream answers with a status below 400, is given a pass.
     pub grants_pass: bool,
+    /// Where those who do not fit get a place; [`None`]: they are told when to come back.
+    pub waiting_room: Option<WaitingRoomId>,
+    /// A status of 2xx here is a success that the room's quota counts.
+    pub counts: bool,
     /// What a request must pass, in the order of the plan.
     pub client_limits: Vec<ClientLimitId>,
     /// Bounds of the line in front of the upstream; zero length refuses whoever finds no permit.
