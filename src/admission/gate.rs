@@ -161,6 +161,11 @@ impl Gate {
         }
     }
 
+    /// What the classes above `class` leave of its rate.
+    pub(in crate::admission) fn left(&self, class: Class) -> f64 {
+        self.shares.left(class, self.rate())
+    }
+
     /// Whether it has completed nothing for longer than chance allows.
     pub(in crate::admission) fn is_stalled(&self, now: Tick) -> bool {
         self.predictor.stalled(now, self.occupancy().in_flight) > Duration::ZERO

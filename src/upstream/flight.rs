@@ -178,6 +178,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
             self.server().record(Event::Pushbacks);
         }
         self.said = Some(said);
+        self.guard.answered(response.status());
     }
 
     /// The server broke connection or protocol.

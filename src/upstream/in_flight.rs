@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::ejection::Observation;
 use super::outcome::{Guard, Outcome};
 use super::server::ServerState;
@@ -34,6 +36,13 @@ impl<G: Guard> InFlight<G> {
     #[must_use]
     pub fn server(&self) -> &Arc<ServerState> {
         &self.place.0
+    }
+
+    /// The guard hears the head of the response.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        if let Some(guard) = &mut self.guard {
+            guard.answered(status);
+        }
     }
 
     /// Says how what `began` then has ended; only the first word counts.

@@ -55,6 +55,10 @@ pub trait Guard: Send + 'static {
     /// Called exactly once for each exchange, before the drop.
     fn outcome(&mut self, outcome: Outcome);
 
+    /// The head of the response has come, whoever waits for it. Not called for an exchange without one; called once more if the
+    /// request was sent again.
+    fn answered(&mut self, _status: StatusCode) {}
+
     /// Which of the kinds of requests that the upstream tells apart this is.
     fn kind(&self) -> usize {
         0

@@ -19,6 +19,7 @@
 //! **Not here**: who the client is, HTTP, timers.
 
 mod held;
+mod load;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use self::held::Count;
 pub use self::held::{Held, Parked, Walk};
+pub use self::load::Load;
 
 use crate::admission::client::concurrency::{Claim, Slots};
 use crate::admission::client::{ClientHash, ClientLimit};
