@@ -16,6 +16,7 @@ pub mod address;
 pub mod answer;
 pub mod body;
 pub mod capacity;
+pub mod cookies;
 pub mod departure;
 pub mod gateway;
 pub mod headers;

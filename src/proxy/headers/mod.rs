@@ -18,8 +18,12 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
 
 use crate::proxy::address::X_FORWARDED_FOR;
-use crate::proxy::pass;
+use crate::proxy::cookies;
+use crate::proxy::pass::WEIR_PASS;
 use crate::proxy::target::BadRequest;
+
+/// Header in which a ticket travels, to and from clients that keep no cookies.
+pub const WEIR_TICKET: HeaderName = HeaderName::from_static("weir-ticket");
 
 /// Name of the request id, in requests, answers and logs.
 pub const X_REQUEST_ID: &str = "x-request-id";
@@ -158,7 +162,7 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.remove(PROXY_AUTHORIZATION);
-    pass::strip_request(headers);
+    cookies::strip_request(headers);
     let unwelcome: Vec<HeaderName> =
         headers.keys().filter(|name| is_unwelcome(name.as_str(), context.trusted)).cloned().collect();
     for name in unwelcome {
@@ -183,7 +187,9 @@ pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
     strip_hop_by_hop(headers);
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove(PROXY_AUTHENTICATION_INFO);
-    pass::strip_answer(headers);
+    cookies::strip_answer(headers);
+    headers.remove(WEIR_PASS);
+    headers.remove(WEIR_TICKET);
     headers.insert(X_REQUEST_ID, id.value().clone());
 }
 

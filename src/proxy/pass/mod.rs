@@ -15,19 +15,17 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::hmac;
-use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response};
 use metrics::Counter;
 
 use crate::admission::route::Person;
 use crate::config::plan::{self, Class, Secret};
+use crate::proxy::cookies;
 use crate::telemetry::Registry;
 
 /// Header in which a pass travels, to and from clients that keep no cookies.
 pub const WEIR_PASS: HeaderName = HeaderName::from_static("weir-pass");
-
-/// Cookie in which it travels for browsers.
-pub const COOKIE_NAME: &str = "weir_pass";
 
 const VERSION: u8 = 1;
 
@@ -111,7 +109,7 @@ impl Passes {
         let text = self.sign(pass);
         let secure = if secure { "; Secure" } else { "" };
         let life = self.life.as_secs();
-        let cookie = format!("{COOKIE_NAME}={text}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}");
+        let cookie = format!("{}={text}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}", cookies::PASS);
         for (name, text) in [(WEIR_PASS, text), (SET_COOKIE, cookie)] {
             if let Ok(value) = HeaderValue::try_from(text) {
                 response.headers_mut().append(name, value);
@@ -160,7 +158,7 @@ impl Passes {
     /// The first good pass that a request with `headers` carries.
     fn find(&self, headers: &HeaderMap, now: Duration) -> Option<Pass> {
         let fields = headers.get_all(WEIR_PASS).iter().map(|value| value.as_bytes().trim_ascii());
-        let cookies = headers.get_all(COOKIE).iter().flat_map(|field| pairs(field.as_bytes())).filter_map(value);
+        let cookies = cookies::values(headers, cookies::PASS);
         fields.chain(cookies).take(TRIED).find_map(|text| self.verify(text, now))
     }
 }
@@ -185,53 +183,9 @@ pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Takes the pass out of a request's cookies, and leaves the bytes of all others as they were.
-pub fn strip_request(headers: &mut HeaderMap) {
-    if !headers.get_all(COOKIE).iter().any(|field| pairs(field.as_bytes()).any(|pair| value(pair).is_some())) {
-        return;
-    }
-    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    headers.remove(COOKIE);
-    for field in fields {
-        let kept: Vec<&[u8]> = pairs(field.as_bytes()).filter(|pair| value(pair).is_none()).collect();
-        let kept = kept.join(&b';');
-        if let Ok(mut kept) = HeaderValue::from_bytes(kept.trim_ascii_start())
-            && !kept.is_empty()
-        {
-            kept.set_sensitive(field.is_sensitive());
-            headers.append(COOKIE, kept);
-        }
-    }
-}
-
-/// Takes out of an upstream's answer what would look like a pass of ours.
-pub fn strip_answer(headers: &mut HeaderMap) {
-    headers.remove(WEIR_PASS);
-    let sets_ours = |field: &HeaderValue| pairs(field.as_bytes()).next().and_then(value).is_some();
-    if headers.get_all(SET_COOKIE).iter().any(sets_ours) {
-        let others: Vec<_> = headers.get_all(SET_COOKIE).iter().filter(|field| !sets_ours(field)).cloned().collect();
-        headers.remove(SET_COOKIE);
-        for other in others {
-            headers.append(SET_COOKIE, other);
-        }
-    }
-}
-
 fn keys(first: &Secret, old: &[Secret]) -> Vec<hmac::Key> {
     let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, &secret.0);
     std::iter::once(first).chain(old).map(key).collect()
-}
-
-/// The pairs of a `Cookie` field (RFC 6265 §4.2.1), with the spaces around them.
-fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|byte| *byte == b';')
-}
-
-/// The value of a cookie that is ours.
-fn value(pair: &[u8]) -> Option<&[u8]> {
-    let equals = pair.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = pair.split_at_checked(equals)?;
-    (name.trim_ascii() == COOKIE_NAME.as_bytes()).then(|| value.get(1..).unwrap_or_default().trim_ascii())
 }
 
 /// The bytes of a pass in lower-case hexadecimal; [`None`] for any other length or character.

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use http::header::COOKIE;
+
 use super::*;
 
 const NOON: Duration = Duration::from_secs(1_586_600_000);
@@ -108,42 +110,6 @@ fn whoever_has_a_pass_keeps_it_and_it_is_renewed_in_its_second_half() {
     assert_eq!(given(late), Some(Pass { expires: late + LIFE, ..pass(7) }));
     let over = NOON + LIFE;
     assert_eq!(given(over), Some(Pass { session: 9, admitted: over, expires: over + LIFE }));
-}
-
-#[test]
-fn an_upstream_sees_all_cookies_but_ours() {
-    for (before, after) in [
-        (&["weir_pass=1"][..], &[][..]),
-        (&["a=b; weir_pass=1; c=d"], &["a=b; c=d"]),
-        (&["weir_pass=1; a=b"], &["a=b"]),
-        (&["a=b;weir_pass=1"], &["a=b"]),
-        (&["a=\"b  \";  c ;; d==e; weir_pass=1"], &["a=\"b  \";  c ;; d==e"]),
-        (&["a=b", " weir_pass =1", "c=d"], &["a=b", "c=d"]),
-        (&["weir_pass=1; weir_pass=2; xweir_pass=3; weir_passx=4"], &["xweir_pass=3; weir_passx=4"]),
-        (&["a=weir_pass=1"], &["a=weir_pass=1"]),
-        (&["weir_pass"], &["weir_pass"]),
-    ] {
-        let mut headers = cookies(before);
-        strip_request(&mut headers);
-        assert_eq!(headers, cookies(after), "{before:?}");
-    }
-    let mut binary: HeaderMap =
-        [(COOKIE, HeaderValue::from_bytes(b"a=\xff; weir_pass=\xfe").unwrap())].into_iter().collect();
-    strip_request(&mut binary);
-    assert_eq!(binary[COOKIE].as_bytes(), b"a=\xff");
-}
-
-#[test]
-fn an_upstream_cannot_give_passes() {
-    let mut headers = HeaderMap::new();
-    for cookie in ["a=b; Path=/", "weir_pass=x; Path=/", " weir_pass = y", "c=weir_pass=z", "d; weir_pass=1"] {
-        headers.append(SET_COOKIE, HeaderValue::from_str(cookie).unwrap());
-    }
-    headers.insert(WEIR_PASS, HeaderValue::from_static("x"));
-    strip_answer(&mut headers);
-    let left: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
-    assert_eq!(left, ["a=b; Path=/", "c=weir_pass=z", "d; weir_pass=1"]);
-    assert!(!headers.contains_key(WEIR_PASS));
 }
 
 proptest! {
