@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::descriptors::Descriptors;
 use super::memory;
 use crate::listener::{Connections, Memory};
 use crate::proxy::capacity;
@@ -19,9 +20,14 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
-pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, memory: Option<Memory>) {
-    let memory = memory::look(memory, &connections);
-    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), memory);
+pub(super) async fn run(
+    gateway: Arc<Gateway>,
+    connections: Arc<Connections>,
+    descriptors: Descriptors,
+    memory: Option<Memory>,
+) {
+    let host = async { tokio::join!(memory::look(memory, &connections), descriptors.keep(&gateway, &connections)) };
+    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), host);
 }
 
 /// Serves the lines as tokens of contract rates come.
