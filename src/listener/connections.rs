@@ -1,9 +1,10 @@
 //! Connections: who may be open, who is, and how they ended.
 //!
-//! **Invariants**: nobody is accepted while the limit is reached, or was lowered below what is open; each accepted connection ends with exactly one
-//! [`Cause`]; a connection counts as open, and keeps its slot, until its socket is no longer used by anything here: also as a
+//! **Invariants**: nobody is accepted while the limit is reached, or was lowered below what is open; each accepted connection ends
+//! with exactly one [`Cause`]; a connection counts as open, and keeps its slot, until its socket is no longer used by anything here: also as a
 //! tunnel after an upgrade.
-//! **Cost**: a few relaxed atomic additions per connection, none per request.
+//! **Cost**: a few relaxed atomic additions per connection, none per request; a change of the limit waits in line with those who
+//! accept.
 //! **Not here**: names and types of metrics (`telemetry`).
 
 use std::num::NonZeroUsize;
@@ -141,7 +142,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// No connections yet, and never more than `limit` at once; handshakes rationed for `cores` processors.
+    /// No connections yet, and no more than `limit` at once until [`Connections::set_limit`] says otherwise; handshakes rationed for `cores` processors.
     #[must_use]
     pub fn new(limit: NonZeroUsize, cores: NonZeroUsize) -> Arc<Self> {
         let limit = limit.get().min(Semaphore::MAX_PERMITS);

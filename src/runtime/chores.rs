@@ -1,4 +1,9 @@
 //! What must be done now and then, whoever asks for it: on the admin thread, which outlives the workers.
+//!
+//! **Invariants**: none of them ends while the process runs, and none waits for another.
+//! **Cost**: a look at every upstream each 10 ms where limits are found, at every gate five times a second, at memory four times,
+//! at descriptors once; a sweep of client limits each 10 s, on a thread of its own.
+//! **Not here**: what each of them does (`admission`, `proxy::capacity`, `upstream`, `memory`, `descriptors`).
 
 use std::sync::Arc;
 use std::time::Duration;

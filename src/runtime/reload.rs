@@ -1,8 +1,8 @@
 //! Reading the configuration again while running: at SIGHUP.
 //!
 //! **Invariants**: all or nothing. A file that `weir check` would refuse changes nothing, nor does one that changes anything but the
-//! `servers` of upstreams, which is all that a running process can follow, nor one whose servers need more descriptors than there are; the log says why. A change of servers harms no
-//! request: those in flight at a server that is gone are finished.
+//! `servers` of upstreams, which is all that a running process can follow, nor one whose servers need more descriptors than there are;
+//! the log says why. A change of servers harms no request: those in flight at a server that is gone are finished.
 //! **Cost**: milliseconds on the main thread, where nobody waits; a lookup of the machine's trust anchors with https servers.
 //! **Not here**: what becomes of servers that go (`upstream`).
 
