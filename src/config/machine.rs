@@ -4,6 +4,7 @@
 //! **Not here**: the file (`draft`, `build`).
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -13,10 +14,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, RootCertStore};
 
+use super::descriptors::Reserve;
 use super::plan::{Key, Plan};
 
-/// Descriptors for standard streams, sockets of workers, the admin address, logs, timers.
-const OWN_DESCRIPTORS: u64 = 128;
 /// Connections that the kernel should hold when a crowd comes faster than it is accepted; below this some are lost.
 const LEAST_SOMAXCONN: u64 = 4096;
 /// Time to renew a certificate.
@@ -26,7 +26,9 @@ const RENEWAL: Duration = Duration::from_hours(14 * 24);
 #[must_use]
 pub fn warnings(plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
-    warnings.extend(descriptors(plan, getrlimit(Resource::Nofile).current));
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    // The start raises the limit in force to this one.
+    warnings.extend(descriptors(plan, Reserve::planned(plan, cores), getrlimit(Resource::Nofile).maximum));
     warnings.extend(accept_queue());
     if let Some(Key::Missing(path)) = plan.pass.as_ref().map(|pass| &pass.key) {
         warnings.push(format!("the key of [pass] is not there and is created at the start: {}", path.display()));
@@ -46,22 +48,23 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
 }
 
 /// `limit` is `RLIMIT_NOFILE`, [`None`] for unlimited.
-fn descriptors(plan: &Plan, limit: Option<u64>) -> Option<String> {
-    let limit = limit?;
-    let upstream: u64 = plan.upstreams.iter().map(|upstream| u64::from(upstream.most())).sum();
-    let clients = plan.clients.max_connections.map_or(0, |count| u64::try_from(count.get()).unwrap_or(u64::MAX));
-    let needed = upstream.saturating_add(clients).saturating_add(OWN_DESCRIPTORS);
-    if needed > limit {
+fn descriptors(plan: &Plan, reserve: Reserve, limit: Option<u64>) -> Option<String> {
+    let Reserve { upstreams, own } = reserve;
+    let (left, allowed) = (reserve.left(limit), limit?);
+    let how = "raise it (LimitNOFILE=, ulimit -n), or lower the concurrency of upstreams";
+    if !reserve.fits(limit, plan.clients.max_connections) {
+        let clients = reserve.clients(limit, plan.clients.max_connections);
         return Some(format!(
-            "{limit} descriptors allowed (RLIMIT_NOFILE), {needed} needed: {clients} for clients, {upstream} for \
-             upstreams, {OWN_DESCRIPTORS} for the process; raise it (ulimit -n, LimitNOFILE=)"
+            "{allowed} descriptors allowed (RLIMIT_NOFILE), which leaves {left} for clients beside {upstreams} for upstreams and \
+             {own} for the process: only {clients} connections will be open at once; {how}"
         ));
     }
-    let left = limit - needed;
-    (clients == 0 && left < upstream).then(|| {
+    let auto = plan.clients.max_connections.is_none();
+    let few = u64::try_from(left).is_ok_and(|left| left < upstreams);
+    (auto && few).then(|| {
         format!(
-            "{limit} descriptors allowed (RLIMIT_NOFILE), which leaves {left} for clients beside {upstream} requests in \
-             flight; raise it (ulimit -n, LimitNOFILE=)"
+            "{allowed} descriptors allowed (RLIMIT_NOFILE), which leaves {left} for clients, fewer than the {upstreams} that \
+             are set aside for upstreams; {how}"
         )
     })
 }
@@ -111,30 +114,33 @@ mod tests {
     use super::*;
     use crate::config::parse;
 
-    fn plan(max_connections: &str, concurrency: u32) -> Plan {
+    fn plan(max_connections: &str) -> Plan {
         let text = format!(
             "[[listener]]\naddress = \"127.0.0.1:0\"\n[clients]\nmax_connections = {max_connections}\n\
-             [[upstream]]\nname = \"a\"\nservers = [\"a:1\"]\nconcurrency = {concurrency}\n\
+             [[upstream]]\nname = \"a\"\nservers = [\"a:1\"]\nconcurrency = 100\n\
              [[route]]\npath = \"/*\"\nupstream = \"a\"\n"
         );
         parse(&text, Path::new("weir.toml")).expect("right").plan
     }
 
+    const RESERVE: Reserve = Reserve { upstreams: 200, own: 100 };
+
     #[test]
     fn descriptors_must_suffice_for_clients_and_upstreams() {
-        let fixed = plan("1000", 100);
-        let needed = 1000 + 100 + OWN_DESCRIPTORS;
-        assert_eq!(descriptors(&fixed, None), None);
-        assert_eq!(descriptors(&fixed, Some(needed)), None);
-        let warning = descriptors(&fixed, Some(needed - 1)).expect("one too few");
-        assert!(warning.contains(&format!("{needed} needed")), "{warning}");
+        let fixed = plan("1000");
+        assert_eq!(descriptors(&fixed, RESERVE, None), None);
+        assert_eq!(descriptors(&fixed, RESERVE, Some(1300)), None);
+        let warning = descriptors(&fixed, RESERVE, Some(1299)).expect("one too few");
+        assert!(warning.contains("only 999 connections"), "{warning}");
     }
 
     #[test]
-    fn descriptors_left_for_clients_must_outnumber_the_upstreams() {
-        let auto = plan("\"auto\"", 100);
-        assert_eq!(descriptors(&auto, Some(OWN_DESCRIPTORS + 200)), None);
-        let warning = descriptors(&auto, Some(OWN_DESCRIPTORS + 199)).expect("fewer than the upstreams");
-        assert!(warning.contains("leaves 99 for clients"), "{warning}");
+    fn descriptors_left_for_clients_must_outnumber_those_for_upstreams() {
+        let auto = plan("\"auto\"");
+        assert_eq!(descriptors(&auto, RESERVE, Some(500)), None);
+        let warning = descriptors(&auto, RESERVE, Some(499)).expect("fewer than the upstreams");
+        assert!(warning.contains("leaves 199 for clients, fewer"), "{warning}");
+        let warning = descriptors(&auto, RESERVE, Some(363)).expect("next to none");
+        assert!(warning.contains("only 64 connections"), "{warning}");
     }
 }

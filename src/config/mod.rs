@@ -14,10 +14,12 @@
 mod bounds;
 mod build;
 mod change;
+pub mod descriptors;
 mod draft;
 pub mod explain;
 pub mod machine;
 mod pass;
+pub mod path;
 pub mod plan;
 mod reader;
 mod room;

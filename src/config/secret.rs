@@ -124,7 +124,6 @@ fn create(path: &Path, random: impl FnOnce(&mut [u8; LENGTH]) -> io::Result<()>)
 }
 
 /// The directory of `path`; of a bare name, the working directory.
-/// The directory that `path` stands in.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }

@@ -1,7 +1,7 @@
 //! The small languages inside strings: names, hosts, paths, methods, servers, networks, client keys.
 //!
-//! **Invariants**: what is let through needs no second check where it is used: hosts are lower-case, paths are
-//! printable ASCII and start with `/`, an authority always has a port.
+//! **Invariants**: what is let through needs no second check where it is used: hosts are lower-case, paths of
+//! routes are normal (`path`), an authority always has a port.
 //! **Not here**: numbers with units (`units`), whether a name refers to anything (`build`).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
 use super::explain::{did_you_mean, meant, quoted};
+use super::path::normal_path;
 use super::plan::{AccessLog, ClientKey, PathPattern, Server};
 use super::reader::{Complaint, Parsed};
 use super::scalar::word;
@@ -156,13 +157,38 @@ pub(super) fn path(text: &str) -> Parsed<PathPattern> {
     if !plain.split('%').skip(1).all(encoded) {
         return refuse("\"%\" must be followed by two hexadecimal digits");
     }
+    let instead = |path: &str| {
+        did_you_mean(&quoted(&if prefix { format!("{}/*", path.trim_end_matches('/')) } else { path.to_owned() }))
+    };
     if text.contains("//") {
-        return refuse("\"//\" never matches");
+        return refuse(&format!("\"//\" never matches; {}", instead(&resolved(plain))));
     }
     if plain.split('/').any(|segment| segment == "." || segment == "..") {
-        return refuse("segments \".\" and \"..\" never match");
+        return refuse(&format!("segments \".\" and \"..\" never match; {}", instead(&resolved(plain))));
+    }
+    // What is left of `/*` is no path.
+    match normal_path(if plain.is_empty() { "/" } else { plain }) {
+        Err(why) => return refuse(&format!("never matches: a request whose path {why} is refused")),
+        Ok(normal) if !plain.is_empty() && normal != plain => {
+            return refuse(&format!("requests are compared in their shortest spelling; {}", instead(&normal)));
+        }
+        Ok(_) => {}
     }
     Ok(if prefix { PathPattern::Prefix(plain.to_owned()) } else { PathPattern::Exact(plain.to_owned()) })
+}
+
+/// `path` without empty and dot segments (RFC 3986 §5.2.4), but for a slash at its end.
+fn resolved(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(kept.pop()),
+            segment => kept.push(segment),
+        }
+    }
+    let slash = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", kept.join("/"))
 }
 
 /// What a check asks for: a path, with a query if need be.

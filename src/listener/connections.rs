@@ -1,9 +1,10 @@
 //! Connections: who may be open, who is, and how they ended.
 //!
-//! **Invariants**: open connections never exceed the limit given at the start; each accepted connection ends with exactly one
-//! [`Cause`]; a connection counts as open, and keeps its slot, until its socket is no longer used by anything here: also as a
+//! **Invariants**: nobody is accepted while the limit is reached, or was lowered below what is open; each accepted connection ends
+//! with exactly one [`Cause`]; a connection counts as open, and keeps its slot, until its socket is no longer used by anything here: also as a
 //! tunnel after an upgrade.
-//! **Cost**: a few relaxed atomic additions per connection, none per request.
+//! **Cost**: a few relaxed atomic additions per connection, none per request; a change of the limit waits in line with those who
+//! accept.
 //! **Not here**: names and types of metrics (`telemetry`).
 
 use std::num::NonZeroUsize;
@@ -125,7 +126,9 @@ impl Cause {
 /// The connections of a process, shared by its workers.
 #[derive(Debug)]
 pub struct Connections {
-    limit: usize,
+    limit: AtomicUsize,
+    /// Slots in use and free; more than the limit while a lowered one waits for them.
+    existing: AtomicUsize,
     slots: Arc<Semaphore>,
     /// Key exchanges under way.
     pub(super) handshakes: Semaphore,
@@ -139,12 +142,13 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// No connections yet, and never more than `limit` at once; handshakes rationed for `cores` processors.
+    /// No connections yet, and no more than `limit` at once until [`Connections::set_limit`] says otherwise; handshakes rationed for `cores` processors.
     #[must_use]
     pub fn new(limit: NonZeroUsize, cores: NonZeroUsize) -> Arc<Self> {
         let limit = limit.get().min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
-            limit,
+            limit: AtomicUsize::new(limit),
+            existing: AtomicUsize::new(limit),
             slots: Arc::new(Semaphore::new(limit)),
             handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
             accepted: AtomicU64::new(0),
@@ -159,8 +163,28 @@ impl Connections {
 
     /// Connections that may be open at once.
     #[must_use]
-    pub const fn limit(&self) -> usize {
-        self.limit
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Lets `limit` connections be open at once from now on, and resolves when no more are. Those that are open stay; until
+    /// enough of them have left nobody is accepted. One caller at a time; dropped before its end it may be called again.
+    pub async fn set_limit(&self, limit: NonZeroUsize) {
+        let limit = limit.get().min(Semaphore::MAX_PERMITS);
+        self.limit.store(limit, Ordering::Relaxed);
+        loop {
+            let existing = self.existing.load(Ordering::Relaxed);
+            let Some(excess) = existing.checked_sub(limit).filter(|excess| *excess > 0) else {
+                self.existing.store(limit, Ordering::Relaxed);
+                self.slots.add_permits(limit.saturating_sub(existing));
+                return;
+            };
+            // First come, first served: whoever accepts after this waits behind it.
+            let part = u32::try_from(excess).unwrap_or(u32::MAX);
+            let Ok(taken) = self.slots.acquire_many(part).await else { return };
+            self.existing.fetch_sub(taken.num_permits(), Ordering::Relaxed);
+            taken.forget();
+        }
     }
 
     /// Connections accepted so far.

@@ -11,7 +11,7 @@
 //! **Invariants**
 //! * Every byte and every second a client can cost is bounded by [`Limits`] or by a named constant here; none of hyper's
 //!   defaults is left to chance.
-//! * No more connections are open than [`Connections::limit`]; the surplus waits in the kernel.
+//! * Nobody is accepted while as many connections are open as [`Connections::limit`]; the surplus waits in the kernel.
 //! * Out of descriptors the listener waits and recovers; short of memory it turns newcomers away; nothing a client sends ends it.
 //! * A drain ends every connection, and none before its request in flight is answered or `drain_timeout` is over.
 //! * The protocol of a connection is chosen by ALPN or by its first bytes, under a deadline.

@@ -23,7 +23,6 @@ pub mod headers;
 mod lines;
 mod observe;
 pub mod pass;
-pub mod path;
 pub mod peer;
 pub mod policy;
 pub mod route;

@@ -9,8 +9,8 @@
 
 use http::Method;
 
+use crate::config::path::without_parameters;
 use crate::config::plan::{PathPattern, Route};
-use crate::proxy::path::without_parameters;
 use crate::proxy::target::Target;
 
 /// The outcome of the search.

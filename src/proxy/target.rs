@@ -14,7 +14,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::admission::verdict::Reason;
-use crate::proxy::path::normal_path;
+use crate::config::path::normal_path;
 
 /// Longest request target, in bytes; RFC 9112 §3 asks for at least 8,000.
 const TARGET_MAX: usize = 8_192;

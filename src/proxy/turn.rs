@@ -4,7 +4,7 @@
 //! A small body has been read before (`upload` says why); for one that stays unread the socket is watched.
 //!
 //! **Invariants**: ends by the deadline; whoever left is not served.
-//! **Cost**: one timer, and one descriptor while an HTTP/1.1 body stays unread; [`WATCHERS`] of them at once, the others are
+//! **Cost**: one timer, and one descriptor while an HTTP/1.1 body stays unread; `WATCHERS` of them at once, the others are
 //! looked at when their turn comes.
 //! **Not here**: the line itself (`admission`).
 
@@ -20,9 +20,6 @@ use crate::clock::{Clock, Tick};
 use crate::proxy::departure::{departed, has_left};
 use crate::proxy::peer::Peer;
 use crate::proxy::upload::Budget;
-
-/// Descriptors that may watch for departures at once; they are set aside beside those of clients and upstreams.
-pub const WATCHERS: usize = 256;
 
 /// What a waiting request has to do with its client.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,9 @@
 //! What must be done now and then, whoever asks for it: on the admin thread, which outlives the workers.
+//!
+//! **Invariants**: none of them ends while the process runs, and none waits for another.
+//! **Cost**: a look at every upstream each 10 ms where limits are found, at every gate five times a second, at memory four times,
+//! at descriptors once; a sweep of client limits each 10 s, on a thread of its own.
+//! **Not here**: what each of them does (`admission`, `proxy::capacity`, `upstream`, `memory`, `descriptors`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::descriptors::Descriptors;
 use super::memory;
 use crate::listener::{Connections, Memory};
 use crate::proxy::capacity;
@@ -19,9 +25,14 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
-pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, memory: Option<Memory>) {
-    let memory = memory::look(memory, &connections);
-    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), memory);
+pub(super) async fn run(
+    gateway: Arc<Gateway>,
+    connections: Arc<Connections>,
+    descriptors: Descriptors,
+    memory: Option<Memory>,
+) {
+    let host = async { tokio::join!(memory::look(memory, &connections), descriptors.keep(&gateway, &connections)) };
+    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), host);
 }
 
 /// Serves the lines as tokens of contract rates come.

@@ -3,7 +3,7 @@
 //! ```text
 //! main thread     signals → reload; drain → wait → exit
 //! worker threads  one current-thread runtime each: its own listening sockets, its own upstream connections
-//! admin thread    /metrics, /livez, /readyz, and chores that may block for milliseconds
+//! admin thread    /metrics, /livez, /readyz, /v1/capacity, and chores that may block for milliseconds
 //! ```
 //!
 //! **Invariants**: every socket is bound before any request is served, and before that nothing of the outside has changed but
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use descriptors::Descriptors;
 use reload::Reload;
 use signals::Signals;
 
@@ -81,7 +82,8 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     process::register(&registry);
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = plan.runtime.workers.unwrap_or(cores);
-    let connections = Connections::new(descriptors::max_connections(&plan), cores);
+    let descriptors = Descriptors::raise(cores);
+    let connections = Connections::new(descriptors.clients(&plan), cores);
     let memory = memory::watch(plan.clients.max_memory, &registry, &connections);
     let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
     obtain_key(&mut plan)?;
@@ -90,7 +92,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     observe::access_log(&registry, &access_log);
     observe::read_ahead(&registry, gateway.budget(), gateway.responses());
 
-    let reload = Reload::new(path, &gateway, &registry);
+    let reload = Reload::new(path, &gateway, descriptors, &registry);
     let plan = gateway.plan();
     let admin_socket =
         admin::bind(plan.admin.address).map_err(|cause| RunError::Admin { address: plan.admin.address, cause })?;
@@ -98,7 +100,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
     let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
-    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), memory);
+    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory);
     let admin = start_admin(admin_socket, operators, admin_stopped, upkeep)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {

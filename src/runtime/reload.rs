@@ -1,8 +1,8 @@
 //! Reading the configuration again while running: at SIGHUP.
 //!
 //! **Invariants**: all or nothing. A file that `weir check` would refuse changes nothing, nor does one that changes anything but the
-//! `servers` of upstreams, which is all that a running process can follow; the log says why. A change of servers harms no
-//! request: those in flight at a server that is gone are finished.
+//! `servers` of upstreams, which is all that a running process can follow, nor one whose servers need more descriptors than there are;
+//! the log says why. A change of servers harms no request: those in flight at a server that is gone are finished.
 //! **Cost**: milliseconds on the main thread, where nobody waits; a lookup of the machine's trust anchors with https servers.
 //! **Not here**: what becomes of servers that go (`upstream`).
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge};
 
+use super::descriptors::Descriptors;
 use crate::config;
 use crate::proxy::gateway::Gateway;
 use crate::telemetry::Registry;
@@ -26,10 +27,12 @@ enum Outcome {
     Invalid,
     /// More differs than a running process can follow.
     NeedsRestart,
+    /// Its servers need more descriptors than there are.
+    DoesNotFit,
 }
 
 impl Outcome {
-    const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::NeedsRestart];
+    const ALL: [Self; 5] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::NeedsRestart, Self::DoesNotFit];
 
     const fn name(self) -> &'static str {
         match self {
@@ -37,6 +40,7 @@ impl Outcome {
             Self::Unchanged => "unchanged",
             Self::Invalid => "invalid",
             Self::NeedsRestart => "needs_restart",
+            Self::DoesNotFit => "does_not_fit",
         }
     }
 
@@ -51,20 +55,22 @@ impl Outcome {
 pub(super) struct Reload {
     path: PathBuf,
     gateway: Arc<Gateway>,
+    descriptors: Descriptors,
     reloads: [Counter; Outcome::ALL.len()],
     last_successful: Gauge,
 }
 
 impl Reload {
-    /// `gateway` was built from the file at `path`.
-    pub(super) fn new(path: PathBuf, gateway: &Arc<Gateway>, registry: &Registry) -> Self {
+    /// `gateway` was built from the file at `path`, and its servers shall fit `descriptors`.
+    pub(super) fn new(path: PathBuf, gateway: &Arc<Gateway>, descriptors: Descriptors, registry: &Registry) -> Self {
         let help = "Times the configuration was read again, by what came of it.";
         let counter =
             |outcome: Outcome| registry.counter("weir_config_reloads_total", help, &[("result", outcome.name())]);
         let help = "Whether the process runs by the configuration as it was last read.";
         let last_successful = registry.gauge("weir_config_last_reload_successful", help, &[]);
         last_successful.set(1.0);
-        Self { path, gateway: Arc::clone(gateway), reloads: Outcome::ALL.map(counter), last_successful }
+        let reloads = Outcome::ALL.map(counter);
+        Self { path, gateway: Arc::clone(gateway), descriptors, reloads, last_successful }
     }
 
     /// Reads the file, and follows it if that is possible.
@@ -99,6 +105,10 @@ impl Reload {
             let tables = fixed.join(", ");
             tracing::error!("not reloaded, nothing has changed: {path} differs in {tables}, which needs a restart");
             return Outcome::NeedsRestart;
+        }
+        if let Some(why) = self.descriptors.refuse(&self.gateway, &loaded.plan) {
+            tracing::error!("not reloaded, nothing has changed: {why}");
+            return Outcome::DoesNotFit;
         }
         match self.gateway.replace_servers(&loaded.plan.upstreams) {
             Ok(changed) if changed.is_empty() => {

@@ -6,8 +6,8 @@
 //! **Invariants**: one response holds at most [`AHEAD_MAX`] bytes and a frame, all of them at most [`BUDGET`] and a frame for each
 //! worker; without room nothing is read ahead, and a response goes at the pace of its reader. Of a response whose length is known,
 //! nothing is read ahead before all that is left of it would fit. Bytes come out in the order in which they came in, then trailers.
-//! **Cost**: two relaxed additions for each piece; what came in several frames is copied once, so that small chunks do not keep the
-//! buffers alive that they were read into.
+//! **Cost**: two relaxed additions for each piece; what is less than [`COPIED`] or came in several frames is copied once, so that
+//! small chunks do not keep the buffers alive that they were read into.
 //! **Not here**: when it is read (`body`).
 
 use std::sync::Arc;
@@ -22,6 +22,10 @@ pub(super) const AHEAD_MAX: usize = 64 * 1024;
 
 /// Bytes of all responses together: a thousand clients that stand still with the longest answer.
 const BUDGET: usize = 64 * 1024 * 1024;
+
+/// A first piece of fewer bytes is copied: buffers are of 8 KiB to 64 KiB, and a body of ten bytes shall not occupy one until its
+/// reader comes. A copy of so many costs less than the system call that writes them.
+const COPIED: usize = 8 * 1024;
 
 /// Bytes of responses that were read before their readers asked for them, over all upstreams and workers.
 #[derive(Debug, Default)]
@@ -74,7 +78,7 @@ impl Ahead {
         match frame.into_data() {
             Ok(data) => {
                 self.all.0.fetch_add(data.len(), Ordering::Relaxed);
-                if self.len() == 0 {
+                if self.len() == 0 && data.len() >= COPIED {
                     self.first = data;
                 } else {
                     self.rest.extend_from_slice(&data);
@@ -115,12 +119,13 @@ mod tests {
     fn what_goes_in_comes_out_in_order_and_is_counted() {
         let all = Arc::new(ReadAhead::default());
         let mut ahead = Ahead::new(&all);
-        for part in ["ab", "c", "de"] {
-            ahead.push(Frame::data(Bytes::from_static(part.as_bytes())));
+        let large = "a".repeat(COPIED);
+        for part in [large.clone(), "c".to_owned(), "de".to_owned()] {
+            ahead.push(Frame::data(part.into()));
         }
         ahead.push(Frame::trailers(HeaderMap::new()));
-        assert_eq!((ahead.len(), all.bytes()), (5, 5));
-        assert_eq!(ahead.take().unwrap().into_data().unwrap(), "ab");
+        assert_eq!((ahead.len(), all.bytes()), (COPIED + 3, COPIED + 3));
+        assert_eq!(ahead.take().unwrap().into_data().unwrap(), large);
         assert_eq!(ahead.take().unwrap().into_data().unwrap(), "cde");
         assert_eq!(all.bytes(), 0);
         assert!(ahead.take().unwrap().is_trailers());
@@ -128,6 +133,18 @@ mod tests {
         ahead.push(Frame::data(Bytes::from_static(b"left behind")));
         drop(ahead);
         assert_eq!(all.bytes(), 0);
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_keep_the_buffer_that_they_came_in() {
+        let all = Arc::new(ReadAhead::default());
+        let buffer = Bytes::from(vec![7; AHEAD_MAX]);
+        for (length, is_copied) in [(10, true), (COPIED - 1, true), (COPIED, false)] {
+            let mut ahead = Ahead::new(&all);
+            ahead.push(Frame::data(buffer.slice(..length)));
+            assert_eq!(buffer.is_unique(), is_copied, "{length} bytes");
+            assert_eq!(ahead.take().unwrap().into_data().unwrap(), buffer.slice(..length));
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ impl Fleet {
         self.size.store(size, Ordering::Relaxed);
     }
 
+    pub(super) fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed)
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.idle.load(Ordering::Relaxed)
     }

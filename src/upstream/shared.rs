@@ -20,10 +20,8 @@ use super::repeat::KeepBudget;
 use super::server::{Origin, ServerState};
 use super::tls::Connector;
 use crate::clock::Tick;
-use crate::config::plan::{self, Protocol};
-
-/// Connections kept idle for all servers by all workers, however high the concurrency: descriptors are finite.
-const IDLE_MAX: usize = 1024;
+use crate::config::descriptors::IDLE_MAX;
+use crate::config::plan::{self, Concurrency, Protocol};
 
 /// An upstream that cannot be built from its plan.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,7 @@ pub struct Upstream {
     pub(super) response_timeout: Duration,
     pub(super) abandon_timeout: Duration,
     pub(super) idle_timeout: Duration,
-    idle_max: usize,
+    concurrency: Concurrency,
     pub(super) idempotent: bool,
     pub(super) resolve: Duration,
     pub(super) health: Option<plan::HealthCheck>,
@@ -80,14 +78,13 @@ impl Upstream {
     ///
     /// [`Guard::kind`]: super::Guard::kind
     pub fn new(plan: &plan::Upstream, kinds: usize, ahead: &Arc<ReadAhead>) -> Result<Arc<Self>, UpstreamError> {
-        let concurrency = usize::try_from(plan.most()).unwrap_or(usize::MAX);
         let upstream = Self {
             name: plan.name.as_str().into(),
             connect_timeout: plan.connect_timeout,
             response_timeout: plan.response_timeout,
             abandon_timeout: plan.abandon_timeout,
             idle_timeout: plan.idle_timeout,
-            idle_max: concurrency.min(IDLE_MAX),
+            concurrency: plan.concurrency,
             idempotent: plan.idempotent,
             resolve: plan.resolve,
             health: plan.health.clone(),
@@ -138,7 +135,8 @@ impl Upstream {
 
     /// Whether another connection may be kept: as many as there are permits, which is what descriptors are set aside for.
     pub(super) fn may_keep(&self) -> bool {
-        self.fleet.idle() < self.idle_max
+        let most = self.concurrency.most(self.fleet.size()).min(IDLE_MAX);
+        self.fleet.idle() < usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// Whether `servers` are the ones used now.

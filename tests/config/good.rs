@@ -191,7 +191,7 @@ fn the_shipped_file() {
     assert_eq!(loaded.warnings, [""; 0]);
     let names: Vec<&str> = loaded.plan.routes.iter().map(|route| route.name.as_str()).collect();
     assert_eq!(names, ["POST /register", "/*"]);
-    assert_eq!(loaded.plan.upstreams[0].most(), 1000);
+    assert_eq!(loaded.plan.upstreams[0].concurrency.most(1), 1000);
 }
 
 /// The reference in prose names every key that the code takes and no other, and its defaults are the code's.

@@ -77,6 +77,14 @@ fn check_says_that_a_key_would_be_made_and_makes_none() {
 }
 
 #[test]
+fn a_bare_name_is_a_file_beside_the_configuration() {
+    let directory = directory(&(LEAST.to_owned() + "[log]\naccess = \"file:a.log\"\n"));
+    let output = weir(directory.path(), &["check", "config.toml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!directory.path().join("a.log").exists());
+}
+
+#[test]
 fn help_and_wrong_usage() {
     let directory = directory(LEAST);
     let help = weir(directory.path(), &["--help"]);

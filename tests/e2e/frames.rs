@@ -80,6 +80,11 @@ impl Frames {
         self.send(WINDOW_UPDATE, 0, stream, &by.to_be_bytes());
     }
 
+    /// Takes no byte more of any answer: windows shrink by what they were given at first (RFC 9113 §6.9.2).
+    pub(crate) fn shrink(&mut self) {
+        self.send(SETTINGS, 0, 0, &NO_WINDOW);
+    }
+
     /// Gives a request up.
     pub(crate) fn reset(&mut self, stream: u32) {
         self.send(RST_STREAM, 0, stream, &CANCEL);

@@ -22,6 +22,7 @@ use super::plan::{
 };
 use super::reader::Written;
 use super::room::Room;
+use super::secret::parent;
 use files::Files;
 pub(super) use files::read_bounded;
 use names::Names;
@@ -288,7 +289,7 @@ fn distinct_servers(list: Written<Vec<Written<Server>>>, faults: &mut Faults<'_>
 fn access_log(draft: Written<AccessLog>, files: &Files<'_>, faults: &mut Faults<'_>) -> AccessLog {
     let AccessLog::File(path) = draft.value else { return draft.value };
     let path = files.resolve(&path);
-    if !path.parent().is_some_and(Path::is_dir) || path.is_dir() {
+    if !parent(&path).is_dir() || path.is_dir() {
         let message = format!("`access` cannot be written: {} is not in an existing directory", path.display());
         let message = if path.is_dir() { format!("`access` is a directory: {}", path.display()) } else { message };
         faults.add(&draft.span, message, None, None);

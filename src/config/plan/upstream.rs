@@ -56,15 +56,13 @@ pub enum Concurrency {
     Adaptive(Bounds),
 }
 
-impl Upstream {
-    /// The most that it may ever have in flight, as far as is known before its names are resolved.
+impl Concurrency {
+    /// The most that may be in flight while the servers have so many `addresses`.
     #[must_use]
-    pub fn most(&self) -> u32 {
-        match self.concurrency {
-            Concurrency::Fixed(limit) => limit.get(),
-            Concurrency::Adaptive(bounds) => {
-                bounds.max.get().saturating_mul(u32::try_from(self.servers.len()).unwrap_or(u32::MAX))
-            }
+    pub fn most(self, addresses: usize) -> u32 {
+        match self {
+            Self::Fixed(limit) => limit.get(),
+            Self::Adaptive(bounds) => bounds.max.get().saturating_mul(u32::try_from(addresses).unwrap_or(u32::MAX)),
         }
     }
 }

@@ -33,6 +33,44 @@ async fn a_client_that_left_while_it_waited_in_the_backlog_harms_nobody() {
     exchange(&mut last).await;
 }
 
+#[tokio::test]
+async fn a_limit_that_falls_waits_for_as_many_to_leave_and_one_that_rises_lets_in() {
+    let server = Server::with(limits(), 3, false);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = server.connect().await;
+        exchange(&mut client).await;
+        clients.push(client);
+    }
+    let mut waiting = server.connect().await;
+    waiting.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let lower = NonZeroUsize::MIN;
+    let connections = Arc::clone(&server.connections);
+    let falling = tokio::spawn(async move { connections.set_limit(lower).await });
+    eventually(|| server.connections.limit() == 1).await;
+    // The one that stood first for a slot before the limit fell gets the first.
+    clients.clear();
+    timeout(LONG, falling).await.expect("the excess never left").unwrap();
+    let mut late = server.connect().await;
+    late.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut byte = [0; 1];
+    assert!(timeout(Duration::from_millis(300), late.peek(&mut byte)).await.is_err(), "served beyond the limit");
+    assert_eq!(server.open(), 1);
+
+    let set = |limit| server.connections.set_limit(NonZeroUsize::new(limit).unwrap());
+    set(3).await;
+    read_until(&mut waiting, "hello").await;
+    read_until(&mut late, "hello").await;
+    // Given up in the middle it has lowered nothing but the number; told otherwise, it begins where it stood.
+    assert!(timeout(Duration::from_millis(50), set(1)).await.is_err());
+    set(3).await;
+    let mut third = server.connect().await;
+    exchange(&mut third).await;
+    let mut fourth = server.connect().await;
+    fourth.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(timeout(Duration::from_millis(300), fourth.peek(&mut byte)).await.is_err(), "served beyond the limit");
+}
+
 /// Descriptors that the starved process may have.
 const DESCRIPTORS: u64 = 40;
 

@@ -4,7 +4,7 @@
 //! dot segments, empty segments, encoded slashes and semicolons, backslashes and control bytes, and stays so without the
 //! parameters of its segments. A last segment may be empty: a trailing slash.
 //! **Cost**: no allocation for a path without `%` and `;`.
-//! **Not here**: host and query, which are `target`'s; routes (`route`).
+//! **Not here**: host and query of a request, and routes (`proxy`).
 
 use std::borrow::Cow;
 
