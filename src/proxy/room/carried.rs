@@ -1,0 +1,147 @@
+//! What a request says of its place: tickets in the query, a header or cookies; an identity; how long it would be held.
+//!
+//! **Invariants**: nothing here is believed yet (`waiting_room::ticket` verifies); at most [`TRIED`] tickets of a request are looked at;
+//! what was ours in a query never reaches an upstream.
+//! **Cost**: a walk over the query and the cookies of requests that lead into a waiting room; no allocation, unless ours stands in the query.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+use crate::config::plan::Identity;
+use crate::proxy::cookies;
+use crate::proxy::headers::WEIR_TICKET;
+
+/// The ticket in a query, for browsers that keep no cookies.
+pub const QUERY_TICKET: &str = "weir_ticket";
+
+/// In a query: another person, who shares the browser, asks for a place of his own.
+pub const QUERY_ANEW: &str = "weir_new";
+
+/// So many tickets of one request are verified: a browser may send a cookie for each path or domain.
+const TRIED: usize = 4;
+
+/// How long a client would wait for an answer (RFC 7240 §4.3).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// Longer values of an identity are none: a key is an identifier, not a document.
+const IDENTITY_MAX: usize = 256;
+
+/// Tickets of a request, the most explicit first. `cookie` is the name of the room's.
+pub fn tickets<'h>(headers: &'h HeaderMap, query: Option<&'h str>, cookie: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    let written = query.into_iter().flat_map(|query| values(query, QUERY_TICKET)).map(str::as_bytes);
+    let fields = headers.get_all(WEIR_TICKET).iter().map(|value| value.as_bytes().trim_ascii());
+    // Whoever asks for a new place does not mean the cookie of the person before him.
+    let anew = query.is_some_and(is_anew);
+    let kept = cookies::values(headers, cookie).filter(move |_| !anew);
+    written.chain(fields).chain(kept).take(TRIED)
+}
+
+/// The value that makes two requests the same person's.
+#[must_use]
+pub fn identity<'h>(headers: &'h HeaderMap, identity: Option<&'h Identity>) -> Option<&'h [u8]> {
+    let value = match identity? {
+        Identity::Header(name) => {
+            let mut values = headers.get_all(name).iter();
+            // Two of them are nobody's.
+            values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes().trim_ascii())
+        }
+        Identity::Cookie(name) => cookies::values(headers, name).next(),
+    };
+    value.filter(|value| (1..=IDENTITY_MAX).contains(&value.len()))
+}
+
+/// Whether the query asks for a new place.
+#[must_use]
+pub fn is_anew(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next() == Some(QUERY_ANEW))
+}
+
+/// The query without what is ours; [`None`] if nothing is left.
+#[must_use]
+pub fn foreign(query: &str) -> Option<Cow<'_, str>> {
+    let is_ours = |pair: &&str| matches!(pair.split('=').next(), Some(QUERY_TICKET | QUERY_ANEW));
+    if !query.split('&').any(|pair| is_ours(&pair)) {
+        return Some(Cow::Borrowed(query));
+    }
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();
+    (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
+}
+
+/// For how long the client would be held until something changes.
+#[must_use]
+pub fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    let wait = preferences.flat_map(|value| value.split([',', ';'])).find_map(|preference| {
+        let (name, seconds) = preference.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("wait").then(|| seconds.trim().trim_matches('"').parse::<u32>().ok())?
+    });
+    wait.map(|seconds| Duration::from_secs(seconds.into()))
+}
+
+/// The values of `name` in a query. A ticket has no character that would be encoded.
+fn values<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = &'q str> {
+    query.split('&').filter_map(move |pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{COOKIE, HeaderValue};
+
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn the_most_explicit_ticket_comes_first() {
+        let sent = headers(&[("weir-ticket", " b "), ("cookie", "x=y; weir_ticket=c; weir_ticket=d")]);
+        let found = |query| tickets(&sent, query, "weir_ticket").collect::<Vec<_>>();
+        assert_eq!(found(Some("step=1&weir_ticket=a&weir_ticketx=e")), [&b"a"[..], b"b", b"c", b"d"]);
+        assert_eq!(found(None), [b"b", b"c", b"d"]);
+        assert_eq!(found(Some("weir_new")), [b"b"], "not of the person before him");
+        assert_eq!(found(Some("weir_ticket=1&weir_ticket=2&weir_ticket=3&weir_ticket=4&weir_ticket=5")).len(), TRIED);
+    }
+
+    #[test]
+    fn an_identity_is_one_short_value() {
+        let by_header = Identity::Header(HeaderName::from_static("idempotency-key"));
+        let by_cookie = Identity::Cookie("sid".to_owned());
+        let of = |fields: &[(&'static str, &str)], by| identity(&headers(fields), Some(by)).map(<[u8]>::to_vec);
+        assert_eq!(of(&[("idempotency-key", " k ")], &by_header).as_deref(), Some(&b"k"[..]));
+        assert_eq!(of(&[("idempotency-key", "k"), ("idempotency-key", "l")], &by_header), None);
+        assert_eq!(of(&[("idempotency-key", "")], &by_header), None);
+        assert_eq!(of(&[("idempotency-key", &"k".repeat(IDENTITY_MAX + 1))], &by_header), None);
+        assert_eq!(of(&[("cookie", "a=b; sid=k")], &by_cookie).as_deref(), Some(&b"k"[..]));
+        assert_eq!(identity(&headers(&[("idempotency-key", "k")]), None), None);
+    }
+
+    #[test]
+    fn an_upstream_sees_the_query_without_ours() {
+        for (query, left) in [
+            ("a=b", Some("a=b")),
+            ("", Some("")),
+            ("weir_ticket=x", None),
+            ("weir_new", None),
+            ("a=b&weir_ticket=x&c&weir_new=1", Some("a=b&c")),
+            ("weir_tickets=x&xweir_ticket=y", Some("weir_tickets=x&xweir_ticket=y")),
+        ] {
+            assert_eq!(foreign(query).as_deref(), left, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_preference_for_waiting_is_read() {
+        let wait = |value| patience(&headers(&[("prefer", value)]));
+        assert_eq!(wait("wait=20"), Some(Duration::from_secs(20)));
+        assert_eq!(wait("respond-async, Wait = \"7\""), Some(Duration::from_secs(7)));
+        assert_eq!((wait("wait"), wait("wait=x"), wait("wait=-1")), (None, None, None));
+        assert_eq!(patience(&[(COOKIE, HeaderValue::from_static("prefer=wait"))].into_iter().collect()), None);
+    }
+}
