@@ -8,7 +8,7 @@
 //! **Cost**: four relaxed atomics, no lock, no allocation.
 //! **Not here**: who may wait how long (`route`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Tick, saturating_nanos};
@@ -48,7 +48,7 @@ const FILLED: f64 = 0.8;
 /// was told too much keeps away while the service idles.
 const LATEST_BOOKING: Duration = Duration::from_mins(5);
 
-/// One sample counts for at most so many means: a tunnel or an abandoned exchange that lasted minutes says nothing about the
+/// One sample counts for at most so many means: an abandoned exchange that lasted minutes says nothing about the
 /// pace of the others, while a service that has slowed down tenfold is still followed within some fifty completions.
 const OUTLIER: u64 = 4;
 
@@ -63,6 +63,10 @@ pub(in crate::admission) struct Predictor {
     /// Mean limit under which those holds ended: the bits of an `f64`.
     level: AtomicU64,
     completions: AtomicU64,
+    /// Tunnels: they hold permits for as long as people like.
+    quiet: AtomicU32,
+    /// Permits held where nobody is sent to any more.
+    stranded: AtomicU32,
     /// Last completion, or the first acquisition after idleness.
     progress: AtomicU64,
     /// Next free moment for somebody who was refused.
@@ -80,6 +84,8 @@ impl Predictor {
             hold: AtomicU64::new(saturating_nanos(FIRST_HOLD)),
             level: AtomicU64::new(0),
             completions: AtomicU64::new(0),
+            quiet: AtomicU32::new(0),
+            stranded: AtomicU32::new(0),
             progress: AtomicU64::new(0),
             booked: AtomicU64::new(0),
             overbooking: AtomicU64::new(1.0_f64.to_bits()),
@@ -87,9 +93,36 @@ impl Predictor {
         }
     }
 
-    /// The gate went from idle to busy.
-    pub(in crate::admission) fn busy(&self, now: Tick) {
-        self.progress.store(now.as_nanos(), Ordering::Relaxed);
+    /// A permit was taken while `in_flight` were in use. With nobody in service until then, silence begins now.
+    pub(in crate::admission) fn entered(&self, now: Tick, in_flight: u32) {
+        if in_flight <= self.resting() {
+            self.progress.store(now.as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// One more permit is a tunnel's.
+    pub(in crate::admission) fn fell_quiet(&self) {
+        self.quiet.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A tunnel's permit has come back.
+    pub(in crate::admission) fn quiet_ended(&self) {
+        self.quiet.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// So many permits are held where nobody is sent to any more.
+    pub(in crate::admission) fn set_stranded(&self, permits: u32) {
+        self.stranded.store(permits, Ordering::Relaxed);
+    }
+
+    /// Permits in use that no request of those in line will get soon.
+    fn resting(&self) -> u32 {
+        self.quiet.load(Ordering::Relaxed).saturating_add(self.stranded.load(Ordering::Relaxed))
+    }
+
+    /// Permits that go from one request to the next, of `limit`.
+    fn working(&self, limit: u32) -> f64 {
+        f64::from(limit.saturating_sub(self.resting()).max(1))
     }
 
     /// A permit of `limit` was given back after `held`. Updates that race may lose one sample, never corrupt the mean.
@@ -103,7 +136,7 @@ impl Predictor {
         let next = if held >= mean { mean + (held - mean) / weight } else { mean - (mean - held) / weight };
         self.hold.store(next.max(1), Ordering::Relaxed);
         let level = f64::from_bits(self.level.load(Ordering::Relaxed));
-        let level = level + (f64::from(limit) - level) / weight as f64;
+        let level = level + (self.working(limit) - level) / weight as f64;
         self.level.store(level.to_bits(), Ordering::Relaxed);
     }
 
@@ -115,7 +148,7 @@ impl Predictor {
     /// Requests a second the upstream completes while every permit of `limit` is in use.
     pub(in crate::admission) fn rate(&self, limit: u32) -> f64 {
         let level = f64::from_bits(self.level.load(Ordering::Relaxed));
-        let level = if level > 0.0 { level } else { f64::from(limit) };
+        let level = if level > 0.0 { level } else { self.working(limit) };
         let by_hold = level / self.mean_hold().as_secs_f64().max(f64::EPSILON);
         by_hold.min(self.ceiling).max(SLOWEST)
     }
@@ -125,7 +158,7 @@ impl Predictor {
     /// A stall that has lasted so long is taken to last as long again: the median of what is left of a thing met at a random
     /// moment of its life (Gott, Nature 363, 1993).
     pub(in crate::admission) fn stalled(&self, now: Tick, in_flight: u32) -> Duration {
-        if in_flight == 0 {
+        if in_flight <= self.resting() {
             return Duration::ZERO;
         }
         let silence = now.since(Tick::from_nanos(self.progress.load(Ordering::Relaxed)));
@@ -221,6 +254,32 @@ mod tests {
         assert_eq!(predictor.stalled(after(300), 40), Duration::ZERO);
         assert!(predictor.stalled(after(5_200), 40) > 4 * SECOND);
         assert_eq!(predictor.stalled(after(5_200), 0), Duration::ZERO, "an idle gate is not a stalled one");
+    }
+
+    #[test]
+    fn tunnels_and_what_is_stranded_do_not_pace_the_others() {
+        let predictor = steady();
+        (0..20).for_each(|_| predictor.fell_quiet());
+        predictor.set_stranded(10);
+        for at in 200..600 {
+            predictor.completed(after(at), Duration::from_millis(100), 40);
+        }
+        assert!((predictor.rate(40) - 100.0).abs() < 1.0, "{}", predictor.rate(40));
+        assert_eq!(predictor.stalled(after(9_000), 30), Duration::ZERO, "nobody is in service");
+        assert!(predictor.stalled(after(9_000), 31) > SECOND);
+        predictor.entered(after(9_000), 30);
+        assert_eq!(predictor.stalled(after(9_100), 31), Duration::ZERO, "the first since then has just begun");
+        predictor.entered(after(20_000), 31);
+        assert!(predictor.stalled(after(20_000), 32) > SECOND, "one more tells nothing of the first");
+        (0..20).for_each(|_| predictor.quiet_ended());
+        predictor.set_stranded(0);
+        for at in 600..1_000 {
+            predictor.completed(after(at), Duration::from_millis(100), 40);
+        }
+        assert!((predictor.rate(40) - 400.0).abs() < 1.0, "{}", predictor.rate(40));
+        let untried = Predictor::new(f64::INFINITY);
+        (0..50).for_each(|_| untried.fell_quiet());
+        assert!((untried.rate(40) - 4.0).abs() < 0.1, "at least one works: {}", untried.rate(40));
     }
 
     #[test]

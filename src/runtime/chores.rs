@@ -61,6 +61,9 @@ async fn observe(gateway: &Gateway) {
     loop {
         sleep(OBSERVE_PERIOD).await;
         let gates = gateway.gates();
+        for (upstream, gate) in gateway.upstreams().iter().zip(&gates.upstreams) {
+            gate.set_stranded(upstream.stranded(gateway.clock().now()));
+        }
         gates.all().for_each(|gate| gate.observe(gateway.clock().now()));
         if let Some(funnel) = &gates.funnel {
             funnel.observe(gateway.clock().now());
