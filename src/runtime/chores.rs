@@ -1,4 +1,7 @@
 //! What must be done now and then, whoever asks for it: on the admin thread, which outlives the workers.
+//!
+//! A chore that panics ends the thread, and its end that of the process (`signals`): limits that stand still and servers that nobody
+//! checks are worse than a restart.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +94,10 @@ async fn tend(gateway: &Gateway) {
     for upstream in gateway.upstreams() {
         tasks.spawn(Arc::clone(upstream).tend(SystemResolver, gateway.clock().clone()));
     }
-    while tasks.join_next().await.is_some() {
-        tracing::error!("the background work of an upstream panicked");
+    while let Some(ended) = tasks.join_next().await {
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            // As of any other chore: it ends the thread, and that the process.
+            std::panic::resume_unwind(panic);
+        }
     }
 }
