@@ -185,6 +185,30 @@ fn warnings_say_where() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_found_is_a_warning() {
+    let warnings = |upstream: &str, route: &str| {
+        let table = "[[upstream]]\nname = \"b\"\nservers = [\"b:1\"]";
+        parse(&least_with(ROUTE, &format!("{table}\n{upstream}\n[[route]]\npath = \"/b\"\nupstream = \"b\"\n{route}")))
+            .expect("only warnings")
+            .warnings
+    };
+    for (upstream, route, expected) in [
+        ("", "", None),
+        ("", "queue = { length = 0 }", Some(("weir.toml:10:8", "nobody ever waits"))),
+        ("concurrency = { max = 9 }", "queue = { length = 0 }", Some(("weir.toml:10:8", "nobody ever waits"))),
+        ("concurrency = 9", "queue = { length = 0 }\nupgrade = true", None),
+        ("", "queue = { length = 0 }\n[[route]]\npath = \"/c\"\nupstream = \"b\"", None),
+        ("", "queue = { length = 0 }\ngrants_pass = true\n[pass]\nkey = \"file:none.key\"", None),
+        ("", "upgrade = true", Some(("weir.toml:13:1", "tunnels hold permits"))),
+    ] {
+        let warnings = warnings(upstream, route);
+        let found = |(place, said): (&str, &str)| warnings[0].starts_with(place) && warnings[0].contains(said);
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{upstream} {route}: {warnings:?}");
+        assert!(expected.is_none_or(found), "{upstream} {route}: {warnings:?}");
+    }
+}
+
+#[test]
 fn the_shipped_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     let loaded = config::load(&path).unwrap_or_else(|report| panic!("{report}"));

@@ -4,6 +4,7 @@
 //! follows from another is not reported.
 //! **Not here**: single values (`draft`), the machine (`machine`).
 
+mod advice;
 mod files;
 mod names;
 mod route;
@@ -39,6 +40,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     let dependencies =
         Names::of("dependency", draft.dependencies.iter().map(|dependency| dependency.name.as_ref()), faults);
     names::warn_of_unused(&draft, faults);
+    advice::warn_of_adaptive(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
     let has_passes = draft.pass.is_some();
