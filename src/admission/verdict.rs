@@ -125,15 +125,24 @@ pub struct Refusal {
     pub reason: Reason,
     /// When there is a fair chance; jittered already.
     pub retry_after: Duration,
-    /// The client limit that was exceeded, if one was.
+    /// The limit of the client that was exceeded, if one was.
     pub limit: Option<Exceeded>,
 }
 
-/// A client limit that was exceeded.
+/// What counts the requests of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The session of the pass.
+    Session,
+    /// The client limit at this position of the route's list.
+    Limit(usize),
+}
+
+/// A limit of one client that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Its position in the route's list.
-    pub position: usize,
+    /// Which.
+    pub account: Account,
     /// When its next token comes; [`None`] where it is the concurrency that was exceeded: nobody knows that exactly.
     pub reset: Option<Duration>,
 }

@@ -67,6 +67,10 @@ const ADAPTIVE: &str = "adaptive";
 pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAULT_BOUNDS);
 /// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
 pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
+/// One that is served and one that follows it; and four more, so that the six connections that a browser opens to a host are not
+/// refused. More is not what one person needs to go on.
+pub(super) const DEFAULT_SESSION_REQUESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+pub(super) const DEFAULT_SESSION_WAITING: usize = 4;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 

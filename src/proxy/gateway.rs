@@ -14,6 +14,7 @@ use std::time::Duration;
 use http::{HeaderMap, Method};
 use metrics::{Counter, Histogram};
 
+use crate::admission::client::concurrency::Concurrency;
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::funnel::Funnel;
@@ -71,6 +72,8 @@ pub struct Gates {
     pub dependencies: Vec<Arc<Gate>>,
     /// What paces newcomers, where there are passes.
     pub funnel: Option<Arc<Funnel>>,
+    /// What each session may have at once, where there are passes.
+    pub sessions: Option<Arc<Concurrency>>,
     /// For each route of the plan the lines its requests wait in.
     lines: Vec<Lines>,
 }
@@ -267,8 +270,11 @@ impl Route {
         let labels = [("route", route.name.as_str())];
         let by_upstream = [("upstream", upstream.name.as_str())];
         let mut admission = RouteAdmission::new(Arc::clone(&gates.dispatcher), outside, limits, route.queue);
-        if let (Some(pass), Some(funnel), Some(inside)) = (&plan.pass, &gates.funnel, inside) {
-            admission = admission.with_passes(Inside::new(inside, pass.wait, Arc::clone(funnel)));
+        if let (Some(pass), Some(funnel), Some(sessions), Some(inside)) =
+            (&plan.pass, &gates.funnel, &gates.sessions, inside)
+        {
+            let inside = Inside::new(inside, pass.wait, Arc::clone(funnel), Arc::clone(sessions));
+            admission = admission.with_passes(inside);
         }
         Some(Self {
             name: route.name.as_str().into(),
@@ -341,9 +347,10 @@ impl Gates {
             .map(|one| Gate::new(one.concurrency.map_or(u32::MAX, NonZeroU32::get), bucket(&one.rate)))
             .collect();
         let funnel = plan.pass.as_ref().map(|_| Funnel::new(upstreams.iter().chain(&dependencies).map(Arc::clone)));
+        let sessions = plan.pass.as_ref().map(|pass| Concurrency::new(pass.sessions));
         let needs = Needs { upstreams: &upstreams, dependencies: &dependencies, funnel: funnel.as_ref() };
         let (lines, groups) = needs.lines(plan);
-        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, funnel, lines }
+        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, funnel, sessions, lines }
     }
 
     /// All of them.

@@ -59,7 +59,7 @@ use self::visit::{InService, Visit};
 use crate::admission::client::ClientLimit;
 use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::Verdict;
-use crate::admission::verdict::{Reason, Refusal};
+use crate::admission::verdict::{Account, Reason, Refusal};
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 
 /// How long a service that is being restarted takes to be back is not known here; whoever finds it gone is not called back
@@ -187,11 +187,11 @@ impl Worker {
                 }
                 Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
                 Verdict::Park(parked) => {
-                    let limit = parked.limit;
+                    let account = parked.account;
                     match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
                         Ok(walk) => admission.resume(walk, person, clock.now(), client, fastrand::f64()),
                         Err(Reason::Expired) => {
-                            Verdict::Refuse(admission.crowded_out(limit, person, clock.now(), fastrand::f64()))
+                            Verdict::Refuse(admission.crowded_out(account, person, clock.now(), fastrand::f64()))
                         }
                         Err(reason) => return Err(reason.into()),
                     }
@@ -289,7 +289,13 @@ fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {
     let limit = refusal.limit.and_then(|exceeded| {
-        let limit = route.admission().client_limit(exceeded.position)?;
+        let limit = match exceeded.account {
+            Account::Session => {
+                let quota = Quota::Concurrent(route.admission().sessions()?.quota());
+                return Some(LimitPolicy { name: pass::COOKIE_NAME.to_owned(), quota });
+            }
+            Account::Limit(position) => route.admission().client_limit(position)?,
+        };
         let quota = match exceeded.reset {
             Some(reset) => {
                 let buckets = limit.buckets()?;

@@ -75,7 +75,10 @@ async fn sweep(gateway: &Arc<Gateway>) {
     loop {
         sleep(SWEEP_PERIOD).await;
         let swept = Arc::clone(gateway);
-        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+        let sweep = move || {
+            swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+            swept.gates().funnel.iter().for_each(|funnel| funnel.sweep(swept.clock().now()));
+        };
         if tokio::task::spawn_blocking(sweep).await.is_err() {
             tracing::error!("the sweep of client limits panicked");
         }

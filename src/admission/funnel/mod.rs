@@ -16,8 +16,10 @@
 //! **Invariants**: newcomers on routes that grant passes never exceed the pace; others do not wait for it; it never stands
 //! still, so that it can learn. The floor of newcomers (`class`) is a share of one gate's grants and holds among those who may be let
 //! in: it does not let in whom the rest of the funnel cannot finish.
-//! **Cost**: an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
-//! **Bound**: ten minutes of people by the second, and as many counters a gate.
+//! One session teaches as much as a person does, however often its pass is used: whoever hammers cannot make the funnel believe in
+//! work that nobody brings.
+//! **Cost**: a sharded lookup and an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
+//! **Bound**: ten minutes of people by the second, as many counters a gate, and [`PUPILS`] sessions.
 //! **Not here**: passes (`proxy::pass`), who is next (`dispatch`).
 
 mod leg;
@@ -25,6 +27,7 @@ mod leg;
 mod tests;
 
 use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,7 +35,18 @@ use std::time::Duration;
 use self::leg::{Leg, Work};
 use crate::admission::gate::Gate;
 use crate::admission::pace::Pace;
+use crate::admission::rate::client::Buckets;
+use crate::admission::route::Session;
 use crate::clock::Tick;
+use crate::config::plan::{ClientRate, Rate};
+
+/// What one session can teach: so many visits at once, and then one in so many seconds. More than a person makes who fills in a form,
+/// and with it one who hammers a stolen pass is a few people to the funnel and not a crowd.
+const TEACHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+const TEACHES: Rate = Rate { count: NonZeroU32::MIN.saturating_add(11), per: Duration::from_mins(1) };
+
+/// Sessions remembered for that: as many as there are people inside in the minutes that it takes. Those beyond teach as one.
+const PUPILS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
 
 /// Whoever was let in longer ago is not reckoned with: seconds.
 const AGES: usize = 600;
@@ -55,6 +69,8 @@ pub struct Funnel {
     entrance: Arc<Gate>,
     pace: Arc<Pace>,
     legs: Box<[Leg]>,
+    /// What each session may still teach.
+    lessons: Buckets,
     /// Since the last look: newcomers who were answered, and those of them who were given a pass.
     answered: AtomicU64,
     passed: AtomicU64,
@@ -85,6 +101,7 @@ impl Funnel {
             entrance: Gate::of_pace(Arc::clone(&pace)),
             pace,
             legs: gates.into_iter().map(|gate| Leg::new(gate, AGES)).collect(),
+            lessons: Buckets::new(&ClientRate { rate: TEACHES, burst: TEACHES_AT_ONCE, capacity: PUPILS }),
             answered: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             binding: AtomicUsize::new(FREE),
@@ -115,9 +132,12 @@ impl Funnel {
         if self.entrance.is_full(now) { self.entrance.waiting() } else { 0 }
     }
 
-    /// Somebody who was given his pass `age` ago asks for `gates`.
-    pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], age: Duration) {
-        let age = usize::try_from(age.as_secs()).unwrap_or(usize::MAX);
+    /// Somebody of `session` has a place in line for `gates`, or their permits.
+    pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], session: Session, now: Tick) {
+        if self.lessons.charge(now, session.client).is_err() {
+            return;
+        }
+        let age = usize::try_from(session.age.as_secs()).unwrap_or(usize::MAX);
         self.legs_of(gates).for_each(|leg| leg.visited(age));
     }
 
@@ -126,6 +146,11 @@ impl Funnel {
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.passed.fetch_add(u64::from(passed), Ordering::Relaxed);
         self.legs_of(gates).for_each(Leg::entered);
+    }
+
+    /// Forgets sessions that may teach as much as any. Blocks for microseconds a shard; not for a worker.
+    pub fn sweep(&self, now: Tick) {
+        self.lessons.sweep(now);
     }
 
     /// Looks what people did since the last look, and sets the pace. To be called a few times a second, by one caller.

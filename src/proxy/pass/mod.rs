@@ -10,7 +10,7 @@
 //! signed anew; a pass that is renewed stays the same person's.
 //! **Cost**: one HMAC to issue (~1 µs) and one a key to verify, only for requests that carry one or routes that grant one;
 //! at most [`TRIED`] for a request, however many it carries.
-//! **Not here**: single use. A pass can be shared; client limits bound what its bearers do with it.
+//! **Not here**: single use. A pass can be shared; what its bearers have at once is bounded by its session (`admission::route`).
 
 use std::time::{Duration, SystemTime};
 
@@ -19,15 +19,16 @@ use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response};
 use metrics::Counter;
 
-use crate::admission::route::Person;
+use crate::admission::client::ClientHash;
+use crate::admission::route::{Person, Session};
 use crate::config::plan::{self, Class, Secret};
 use crate::telemetry::Registry;
 
 /// Header in which a pass travels, to and from clients that keep no cookies.
-pub const WEIR_PASS: HeaderName = HeaderName::from_static("weir-pass");
+pub const WEIR_PASS: HeaderName = HeaderName::from_static(plan::Pass::HEADER);
 
 /// Cookie in which it travels for browsers.
-pub const COOKIE_NAME: &str = "weir_pass";
+pub const COOKIE_NAME: &str = plan::Pass::COOKIE;
 
 const VERSION: u8 = 1;
 
@@ -89,7 +90,7 @@ impl Passes {
     pub fn bearer(&self, class: Class, headers: &HeaderMap, now: Duration) -> Bearer {
         let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
         let Some(pass) = self.find(headers, now).filter(|_| counts) else { return Bearer::without(class) };
-        let inside = Some(now.saturating_sub(pass.admitted));
+        let inside = Some(Session { client: ClientHash(pass.session), age: now.saturating_sub(pass.admitted) });
         Bearer { person: Person { class: Class::InProgress, inside }, pass: Some(pass) }
     }
 

@@ -2,19 +2,23 @@
 
 mod world;
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Funnel;
+use crate::admission::client::ClientHash;
+use crate::admission::client::concurrency::Concurrency;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::gate::Gate;
 use crate::admission::queue::Line;
-use crate::admission::route::{Inside, Person, RouteAdmission, Verdict};
+use crate::admission::rate::Bucket;
+use crate::admission::route::{Inside, Person, RouteAdmission, Session, Verdict};
 use crate::admission::verdict::Reason;
 use crate::clock::Clock;
-use crate::config::plan::{Class, Queue};
+use crate::config::plan::{Class, ClientConcurrency, Queue, Rate, RateLimit};
 use world::{CHECK, FIRST, PASS_WAIT, SECOND, Scene, Step, World};
 
 /// The third and fourth steps need a check that does 80 a second; the entrance could do 400.
@@ -106,10 +110,17 @@ fn slow_entrance() -> (Clock, Arc<Funnel>, [RouteAdmission; 2]) {
     let dispatcher = Dispatcher::new(vec![lines], clock.clone());
     let routes = [paced, plain].map(|outside| {
         let queue = Queue { wait: Duration::from_secs(4), length: 100 };
-        let people = Inside::new(Arc::clone(&inside), PASS_WAIT, Arc::clone(&funnel));
+        let sessions = Concurrency::new(ClientConcurrency { requests: NonZeroU32::MAX, waiting: 0 });
+        let people = Inside::new(Arc::clone(&inside), PASS_WAIT, Arc::clone(&funnel), sessions);
         RouteAdmission::new(Arc::clone(&dispatcher), outside, Vec::new(), queue).with_passes(people)
     });
     (clock, funnel, routes)
+}
+
+/// Somebody who was let in so many seconds ago.
+fn inside(age: u64) -> Person {
+    let session = Session { client: ClientHash(1), age: Duration::from_secs(age) };
+    Person { class: Class::InProgress, inside: Some(session) }
 }
 
 fn decide(route: &RouteAdmission, person: Person, clock: &Clock) -> Verdict {
@@ -148,7 +159,7 @@ fn nobody_else_waits_for_newcomers_who_wait_for_the_pace() {
     let first = decide(&entrance, Person::of(Class::New), &clock);
     let held: Vec<_> = (0..4).map(|_| decide(&entrance, Person::of(Class::New), &clock)).collect();
     assert!(held.iter().all(|verdict| matches!(verdict, Verdict::Queue(_))));
-    let person = Person { class: Class::InProgress, inside: Some(Duration::from_secs(9)) };
+    let person = inside(9);
     let mut others = Vec::new();
     for (route, person) in [(&entrance, person), (&plain, person), (&plain, Person::of(Class::New))].repeat(3) {
         assert_eq!(route.predicted_wait(person, clock.now()), Duration::ZERO, "{person:?}");
@@ -164,4 +175,41 @@ fn nobody_else_waits_for_newcomers_who_wait_for_the_pace() {
         others.push(permit.unwrap_or_else(|| panic!("{person:?} waits while permits are free")));
     }
     drop((first, held, others));
+}
+
+/// A funnel that people walk one a second, each with three visits to a gate of 100 a second, for `seconds`; meanwhile so many
+/// requests a second are made with one pass of the first of them.
+fn walked(seconds: u64, stolen: u64) -> f64 {
+    let rate = RateLimit {
+        rate: Rate { count: NonZeroU32::MIN.saturating_add(99), per: Duration::from_secs(1) },
+        burst: NonZeroU32::MIN,
+    };
+    let gates = [Gate::new(u32::MAX, Some(Bucket::new(rate)))];
+    let funnel = Funnel::new(gates.iter().map(Arc::clone));
+    let clock = Clock::manual();
+    for second in 0..seconds {
+        funnel.answered(&[], true);
+        for age in [3, 5, 8].into_iter().filter(|age| *age <= second) {
+            let session = Session { client: ClientHash(second - age), age: Duration::from_secs(age) };
+            funnel.visits(&gates, session, clock.now());
+        }
+        let thief = Session { client: ClientHash(0), age: Duration::from_secs(second) };
+        (0..stolen).for_each(|_| funnel.visits(&gates, thief, clock.now()));
+        for _ in 0..5 {
+            clock.advance(Duration::from_millis(200));
+            funnel.observe(clock.now());
+        }
+    }
+    funnel.pace()
+}
+
+/// What is taken of a gate with a stolen pass is work, and shows in its line; but nobody else brings as much.
+#[test]
+fn a_pass_that_hammers_does_not_make_people_of_itself() {
+    let honest = walked(120, 0);
+    assert!((honest / (100.0 / 3.0) - 1.0).abs() < 0.25, "three visits each at 100 a second: {honest}");
+    for stolen in [1, 20, 400] {
+        let pace = walked(120, stolen);
+        assert!(pace > 0.75 * honest, "{stolen} a second: {pace} instead of {honest}");
+    }
 }

@@ -5,20 +5,23 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::admission::client::ClientHash;
+use crate::admission::client::concurrency::Concurrency;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
-use crate::admission::route::{Held, Inside, Person, RouteAdmission, Verdict};
+use crate::admission::route::{Held, Inside, Person, RouteAdmission, Session, Verdict};
 use crate::clock::{Clock, Tick};
-use crate::config::plan::{Class, Queue};
+use crate::config::plan::{Class, ClientConcurrency, Queue};
 
 /// Gates: two upstreams, a dependency.
 pub(super) const FIRST: usize = 0;
@@ -30,6 +33,8 @@ const THINK: f64 = 2.0;
 const LOOK: Duration = Duration::from_millis(200);
 pub(super) const PASS_WAIT: Duration = Duration::from_secs(30);
 const LINE: usize = 20_000;
+/// People take one step after the other.
+pub(super) const ONE_AT_A_TIME: ClientConcurrency = ClientConcurrency { requests: NonZeroU32::MIN, waiting: 0 };
 /// Everybody who was refused at the entrance comes back so often, when he was told.
 const PATIENCE: usize = 3;
 /// Long enough for five steps, once nobody comes any more.
@@ -146,12 +151,14 @@ impl World {
             lines.push((inside, outside));
         }
         let dispatcher = Dispatcher::new(groups, clock.clone());
+        let sessions = Concurrency::new(ONE_AT_A_TIME);
         let routes = lines.into_iter().map(|(inside, outside)| {
             let queue = Queue { wait: Duration::from_secs(4), length: LINE };
             RouteAdmission::new(Arc::clone(&dispatcher), outside, Vec::new(), queue).with_passes(Inside::new(
                 inside,
                 PASS_WAIT,
                 Arc::clone(&funnel),
+                Arc::clone(&sessions),
             ))
         });
         let (wake, woken) = channel();
@@ -269,7 +276,10 @@ impl World {
 
     fn person(&self, who: usize) -> Person {
         match self.people[who].admitted {
-            Some(since) => Person { class: Class::InProgress, inside: Some(self.clock.now().since(since)) },
+            Some(since) => {
+                let session = Session { client: ClientHash(who as u64), age: self.clock.now().since(since) };
+                Person { class: Class::InProgress, inside: Some(session) }
+            }
             None => Person::of(Class::New),
         }
     }
