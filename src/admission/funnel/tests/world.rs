@@ -1,7 +1,7 @@
 //! People, services and the clock; the gates, lines and pace are the real ones.
 //!
-//! Steps over two upstreams and a dependency, think time exponential with a mean of 2 s between two steps, five times as many
-//! newcomers as can be served. Services hold each permit for a time of their own; a dependency's time is that of the request.
+//! Steps over two upstreams and a dependency, think time exponential with a mean of 2 s between two steps, more newcomers
+//! than can be served. Services hold each permit for a time of their own; a dependency's time is that of the request.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -37,7 +37,7 @@ const LINE: usize = 20_000;
 pub(super) const ONE_AT_A_TIME: ClientConcurrency = ClientConcurrency { requests: NonZeroU32::MIN, waiting: 0 };
 /// Everybody who was refused at the entrance comes back so often, when he was told.
 const PATIENCE: usize = 3;
-/// Long enough for five steps, once nobody comes any more.
+/// Long enough for five steps, once nobody comes any more, beside the longest form.
 const GRACE: f64 = 60.0;
 
 /// What a step needs, and how long its service takes.
@@ -59,6 +59,11 @@ pub(super) struct Scene {
     pub(super) halves_at: Option<f64>,
     /// Limits start at a quarter and grow while they are reached, as one does that is found by trying.
     pub(super) found_by_trying: bool,
+    /// So many times as many newcomers as can be served.
+    pub(super) overload: f64,
+    /// Mean time that a form between the second and the third step takes, between half and one and a half of it; without, all
+    /// steps are alike.
+    pub(super) form: Option<f64>,
     /// So long only a tenth of what could be served comes; then the crowd.
     pub(super) quiet: f64,
     /// So long newcomers come; then those inside have [`GRACE`] to finish.
@@ -202,7 +207,7 @@ impl World {
         let mut token = None;
         while let Some(Reverse((at, _, event))) = self.events.pop() {
             self.clock.advance(at.since(self.clock.now()));
-            if self.now() > self.scene.seconds + GRACE {
+            if self.now() > self.scene.seconds + GRACE + 1.5 * self.scene.form.unwrap_or_default() {
                 break;
             }
             self.happens(event);
@@ -228,7 +233,7 @@ impl World {
             Event::Arrival if self.now() > self.scene.seconds => {}
             Event::Asks(who) if self.now() > self.scene.seconds && self.people[who].admitted.is_none() => {}
             Event::Arrival => {
-                let overload = if self.now() < self.scene.quiet { 0.1 } else { 5.0 };
+                let overload = if self.now() < self.scene.quiet { 0.1 } else { self.scene.overload };
                 let wait = self.exponential(1.0 / (overload * self.scene.capacity));
                 self.after(wait, Event::Arrival);
                 self.people.push(Visitor::default());
@@ -267,7 +272,9 @@ impl World {
         self.funnel.observe(now);
         self.dispatcher.look();
         // Once the crowd has come through, and while it lasts.
-        if self.now() > self.scene.quiet + 30.0 && self.now() < self.scene.seconds {
+        if self.now() > self.scene.quiet + 30.0 + 1.5 * self.scene.form.unwrap_or_default()
+            && self.now() < self.scene.seconds
+        {
             let narrowest = self.gates[self.scene.narrowest].occupancy();
             self.used.0 += f64::from(narrowest.in_flight);
             self.used.1 += f64::from(self.scene.limits[self.scene.narrowest]);
@@ -357,7 +364,10 @@ impl World {
             self.tally.finished += 1;
             return;
         }
-        let think = self.exponential(THINK);
+        let think = match self.scene.form {
+            Some(form) if self.people[who].step == 2 => form * (0.5 + self.random.f64()),
+            _ => self.exponential(THINK),
+        };
         self.after(think, Event::Asks(who));
     }
 }
