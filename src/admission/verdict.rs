@@ -39,6 +39,8 @@ pub enum Reason {
     HeadTooLarge,
     /// A method or transfer coding that weir does not forward.
     NotImplemented,
+    /// The process is short of memory, and turns away who was not let in before.
+    Overloaded,
     /// No place is left in the line.
     QueueFull,
     /// Something in weir failed; a defect.
@@ -57,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
@@ -73,6 +75,7 @@ impl Reason {
         Self::NoRoute,
         Self::HeadTooLarge,
         Self::NotImplemented,
+        Self::Overloaded,
         Self::QueueFull,
         Self::Internal,
         Self::UpstreamBroken,
@@ -101,6 +104,7 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::HeadTooLarge => "head_too_large",
             Self::NotImplemented => "not_implemented",
+            Self::Overloaded => "overloaded",
             Self::QueueFull => "queue_full",
             Self::Internal => "internal",
             Self::UpstreamBroken => "upstream_broken",

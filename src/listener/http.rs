@@ -38,6 +38,7 @@ use super::connections::{Cause, Kind};
 use super::drain::DrainSignal;
 use super::lifetime::{Protocol, live};
 use super::{Attend, Limits};
+use crate::proxy::pass;
 use crate::proxy::peer::Peer;
 
 /// HTTP/1: bytes read ahead of the parser, and bytes of answer buffered before more of its body is asked for. At least the
@@ -120,7 +121,7 @@ impl<A: Attend> Session<A> {
             .serve_connection(TokioIo::new(stream), service_fn(self.service()))
             .with_upgrades();
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &mut self.drain).await
+        live(connection, &self.activity, &self.limits, &self.peer, &mut self.drain).await
     }
 
     /// Serves HTTP/2 until the connection ends.
@@ -132,7 +133,7 @@ impl<A: Attend> Session<A> {
         let connection =
             http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.careful_service()));
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &mut self.drain).await
+        live(connection, &self.activity, &self.limits, &self.peer, &mut self.drain).await
     }
 
     /// Answers the requests of this connection, and notes how long each is in flight.
@@ -151,13 +152,14 @@ impl<A: Attend> Session<A> {
         }
     }
 
-    /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7).
+    /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7), unless it shows
+    /// something like a pass: whether that is good is asked where a request is served.
     fn careful_service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
         let service = self.service();
         let activity = Arc::clone(&self.activity);
         move |request| {
             let connections = activity.slot().connections();
-            if connections.is_memory_short() {
+            if connections.is_memory_short() && !pass::is_shown(request.headers()) {
                 connections.note_refused_stream();
                 return Box::pin(ready(Err(h2::Reason::REFUSED_STREAM.into())));
             }

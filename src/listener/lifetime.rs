@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | has had no request | `header_timeout` after it was ready | silence, or a slow first head |
 //! | is between requests | `idle_timeout` after the last answer | idleness; gracefully |
+//! | is between requests, memory is short, and nobody with a pass has spoken on it | at once | what it holds; gracefully |
 //! | HTTP/1: has begun a head | `header_timeout` after its first byte | a slow head; hard |
 //! | has a request in flight | – | the proxy's deadlines, and the stall clocks of stream and answer |
 //! | is being drained | `drain_timeout` after the drain began | cut |
@@ -29,6 +30,7 @@ use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
 use super::drain::DrainSignal;
+use crate::proxy::peer::Peer;
 
 /// A connection of either version, as hyper drives it.
 pub(super) trait Protocol: Future<Output = hyper::Result<()>> {
@@ -47,6 +49,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 struct Clock<'a> {
     activity: &'a Activity,
     limits: &'a Limits,
+    peer: &'a Peer,
     heads: bool,
     /// When it was ready for its first request.
     ready: Instant,
@@ -82,6 +85,10 @@ impl Clock<'_> {
         match self.closing {
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
             None if first => (self.ready + header_timeout, Cause::Silent),
+            // Whoever was let in could not connect anew.
+            None if self.activity.slot().connections().is_memory_short() && !self.peer.is_inside() => {
+                (since, Cause::Shed)
+            }
             None => (since + idle_timeout, Cause::Idle),
         }
     }
@@ -92,11 +99,12 @@ pub(super) async fn live<P: Protocol>(
     mut connection: Pin<&mut P>,
     activity: &Activity,
     limits: &Limits,
+    peer: &Peer,
     drain: &mut DrainSignal,
 ) -> Cause {
     activity.note_ready();
     let ready = Instant::now();
-    let mut clock = Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None };
+    let mut clock = Clock { activity, limits, peer, heads: P::HEADS, ready, head: None, closing: None, cut: None };
     let mut timer = pin!(sleep_until(ready + limits.header_timeout));
     let mut begun = pin!(drain.begun());
     poll_fn(move |cx| {
@@ -123,7 +131,7 @@ pub(super) async fn live<P: Protocol>(
             }
             match next {
                 Some((at, _)) if at > Instant::now() => {}
-                Some((at, cause @ (Cause::Idle | Cause::Silent))) if clock.closing.is_none() => {
+                Some((at, cause @ (Cause::Idle | Cause::Shed | Cause::Silent))) if clock.closing.is_none() => {
                     clock.closing = Some((cause, at));
                     connection.as_mut().close_gracefully();
                 }

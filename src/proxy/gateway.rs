@@ -9,6 +9,7 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -59,6 +60,7 @@ pub struct Gateway {
     passes: Option<Passes>,
     unrouted: Vec<Counter>,
     classes: Vec<Vec<Counter>>,
+    memory_short: AtomicBool,
 }
 
 /// What the whole process may have in flight.
@@ -140,6 +142,7 @@ impl Gateway {
             passes,
             unrouted,
             classes,
+            memory_short: AtomicBool::new(false),
         }))
     }
 
@@ -242,6 +245,17 @@ impl Gateway {
     #[must_use]
     pub fn bearer(&self, class: Class, headers: &HeaderMap) -> Bearer {
         self.passes.as_ref().map_or_else(|| Bearer::without(class), |passes| passes.bearer(class, headers, unix_time()))
+    }
+
+    /// Whether memory is short: who was not let in before is turned away.
+    #[must_use]
+    pub fn is_memory_short(&self) -> bool {
+        self.memory_short.load(Ordering::Relaxed)
+    }
+
+    /// Turns newcomers away, or no more.
+    pub fn set_memory_short(&self, is_short: bool) {
+        self.memory_short.store(is_short, Ordering::Relaxed);
     }
 
     /// Counts a request that has ended; one that found its route has a class, unless it ended before that was asked.

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::memory;
-use crate::listener::{Connections, Memory};
+use crate::listener::{Connections, Memory, Nudge};
 use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
 use crate::upstream::SystemResolver;
@@ -19,8 +19,8 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// All of them, for ever.
-pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, memory: Option<Memory>) {
-    let memory = memory::look(memory, &connections);
+pub(super) async fn run(gateway: Arc<Gateway>, connections: Arc<Connections>, memory: Option<Memory>, nudge: Nudge) {
+    let memory = memory::look(memory, &connections, &gateway, &nudge);
     tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), memory);
 }
 

@@ -41,11 +41,11 @@ use crate::admission::route::Session;
 use crate::clock::Tick;
 use crate::config::plan::{ClientRate, Rate};
 
-/// What one session can teach: so many visits at once, and then so many a minute. That is what a person makes of a form with many
-/// steps; and with it one who hammers a stolen pass, or looks again and again for an hour whether it is done, is a few people to
-/// the funnel and not a crowd. What is not taught is served all the same, and shows in the lines.
-const TEACHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
-const TEACHES: Rate = Rate { count: NonZeroU32::MIN.saturating_add(1), per: Duration::from_mins(1) };
+/// What one session can teach: so many visits at once, and then so many a minute. That is more than a person makes who walks five
+/// pages of ten requests each; and with it one who hammers a stolen pass, or asks again and again for an hour whether it is done,
+/// is a few people to the funnel and not a crowd. What is not taught is served all the same, and shows in the lines.
+const TEACHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+const TEACHES: Rate = Rate { count: NonZeroU32::MIN.saturating_add(5), per: Duration::from_mins(1) };
 
 /// Sessions remembered for that: as many as there are people inside in the minutes that it takes. Those beyond teach as one.
 const PUPILS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);

@@ -173,6 +173,12 @@ impl Bearer {
         Self { person: Person::of(class), pass: None }
     }
 
+    /// Whether he has a good pass.
+    #[must_use]
+    pub const fn is_inside(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Whether he comes in here, if he comes in: he has no pass, and is not one who needs none.
     #[must_use]
     pub fn is_newcomer(&self) -> bool {
@@ -186,9 +192,19 @@ pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Whether a request with `headers` shows something in the place of a pass, be it good or not.
+#[must_use]
+pub fn is_shown(headers: &HeaderMap) -> bool {
+    headers.contains_key(WEIR_PASS) || shows_cookie(headers)
+}
+
+fn shows_cookie(headers: &HeaderMap) -> bool {
+    headers.get_all(COOKIE).iter().any(|field| pairs(field.as_bytes()).any(|pair| value(pair).is_some()))
+}
+
 /// Takes the pass out of a request's cookies, and leaves the bytes of all others as they were.
 pub fn strip_request(headers: &mut HeaderMap) {
-    if !headers.get_all(COOKIE).iter().any(|field| pairs(field.as_bytes()).any(|pair| value(pair).is_some())) {
+    if !shows_cookie(headers) {
         return;
     }
     let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
