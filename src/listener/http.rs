@@ -121,7 +121,7 @@ impl<A: Attend> Session<A> {
             .serve_connection(TokioIo::new(stream), service_fn(self.service()))
             .with_upgrades();
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &self.peer, &mut self.drain).await
+        live(connection, &self.activity, &self.limits, &mut self.drain).await
     }
 
     /// Serves HTTP/2 until the connection ends.
@@ -133,7 +133,7 @@ impl<A: Attend> Session<A> {
         let connection =
             http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.careful_service()));
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &self.peer, &mut self.drain).await
+        live(connection, &self.activity, &self.limits, &mut self.drain).await
     }
 
     /// Answers the requests of this connection, and notes how long each is in flight.
@@ -147,6 +147,9 @@ impl<A: Attend> Session<A> {
             let peer = Arc::clone(&peer);
             Box::pin(async move {
                 let answer = attend.attend(&peer, request).await;
+                if peer.is_inside() {
+                    in_flight.note_inside();
+                }
                 Ok(answer.map(|body| Answer::new(body, in_flight)))
             })
         }

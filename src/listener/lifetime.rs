@@ -30,7 +30,6 @@ use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
 use super::drain::DrainSignal;
-use crate::proxy::peer::Peer;
 
 /// A connection of either version, as hyper drives it.
 pub(super) trait Protocol: Future<Output = hyper::Result<()>> {
@@ -49,7 +48,6 @@ const CLOSING: Duration = Duration::from_secs(5);
 struct Clock<'a> {
     activity: &'a Activity,
     limits: &'a Limits,
-    peer: &'a Peer,
     heads: bool,
     /// When it was ready for its first request.
     ready: Instant,
@@ -86,7 +84,7 @@ impl Clock<'_> {
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
             None if first => (self.ready + header_timeout, Cause::Silent),
             // Whoever was let in could not connect anew.
-            None if self.activity.slot().connections().is_memory_short() && !self.peer.is_inside() => {
+            None if self.activity.slot().connections().is_memory_short() && !self.activity.is_inside() => {
                 (since, Cause::Shed)
             }
             None => (since + idle_timeout, Cause::Idle),
@@ -99,12 +97,11 @@ pub(super) async fn live<P: Protocol>(
     mut connection: Pin<&mut P>,
     activity: &Activity,
     limits: &Limits,
-    peer: &Peer,
     drain: &mut DrainSignal,
 ) -> Cause {
     activity.note_ready();
     let ready = Instant::now();
-    let mut clock = Clock { activity, limits, peer, heads: P::HEADS, ready, head: None, closing: None, cut: None };
+    let mut clock = Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None };
     let mut timer = pin!(sleep_until(ready + limits.header_timeout));
     let mut begun = pin!(drain.begun());
     poll_fn(move |cx| {
