@@ -67,6 +67,9 @@ const ADAPTIVE: &str = "adaptive";
 pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAULT_BOUNDS);
 /// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
 pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
+/// Of one session: as many as a browser opens connections to a host, and the pictures of a large page over HTTP/2 behind them.
+pub(super) const DEFAULT_SESSION_REQUESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
+pub(super) const DEFAULT_SESSION_WAITING: usize = 32;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 

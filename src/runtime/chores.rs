@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::descriptors::Descriptors;
 use super::memory;
-use crate::listener::{Connections, Memory};
+use crate::listener::{Connections, Memory, Nudge};
 use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
 use crate::upstream::SystemResolver;
@@ -31,8 +31,12 @@ pub(super) async fn run(
     connections: Arc<Connections>,
     descriptors: Descriptors,
     memory: Option<Memory>,
+    nudge: Nudge,
 ) {
-    let host = async { tokio::join!(memory::look(memory, &connections), descriptors.keep(&gateway, &connections)) };
+    let host = async {
+        let memory = memory::look(memory, &connections, &gateway, &nudge);
+        tokio::join!(memory, descriptors.keep(&gateway, &connections))
+    };
     tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), host);
 }
 
@@ -90,7 +94,10 @@ async fn sweep(gateway: &Arc<Gateway>) {
     loop {
         sleep(SWEEP_PERIOD).await;
         let swept = Arc::clone(gateway);
-        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+        let sweep = move || {
+            swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+            swept.gates().funnel.iter().for_each(|funnel| funnel.sweep(swept.clock().now()));
+        };
         if tokio::task::spawn_blocking(sweep).await.is_err() {
             tracing::error!("the sweep of client limits panicked");
         }

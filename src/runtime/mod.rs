@@ -103,7 +103,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
     let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
-    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory);
+    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory, drain.nudge());
     let admin = start_admin(admin_socket, operators, admin_stopped, upkeep)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {

@@ -135,6 +135,7 @@ fn passes() {
     assert_eq!(loaded.warnings, [""; 0]);
     let pass = loaded.plan.pass.expect("written");
     assert_eq!((pass.life, pass.wait), (Duration::from_mins(30), Duration::from_secs(45)));
+    assert_eq!((pass.sessions.requests.get(), pass.sessions.waiting), (6, 32));
     assert_eq!(pass.key, Key::Missing(Path::new("pass.key").to_owned()));
     assert!(loaded.plan.routes[0].grants_pass && pass.old_keys.is_empty());
 }
@@ -247,7 +248,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 42, "defaults compared");
+    assert_eq!(compared, 44, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.

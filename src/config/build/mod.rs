@@ -19,7 +19,7 @@ use super::draft::{self, Draft};
 use super::explain::Faults;
 use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
-    HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server, Upstream, Without,
+    HealthCheck, Listener, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
 use super::reader::Written;
 use super::secret::parent;
@@ -144,6 +144,12 @@ fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<Cl
             "all requests from one address that lack the header or cookie share this: write `without`",
         );
     }
+    if let Some(key) = draft.key.as_ref().filter(|key| is_pass(&key.value)) {
+        let message = "`key` cannot be the pass: what one session may have at once is bounded by [pass]".to_owned();
+        let help =
+            "write `concurrency` and `waiting` in [pass]; a cookie or header can carry more than one pass".to_owned();
+        faults.add(&key.span, message, Some("choose another key".to_owned()), Some(help));
+    }
     Some(ClientLimit {
         name: draft.name?.value,
         key: draft.key?.value,
@@ -158,6 +164,15 @@ fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<Cl
             waiting: draft.waiting.map_or(DEFAULT_CLIENT_WAITING, |waiting| waiting.value),
         }),
     })
+}
+
+/// Whether clients are told apart by their pass as it is spelt: whoever adds another cookie of the name would be somebody else.
+fn is_pass(key: &ClientKey) -> bool {
+    match key {
+        ClientKey::Address => false,
+        ClientKey::Cookie(name) => name == Pass::COOKIE,
+        ClientKey::Header(name) => name == Pass::HEADER,
+    }
 }
 
 /// What `rate` gives in a second divided by `part`, rounded up, at least one.
