@@ -33,6 +33,7 @@ fn of_upstream(gateway: &Gateway, upstream: &Arc<Upstream>, gate: &Gate) -> Valu
         json!({
             "server": &**server.authority(),
             "in_flight": server.in_flight(),
+            "tunnels": server.quiet(),
             "healthy": standing.healthy,
             "ejected": standing.ejected,
             "weight": standing.weight,

@@ -262,6 +262,23 @@ impl Gate {
         }
     }
 
+    /// A permit that was held for `held` has become a tunnel's.
+    pub(in crate::admission) fn fell_quiet(&self, now: Tick, held: Duration) {
+        self.predictor.completed(now, held, self.occupancy().limit);
+        self.predictor.fell_quiet();
+    }
+
+    /// A tunnel's permit comes back.
+    pub(in crate::admission) fn quiet_ended(&self) {
+        self.predictor.quiet_ended();
+        self.release();
+    }
+
+    /// So many permits are held where nobody is sent to any more: they come back late, and to nobody.
+    pub fn set_stranded(&self, permits: u32) {
+        self.predictor.set_stranded(permits);
+    }
+
     pub(in crate::admission) fn joined(&self, class: Class) {
         self.entries.fetch_add(1, Ordering::AcqRel);
         if let Some(live) = self.live.get(class.index()) {
@@ -307,9 +324,7 @@ impl Gate {
             }
             match self.word.compare_exchange_weak(word, word + 1, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
-                    if in_flight == 0 {
-                        self.predictor.busy(now);
-                    }
+                    self.predictor.entered(now, in_flight);
                     return true;
                 }
                 Err(current) => word = current,

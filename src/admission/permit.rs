@@ -22,13 +22,14 @@ pub struct Permit {
     line: Arc<Line>,
     granted: Tick,
     used: bool,
+    quiet: bool,
     /// The client's: given back after the permit.
     slots: Slots,
 }
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false, slots: Slots::default() }
+        Self { dispatcher, line, granted, used: false, quiet: false, slots: Slots::default() }
     }
 
     /// Gives the client's slots into its keeping, until the upstream is done with the request.
@@ -56,6 +57,24 @@ impl Permit {
         }
     }
 
+    /// What it is spent on has become a tunnel, which is held for as long as people like: what it lasted until now was the
+    /// service's, and its end will say nothing of the pace.
+    pub fn fall_quiet(&mut self) {
+        if std::mem::replace(&mut self.quiet, true) {
+            return;
+        }
+        let now = self.dispatcher.clock().now();
+        for gate in self.line.gates() {
+            gate.fell_quiet(now, now.since(self.granted));
+        }
+    }
+
+    /// Whether it is held by a tunnel.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// How long it has been held.
     #[must_use]
     pub fn held(&self) -> Duration {
@@ -73,7 +92,11 @@ impl Drop for Permit {
         let now = self.dispatcher.clock().now();
         let held = self.used.then(|| now.since(self.granted));
         for gate in self.line.gates() {
-            gate.give_back(now, held);
+            if self.quiet {
+                gate.quiet_ended();
+            } else {
+                gate.give_back(now, held);
+            }
         }
         self.dispatcher.released(&self.line);
     }

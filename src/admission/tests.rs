@@ -110,3 +110,30 @@ fn a_permit_that_was_spared_leaves_no_trace() {
     assert_ne!(gate.mean_hold(), hold);
     assert!(dispatcher.try_enter(&line, Class::New, clock.now()).is_none(), "that one was sent");
 }
+
+#[test]
+fn a_tunnel_says_nothing_of_the_pace_when_it_ends() {
+    let clock = Clock::manual();
+    let gate = Gate::new(4, None);
+    let line = Line::new(vec![Arc::clone(&gate)], 10);
+    let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], clock.clone());
+    let enter = || dispatcher.try_enter(&line, Class::New, clock.now()).unwrap();
+    let mut tunnel = enter();
+    tunnel.spend();
+    clock.advance(Duration::from_millis(100));
+    tunnel.fall_quiet();
+    clock.advance(Duration::from_hours(1));
+    assert!(!gate.is_stalled(clock.now()), "nobody is in service");
+    assert_eq!(gate.occupancy().in_flight, 1, "its permit is held all the same");
+    let mut request = enter();
+    request.spend();
+    assert!(!gate.is_stalled(clock.now()), "it has just begun");
+    clock.advance(Duration::from_millis(100));
+    drop(request);
+    drop(tunnel);
+    assert_eq!(gate.mean_hold(), Duration::from_millis(100));
+    assert_eq!(gate.occupancy().in_flight, 0);
+    let _request = enter();
+    clock.advance(Duration::from_hours(1));
+    assert!(gate.is_stalled(clock.now()), "whoever is in service now is");
+}

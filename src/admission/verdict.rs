@@ -39,6 +39,8 @@ pub enum Reason {
     HeadTooLarge,
     /// A method or transfer coding that weir does not forward.
     NotImplemented,
+    /// The process is short of memory, and turns away who was not let in before.
+    Overloaded,
     /// No place is left in the line.
     QueueFull,
     /// Something in weir failed; a defect.
@@ -57,7 +59,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
@@ -73,6 +75,7 @@ impl Reason {
         Self::NoRoute,
         Self::HeadTooLarge,
         Self::NotImplemented,
+        Self::Overloaded,
         Self::QueueFull,
         Self::Internal,
         Self::UpstreamBroken,
@@ -101,6 +104,7 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::HeadTooLarge => "head_too_large",
             Self::NotImplemented => "not_implemented",
+            Self::Overloaded => "overloaded",
             Self::QueueFull => "queue_full",
             Self::Internal => "internal",
             Self::UpstreamBroken => "upstream_broken",
@@ -125,15 +129,24 @@ pub struct Refusal {
     pub reason: Reason,
     /// When there is a fair chance; jittered already.
     pub retry_after: Duration,
-    /// The client limit that was exceeded, if one was.
+    /// The limit of the client that was exceeded, if one was.
     pub limit: Option<Exceeded>,
 }
 
-/// A client limit that was exceeded.
+/// What counts the requests of one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The session of the pass.
+    Session,
+    /// The client limit at this position of the route's list.
+    Limit(usize),
+}
+
+/// A limit of one client that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Its position in the route's list.
-    pub position: usize,
+    /// Which.
+    pub account: Account,
     /// When its next token comes; [`None`] where it is the concurrency that was exceeded: nobody knows that exactly.
     pub reset: Option<Duration>,
 }

@@ -51,8 +51,6 @@ pub(super) const PLACES: RangeInclusive<usize> = 4_096..=67_108_864;
 pub(super) const QUOTA: RangeInclusive<u64> = 1..=67_108_864;
 /// From a test to a week of waiting.
 pub(super) const TICKET_LIFE: RangeInclusive<Duration> = secs(10)..=secs(30 * 86_400);
-/// How long somebody who was called is awaited.
-pub(super) const TURN: RangeInclusive<Duration> = secs(5)..=secs(3600);
 pub(super) const RESOLVE: RangeInclusive<Duration> = secs(1)..=secs(3600);
 pub(super) const SLOW_START: RangeInclusive<Duration> = millis(1)..=secs(600);
 pub(super) const HEALTH_INTERVAL: RangeInclusive<Duration> = millis(100)..=secs(3600);
@@ -75,15 +73,17 @@ const ADAPTIVE: &str = "adaptive";
 pub(super) const DEFAULT_CONCURRENCY: Concurrency = Concurrency::Adaptive(DEFAULT_BOUNDS);
 /// A page's second and third request, which browsers send at once, wait their turn; more is not what a person does.
 pub(super) const DEFAULT_CLIENT_WAITING: usize = 2;
+/// Of one session: as many as a browser opens connections to a host, and the pictures of a large page over HTTP/2 behind them.
+pub(super) const DEFAULT_SESSION_REQUESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(5);
+pub(super) const DEFAULT_SESSION_WAITING: usize = 32;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
-/// Four million numbers are 16 MiB when all of their people have come back; a telephone may sleep a night and a day; whoever is
-/// called has five minutes to find his telephone.
+/// Four million numbers are 16 MiB when all of their people have come back; a telephone may
+/// sleep a night and a day.
 pub(super) const DEFAULT_ROOM: DefaultRoom = DefaultRoom {
     at_close: AtClose::Serve,
     pace: Pace::Measured,
     capacity: 4_194_304,
     life: secs(86_400),
-    turn: secs(300),
 };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
@@ -94,7 +94,6 @@ pub(super) struct DefaultRoom {
     pub(super) pace: Pace,
     pub(super) capacity: usize,
     pub(super) life: Duration,
-    pub(super) turn: Duration,
 }
 
 pub(super) const fn millis(count: u64) -> Duration {

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::bounds::{PASS_LIFE, QUEUE_WAIT, secs};
+use super::bounds::{
+    CLIENT_WAITING, DEFAULT_SESSION_REQUESTS, DEFAULT_SESSION_WAITING, PASS_LIFE, QUEUE_WAIT, at_once, secs,
+};
 use super::explain::{Faults, Span};
-use super::plan;
+use super::plan::{self, ClientConcurrency};
 use super::reader::{Parsed, Table, Written};
-use super::scalar::text;
+use super::scalar::{number, text};
 use super::secret::{self, Source};
 use super::units::duration;
 
@@ -23,6 +25,7 @@ pub(super) struct Pass {
     old_keys: Vec<Written<Source>>,
     life: Duration,
     wait: Duration,
+    sessions: ClientConcurrency,
 }
 
 impl Pass {
@@ -33,6 +36,10 @@ impl Pass {
             old_keys: table.list("old_keys", "keys", source).map_or_else(Vec::new, |list| list.value),
             life: table.or("life", secs(1800), duration(PASS_LIFE)),
             wait: table.or("wait", secs(30), duration(QUEUE_WAIT)),
+            sessions: ClientConcurrency {
+                requests: table.or("concurrency", DEFAULT_SESSION_REQUESTS, at_once),
+                waiting: table.or("waiting", DEFAULT_SESSION_WAITING, number(CLIENT_WAITING)),
+            },
         }
     }
 
@@ -45,7 +52,7 @@ impl Pass {
         let known = |key: &Written<Source>| secret::known("old_keys", key, directory, faults);
         let old_keys: Vec<_> = self.old_keys.iter().map(known).collect();
         let old_keys = old_keys.into_iter().collect::<Option<_>>()?;
-        Some(plan::Pass { key: key?, old_keys, life: self.life, wait: self.wait })
+        Some(plan::Pass { key: key?, old_keys, life: self.life, wait: self.wait, sessions: self.sessions })
     }
 }
 

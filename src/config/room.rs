@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::bounds::{DEFAULT_ROOM, PLACES, QUOTA, TICKET_LIFE, TURN};
+use super::bounds::{DEFAULT_ROOM, PLACES, QUOTA, TICKET_LIFE};
 use super::explain::{Faults, Span, did_you_mean, meant, quoted};
 use super::plan::{self, AtClose, ClientKey, Identity, Pace, Wave};
 use super::reader::{Complaint, Parsed, Table, Written};
@@ -44,7 +44,6 @@ pub(super) struct Room {
     pace: Pace,
     capacity: usize,
     life: Duration,
-    turn: Duration,
     state: Option<Written<PathBuf>>,
     page: Option<Written<PathBuf>>,
 }
@@ -78,7 +77,6 @@ impl Room {
             pace: table.or("pace", DEFAULT_ROOM.pace, pace),
             capacity: table.or("capacity", DEFAULT_ROOM.capacity, number(PLACES)),
             life: table.or("life", DEFAULT_ROOM.life, duration(TICKET_LIFE)),
-            turn: table.or("turn", DEFAULT_ROOM.turn, duration(TURN)),
             state: table.optional("state", text("a directory", |found| path(found, "a directory"))),
             page: table.optional("page", text("an HTML file", |found| path(found, "an HTML file"))),
         }
@@ -109,7 +107,6 @@ impl Room {
             pace: self.pace,
             capacity: self.capacity.next_multiple_of(CHUNK),
             life: self.life,
-            turn: self.turn,
             state,
             page: page.ok()?,
         })

@@ -32,6 +32,7 @@ pub(super) struct Activity {
     read_closed: AtomicBool,
     stalled: AtomicBool,
     stream_gone: AtomicBool,
+    inside: AtomicBool,
     farewell: AtomicWaker,
 }
 
@@ -49,6 +50,7 @@ impl Activity {
             read_closed: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             stream_gone: AtomicBool::new(false),
+            inside: AtomicBool::new(false),
             farewell: AtomicWaker::new(),
         })
     }
@@ -73,6 +75,11 @@ impl Activity {
     /// Whether there has been a request.
     pub(super) fn has_requested(&self) -> bool {
         self.requested.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody who was let in has been answered.
+    pub(super) fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
     }
 
     /// The number of the request head that has begun and not ended, if there is one. Numbers tell two of them apart.
@@ -139,6 +146,13 @@ impl Activity {
 /// A request in flight.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    /// It is one of somebody who was let in.
+    pub(super) fn note_inside(&self) {
+        self.0.inside.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -8,9 +8,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -26,6 +26,7 @@ use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::tls::{self, HandshakeError};
 use super::{Attend, Limits};
+use crate::proxy::answer::Answer;
 use crate::proxy::peer::{Peer, unmapped};
 
 /// How long a client that has not spoken yet may go on when a drain begins: a round trip, so that one who was just accepted
@@ -35,9 +36,6 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long, and for how many bytes, a client is read on after the last answer until it closes its side.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024;
-
-/// Seconds after which somebody comes back who was turned away: long enough for others to have left, and not all at once.
-const RETRY_AFTER: RangeInclusive<u8> = 5..=15;
 
 /// Takes note of how a connection ended, also if its task panics.
 struct End {
@@ -90,6 +88,7 @@ impl<A: Attend> Connection<A> {
             address: unmapped(address),
             local: unmapped(local),
             tls: self.tls.is_some(),
+            inside: AtomicBool::new(false),
             socket: Arc::clone(&socket),
         });
         let stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
@@ -173,13 +172,9 @@ pub(super) async fn refuse(socket: TcpStream, slot: Slot, is_tls: bool) {
     }
 }
 
-/// The words for it, as `proxy` would say them.
+/// The words of `proxy` for it; nothing was read, so there is neither a preference for HTML nor an id.
 fn refusal() -> String {
-    let retry_after = fastrand::u8(RETRY_AFTER);
-    let problem = format!(
-        "{{\"type\":\"urn:weir:problem:overloaded\",\"title\":\"Very many people are here right now. Nothing was lost: please come \
-         back at the time shown.\",\"status\":503,\"retry_after_seconds\":{retry_after}}}"
-    );
+    let (retry_after, problem) = Answer::overloaded(fastrand::f64()).unread();
     format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nretry-after: \
          {retry_after}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{problem}",
@@ -215,7 +210,7 @@ async fn tunnel(socket: &TcpStream, activity: &Activity, mut drain: DrainSignal,
 
 /// Whether the client may still have an answer to read.
 const fn closes_with_answer(cause: Cause) -> bool {
-    matches!(cause, Cause::Done | Cause::Drained | Cause::Malformed | Cause::Idle)
+    matches!(cause, Cause::Done | Cause::Drained | Cause::Malformed | Cause::Idle | Cause::Shed)
 }
 
 /// Tells the client that we are done and reads on, unheard, until it is too.

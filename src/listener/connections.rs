@@ -78,13 +78,15 @@ pub enum Cause {
     Cut,
     /// Turned away because memory was short.
     Refused,
+    /// Idle while memory was short, and nobody who was let in had spoken on it.
+    Shed,
     /// The task of the connection panicked: a bug.
     Panicked,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Done,
         Self::Departed,
         Self::Broken,
@@ -98,6 +100,7 @@ impl Cause {
         Self::Drained,
         Self::Cut,
         Self::Refused,
+        Self::Shed,
         Self::Panicked,
     ];
 
@@ -118,6 +121,7 @@ impl Cause {
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::Refused => "refused",
+            Self::Shed => "shed",
             Self::Panicked => "panicked",
         }
     }

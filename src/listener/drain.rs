@@ -15,6 +15,10 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Drain(watch::Sender<bool>);
 
+/// Has every connection look at its clocks again.
+#[derive(Clone, Debug)]
+pub struct Nudge(watch::Sender<bool>);
+
 /// What listeners and connections watch.
 #[derive(Clone, Debug)]
 pub struct DrainSignal(watch::Receiver<bool>);
@@ -30,6 +34,19 @@ impl Drain {
     /// Begins the drain. The second time does nothing.
     pub fn begin(&self) {
         self.0.send_replace(true);
+    }
+
+    /// What has the connections that watch this drain look at their clocks.
+    #[must_use]
+    pub fn nudge(&self) -> Nudge {
+        Nudge(self.0.clone())
+    }
+}
+
+impl Nudge {
+    /// Wakes them all, once.
+    pub fn all(&self) {
+        self.0.send_modify(|_unchanged| {});
     }
 }
 

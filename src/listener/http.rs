@@ -38,6 +38,7 @@ use super::connections::{Cause, Kind};
 use super::drain::DrainSignal;
 use super::lifetime::{Protocol, live};
 use super::{Attend, Limits};
+use crate::proxy::pass;
 use crate::proxy::peer::Peer;
 
 /// HTTP/1: bytes read ahead of the parser, and bytes of answer buffered before more of its body is asked for. At least the
@@ -146,18 +147,22 @@ impl<A: Attend> Session<A> {
             let peer = Arc::clone(&peer);
             Box::pin(async move {
                 let answer = attend.attend(&peer, request).await;
+                if peer.is_inside() {
+                    in_flight.note_inside();
+                }
                 Ok(answer.map(|body| Answer::new(body, in_flight)))
             })
         }
     }
 
-    /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7).
+    /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7), unless it shows
+    /// something like a pass: whether that is good is asked where a request is served.
     fn careful_service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
         let service = self.service();
         let activity = Arc::clone(&self.activity);
         move |request| {
             let connections = activity.slot().connections();
-            if connections.is_memory_short() {
+            if connections.is_memory_short() && !pass::is_shown(request.headers()) {
                 connections.note_refused_stream();
                 return Box::pin(ready(Err(h2::Reason::REFUSED_STREAM.into())));
             }

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | has had no request | `header_timeout` after it was ready | silence, or a slow first head |
 //! | is between requests | `idle_timeout` after the last answer | idleness; gracefully |
+//! | is between requests, memory is short, and nobody with a pass has spoken on it | at once | what it holds; gracefully |
 //! | HTTP/1: has begun a head | `header_timeout` after its first byte | a slow head; hard |
 //! | has a request in flight | – | the proxy's deadlines, and the stall clocks of stream and answer |
 //! | is being drained | `drain_timeout` after the drain began | cut |
@@ -82,6 +83,10 @@ impl Clock<'_> {
         match self.closing {
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
             None if first => (self.ready + header_timeout, Cause::Silent),
+            // Whoever was let in could not connect anew.
+            None if self.activity.slot().connections().is_memory_short() && !self.activity.is_inside() => {
+                (since, Cause::Shed)
+            }
             None => (since + idle_timeout, Cause::Idle),
         }
     }
@@ -123,7 +128,7 @@ pub(super) async fn live<P: Protocol>(
             }
             match next {
                 Some((at, _)) if at > Instant::now() => {}
-                Some((at, cause @ (Cause::Idle | Cause::Silent))) if clock.closing.is_none() => {
+                Some((at, cause @ (Cause::Idle | Cause::Shed | Cause::Silent))) if clock.closing.is_none() => {
                     clock.closing = Some((cause, at));
                     connection.as_mut().close_gracefully();
                 }

@@ -1,4 +1,4 @@
-//! When memory runs out: newcomers are turned away, and what was let in goes on.
+//! When memory runs out: newcomers are turned away, idle connections are closed, and what was let in goes on.
 //!
 //! **Law**: short of memory above [`SHORT`] of the limit, and until it is below [`ENOUGH`] again. What connections that have closed
 //! leave behind the allocator keeps and gives to the next, so the process may never get smaller by itself: once half of those who were

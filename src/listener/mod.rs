@@ -12,7 +12,8 @@
 //! * Every byte and every second a client can cost is bounded by [`Limits`] or by a named constant here; none of hyper's
 //!   defaults is left to chance.
 //! * Nobody is accepted while as many connections are open as [`Connections::limit`]; the surplus waits in the kernel.
-//! * Out of descriptors the listener waits and recovers; short of memory it turns newcomers away; nothing a client sends ends it.
+//! * Out of descriptors the listener waits and recovers; short of memory it turns newcomers away and closes what
+//!   is idle; nothing a client sends ends it.
 //! * A drain ends every connection, and none before its request in flight is answered or `drain_timeout` is over.
 //! * The protocol of a connection is chosen by ALPN or by its first bytes, under a deadline.
 //!
@@ -45,7 +46,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 
 pub use connections::{Cause, Connections, Kind};
-pub use drain::{Drain, DrainSignal, drain};
+pub use drain::{Drain, DrainSignal, Nudge, drain};
 pub use memory::Memory;
 pub use socket::{BindError, Bound, bind};
 

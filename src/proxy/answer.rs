@@ -19,6 +19,10 @@ use crate::proxy::policy::{LimitPolicy, whole_seconds};
 /// Prefix of a problem's `type`; the reason follows.
 const PROBLEM: &str = "urn:weir:problem:";
 
+/// Who is turned away because memory is short comes back in so long, and up to three times as long: others have left by then,
+/// and not all come at once.
+const OVERLOADED_RETURN: Duration = Duration::from_secs(5);
+
 /// What is said to a client whose request ends here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -38,8 +42,9 @@ pub struct Answer {
 
 impl From<Reason> for Answer {
     fn from(reason: Reason) -> Self {
-        // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well.
-        let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented);
+        // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well. A connection takes the
+        // memory that is short.
+        let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented | Reason::Overloaded);
         Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, closes }
     }
 }
@@ -95,7 +100,7 @@ const fn words(reason: Reason) -> Words {
             "Permintaan memiliki terlalu banyak bidang.",
         ),
         Reason::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "This is not supported.", "Ini tidak didukung."),
-        Reason::Expired | Reason::QueueFull | Reason::WaitTooLong => (
+        Reason::Expired | Reason::Overloaded | Reason::QueueFull | Reason::WaitTooLong => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Very many people are here right now. Nothing was lost: please come back at the time shown.",
             "Sangat banyak orang sedang mengakses. Tidak ada yang hilang: silakan kembali pada waktu yang ditunjukkan.",
@@ -128,6 +133,21 @@ pub const fn status(reason: Reason) -> StatusCode {
 }
 
 impl Answer {
+    /// For whoever is turned away because memory is short; `chance` in `0..1` spreads their return.
+    #[must_use]
+    pub fn overloaded(chance: f64) -> Self {
+        Self {
+            retry_after: Some(OVERLOADED_RETURN.mul_f64(1.0 + 2.0 * chance.clamp(0.0, 1.0))),
+            ..Reason::Overloaded.into()
+        }
+    }
+
+    /// The seconds of `Retry-After`, and the problem document for a client whose request was not read: it has no id.
+    #[must_use]
+    pub fn unread(&self) -> (u64, String) {
+        (self.retry_seconds().unwrap_or_default(), self.problem(&words(self.reason), None))
+    }
+
     /// The response to a client that accepts what `accept` says. `request_id` ties it to the log.
     #[must_use]
     pub fn response(&self, accept: Option<&HeaderValue>, request_id: &RequestId) -> Response<Bytes> {
@@ -135,7 +155,7 @@ impl Answer {
         let (kind, body) = if accept.is_some_and(prefers_html) {
             ("text/html; charset=utf-8", self.page(&words, request_id.as_str()))
         } else {
-            ("application/problem+json", self.problem(&words, request_id.as_str()))
+            ("application/problem+json", self.problem(&words, Some(request_id)))
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = words.status;
@@ -166,13 +186,15 @@ impl Answer {
         self.retry_after.map(whole_seconds)
     }
 
-    fn problem(&self, words: &Words, request_id: &str) -> String {
+    fn problem(&self, words: &Words, request_id: Option<&RequestId>) -> String {
         let mut problem = json!({
             "type": format!("{PROBLEM}{}", self.reason.as_str()),
             "title": words.english,
             "status": words.status.as_u16(),
-            "request_id": request_id,
         });
+        if let Some(request_id) = request_id {
+            problem["request_id"] = json!(request_id.as_str());
+        }
         if let Some(detail) = &self.detail {
             problem["detail"] = json!(detail);
         }

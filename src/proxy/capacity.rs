@@ -1,7 +1,8 @@
 //! What the servers of an upstream can do at once: the limit of each found by a law of its own, the gate's their sum.
 //!
 //! **Invariants**: the gate's limit is the sum of what its servers get, and of what is in flight at a server beyond that since its
-//! limit was lowered, those that were removed included: a server that gets less does so at its own cost, not at the others'. A server that is out or unhealthy gets
+//! limit was lowered, those that were removed included: a server that gets less does so at its own cost, not at the others'. A tunnel is
+//! no request that a server works on: it gets a place beside the law's limit, as long as both together stay within `max`. A server that is out or unhealthy gets
 //! nothing unless all are, one on probation gets one, one in slow start its part; a server that comes begins in the middle of the
 //! others, and one that goes takes its limit along. One caller ticks.
 //! **Cost**: a few hundred nanoseconds a server and tick; nothing for a request.
@@ -39,6 +40,7 @@ struct Control {
     server: Arc<ServerState>,
     controller: Controller,
     limit: u32,
+    look: Look,
 }
 
 /// A server at one tick.
@@ -47,6 +49,8 @@ struct Look {
     /// What it gets of its limit.
     share: Share,
     in_flight: u32,
+    /// What the limit is about: without the tunnels that have places of their own.
+    busy: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +64,7 @@ impl Share {
     fn of(standing: Standing) -> Self {
         match standing {
             Standing { ejected: true, probation: true, .. } => Self::Trial,
-            Standing { ejected: true, .. } | Standing { healthy: false, .. } => Self::Nothing,
+            standing if !standing.gets_requests() => Self::Nothing,
             Standing { weight, .. } => Self::Part(weight),
         }
     }
@@ -106,22 +110,26 @@ impl Capacity {
         let mut change = self.follow(&mut controls, &mut gone, now);
         // Again and again until all is home: what came home while the limit was set is counted now.
         gone.retain(|server| {
+            change += server.lend(self.bounds.max);
             let places = server.set_limit(0);
             change += places.change();
-            places.now > 0 || server.in_flight() > 0
+            places.now > 0 || server.lent() > 0 || server.in_flight() > 0
         });
         let elsewhere = gone.iter().map(|server| server.in_flight()).fold(0, u32::saturating_add);
         let waiting = self.gate.waiting();
-        let looks: Vec<Look> = controls.iter().map(|control| Look::at(&control.server, now)).collect();
-        let nobody_else = looks.iter().all(|look| look.share == Share::Nothing);
-        let mut transit = Transit::new(self.gate.occupancy().in_flight.saturating_sub(elsewhere), &looks);
-        for (control, look) in controls.iter_mut().zip(&looks) {
-            let in_flight = look.in_flight + transit.take(control.limit.saturating_sub(look.in_flight));
+        controls.iter_mut().for_each(|control| control.look = Look::at(&control.server, now));
+        let nobody_else = controls.iter().all(|control| control.look.share == Share::Nothing);
+        let granted = self.gate.occupancy().in_flight.saturating_sub(elsewhere);
+        let mut transit = Transit::new(granted, controls.iter().map(|control| control.look.in_flight));
+        for control in &mut *controls {
+            let look = control.look;
+            let in_flight = look.busy + transit.take(control.limit.saturating_sub(look.busy));
             let meter = control.server.meter();
             let decision = control.controller.tick(now, &meter.read(), Occupied { in_flight, waiting });
             meter.begin(decision.leg);
             // With nobody else left it is asked all the same.
             control.limit = if nobody_else { decision.limit } else { look.share.of_limit(decision.limit) };
+            change += control.server.lend(self.bounds.max.saturating_sub(control.limit));
             change += control.server.set_limit(control.limit).change();
         }
         drop((controls, gone));
@@ -149,16 +157,14 @@ impl Capacity {
 
     /// Takes over the upstream's list of servers, and tells how many places that adds.
     fn follow(&self, controls: &mut Vec<Control>, gone: &mut Vec<Arc<ServerState>>, now: Tick) -> i64 {
-        let servers = self.upstream.servers();
-        let same_number = servers.len() == controls.len();
-        let servers: Vec<_> = servers.collect();
-        if same_number && servers.iter().zip(&*controls).all(|(server, control)| Arc::ptr_eq(server, &control.server)) {
+        // The usual case, without a copy of the list.
+        if self.upstream.has_servers(controls.iter().map(|control| &control.server)) {
             return 0;
         }
         let bounds = Bounds { initial: middle(controls).unwrap_or(self.bounds.initial), ..self.bounds };
         let mut before = std::mem::take(controls);
         let mut change = 0;
-        for server in servers {
+        for server in self.upstream.servers() {
             let known = before.iter().position(|control| Arc::ptr_eq(&control.server, &server));
             controls.push(known.map_or_else(
                 || {
@@ -178,13 +184,16 @@ impl Control {
     /// The law of `server` from `now` on, and the places that it begins with.
     fn new(server: Arc<ServerState>, bounds: Bounds, now: Tick) -> (Self, i64) {
         let places = server.set_limit(bounds.initial).now.cast_signed();
-        (Self { server, controller: Controller::adaptive(bounds, now), limit: bounds.initial }, places)
+        let (controller, look) = (Controller::adaptive(bounds, now), Look::at(&server, now));
+        (Self { server, controller, limit: bounds.initial, look }, places)
     }
 }
 
 impl Look {
     fn at(server: &ServerState, now: Tick) -> Self {
-        Self { share: Share::of(server.standing(now)), in_flight: server.in_flight() }
+        let in_flight = server.in_flight();
+        let busy = in_flight.saturating_sub(server.lent());
+        Self { share: Share::of(server.standing(now)), in_flight, busy }
     }
 }
 
@@ -194,8 +203,8 @@ impl Look {
 struct Transit(u32);
 
 impl Transit {
-    fn new(granted: u32, looks: &[Look]) -> Self {
-        let at_servers = looks.iter().fold(0_u32, |sum, look| sum.saturating_add(look.in_flight));
+    fn new(granted: u32, in_flight: impl Iterator<Item = u32>) -> Self {
+        let at_servers = in_flight.fold(0, u32::saturating_add);
         Self(granted.saturating_sub(at_servers))
     }
 
@@ -280,8 +289,7 @@ mod tests {
 
     #[test]
     fn who_is_on_the_way_fills_free_places_once() {
-        let look = |in_flight| Look { share: Share::Part(1.0), in_flight };
-        let mut transit = Transit::new(12, &[look(4), look(5)]);
+        let mut transit = Transit::new(12, [4, 5].into_iter());
         assert_eq!((transit.take(2), transit.take(4), transit.take(1)), (2, 1, 0));
     }
 
@@ -295,9 +303,42 @@ mod tests {
         fn withhold(&mut self) {
             self.0.withdraw();
         }
+
+        fn fall_quiet(&mut self) {
+            self.0.fall_quiet();
+        }
     }
 
-    /// Two servers of sixteen; requests enter, end, or move to the other server, limits fall and rise, servers go and come, and
+    #[test]
+    fn a_tunnel_has_a_place_beside_the_limit_while_both_stay_within_the_bounds() {
+        let (mut plan, upstream, gate, _) = setup("\"127.0.0.1:1\"");
+        let [min, initial, max] = [2, 16, 20].map(|number| std::num::NonZeroU32::new(number).unwrap());
+        plan.concurrency = Concurrency::Adaptive(plan::Bounds { min, max, initial });
+        let line = Line::new(vec![Arc::clone(&gate)], 4);
+        let dispatcher = Dispatcher::new(vec![vec![Arc::clone(&line)]], Clock::manual());
+        let capacity = Capacity::new(&plan, &upstream, &gate, Tick::ZERO).unwrap();
+        let server = upstream.servers().next().unwrap();
+        let enter = || dispatcher.try_enter(&line, plan::Class::New, Tick::ZERO);
+        let mut tunnels = Vec::new();
+        for (opened, expected) in [17, 18, 19, 20, 20, 20].into_iter().enumerate() {
+            let mut tunnel = InFlight::new(&server, Sent(enter().unwrap()), false);
+            tunnel.fall_quiet();
+            tunnel.fall_quiet();
+            tunnels.push(tunnel);
+            capacity.tick(Tick::ZERO, &dispatcher);
+            assert_eq!((limit(&gate), server.lent()), (expected, expected - 16), "{opened}");
+            assert_eq!(capacity.controls()[0].limit, 16, "the law's own is untouched");
+        }
+        assert_eq!((server.busy(), server.quiet()), (2, 6));
+        tunnels.truncate(3);
+        assert_eq!((limit(&gate), server.busy()), (17, 2), "with the tunnel its place goes, at once");
+        capacity.tick(Tick::ZERO, &dispatcher);
+        assert_eq!((limit(&gate), server.busy()), (19, 0), "those that had none get one");
+        drop(tunnels);
+        assert_eq!((limit(&gate), gate.occupancy().in_flight, server.quiet()), (16, 0, 0));
+    }
+
+    /// Two servers of sixteen; requests enter, end, become tunnels, or move to the other server, limits fall and rise, servers go and come, and
     /// somebody always waits.
     #[test]
     fn places_are_neither_made_nor_lost_whatever_moves() {
@@ -313,7 +354,7 @@ mod tests {
             for _ in 0..300 {
                 let servers: Vec<_> = upstream.servers().collect();
                 let any = |random: &mut fastrand::Rng| Arc::clone(&servers[random.usize(..servers.len())]);
-                match random.u32(..10) {
+                match random.u32(..11) {
                     0 if servers_change => upstream.replace_servers(&both[random.usize(..2)..], Tick::ZERO).unwrap(),
                     1 if servers_change => upstream.replace_servers(&both, Tick::ZERO).unwrap(),
                     0..=4 => capacity.tick(Tick::ZERO, &dispatcher),
@@ -323,13 +364,15 @@ mod tests {
                         in_flight.push(InFlight::new(&any(&mut random), guard, false));
                     }
                     6 if !in_flight.is_empty() => drop(in_flight.swap_remove(random.usize(..in_flight.len()))),
+                    7 if !in_flight.is_empty() => random.choice(&mut in_flight).unwrap().fall_quiet(),
                     _ => {
                         while let Some(permit) = dispatcher.try_enter(&line, plan::Class::New, Tick::ZERO) {
                             in_flight.push(InFlight::new(&any(&mut random), Sent(permit), false));
                         }
                     }
                 }
-                assert!(servers_change || limit(&gate) <= 2 * 16, "seed {seed}: {}", limit(&gate));
+                let lent = upstream.servers().map(|server| server.lent()).sum::<u32>();
+                assert!(servers_change || limit(&gate) <= 2 * 16 + lent, "seed {seed}: {} {lent}", limit(&gate));
             }
             drop(in_flight);
             upstream.replace_servers(&both[..1], Tick::ZERO).unwrap();

@@ -6,8 +6,10 @@
 use http::HeaderMap;
 use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 
+use crate::config::plan;
+
 /// Cookie in which a pass travels.
-pub const PASS: &str = "weir_pass";
+pub const PASS: &str = plan::Pass::COOKIE;
 
 /// Cookie in which a ticket travels, where there is one waiting room; with more, `_` and the room's name follow.
 pub const TICKET: &str = "weir_ticket";

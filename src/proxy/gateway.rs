@@ -9,11 +9,13 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use metrics::{Counter, Histogram};
 
+use crate::admission::client::concurrency::Concurrency;
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::funnel::Funnel;
@@ -58,6 +60,7 @@ pub struct Gateway {
     passes: Option<Passes>,
     unrouted: Vec<Counter>,
     classes: Vec<Vec<Counter>>,
+    memory_short: AtomicBool,
 }
 
 /// What the whole process may have in flight.
@@ -71,6 +74,8 @@ pub struct Gates {
     pub dependencies: Vec<Arc<Gate>>,
     /// What paces newcomers, where there are passes.
     pub funnel: Option<Arc<Funnel>>,
+    /// What each session may have at once, where there are passes.
+    pub sessions: Option<Arc<Concurrency>>,
     /// For each route of the plan the lines its requests wait in.
     lines: Vec<Lines>,
 }
@@ -137,6 +142,7 @@ impl Gateway {
             passes,
             unrouted,
             classes,
+            memory_short: AtomicBool::new(false),
         }))
     }
 
@@ -241,6 +247,17 @@ impl Gateway {
         self.passes.as_ref().map_or_else(|| Bearer::without(class), |passes| passes.bearer(class, headers, unix_time()))
     }
 
+    /// Whether memory is short: who was not let in before is turned away.
+    #[must_use]
+    pub fn is_memory_short(&self) -> bool {
+        self.memory_short.load(Ordering::Relaxed)
+    }
+
+    /// Turns newcomers away, or no more.
+    pub fn set_memory_short(&self, is_short: bool) {
+        self.memory_short.store(is_short, Ordering::Relaxed);
+    }
+
     /// Counts a request that has ended; one that found its route has a class, unless it ended before that was asked.
     pub fn count(&self, route: Option<&Route>, class: Option<Class>, reason: Reason) {
         let verdicts = route.map_or(&self.unrouted, |route| &route.verdicts);
@@ -267,8 +284,11 @@ impl Route {
         let labels = [("route", route.name.as_str())];
         let by_upstream = [("upstream", upstream.name.as_str())];
         let mut admission = RouteAdmission::new(Arc::clone(&gates.dispatcher), outside, limits, route.queue);
-        if let (Some(pass), Some(funnel), Some(inside)) = (&plan.pass, &gates.funnel, inside) {
-            admission = admission.with_passes(Inside::new(inside, pass.wait, Arc::clone(funnel)));
+        if let (Some(pass), Some(funnel), Some(sessions), Some(inside)) =
+            (&plan.pass, &gates.funnel, &gates.sessions, inside)
+        {
+            let inside = Inside::new(inside, pass.wait, Arc::clone(funnel), Arc::clone(sessions));
+            admission = admission.with_passes(inside);
         }
         Some(Self {
             name: route.name.as_str().into(),
@@ -341,9 +361,10 @@ impl Gates {
             .map(|one| Gate::new(one.concurrency.map_or(u32::MAX, NonZeroU32::get), bucket(&one.rate)))
             .collect();
         let funnel = plan.pass.as_ref().map(|_| Funnel::new(upstreams.iter().chain(&dependencies).map(Arc::clone)));
+        let sessions = plan.pass.as_ref().map(|pass| Concurrency::new(pass.sessions));
         let needs = Needs { upstreams: &upstreams, dependencies: &dependencies, funnel: funnel.as_ref() };
         let (lines, groups) = needs.lines(plan);
-        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, funnel, lines }
+        Self { dispatcher: Dispatcher::new(groups, clock), upstreams, dependencies, funnel, sessions, lines }
     }
 
     /// All of them.

@@ -59,7 +59,8 @@ use self::visit::{InService, Visit};
 use crate::admission::client::ClientLimit;
 use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::Verdict;
-use crate::admission::verdict::{Reason, Refusal};
+use crate::admission::verdict::{Account, Reason, Refusal};
+use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 
 /// How long a service that is being restarted takes to be back is not known here; whoever finds it gone is not called back
@@ -134,6 +135,12 @@ impl Worker {
         body.bound(limits.body_size)?;
         let bearer = self.gateway.bearer(limits.class, &head.headers);
         visit.classed(bearer.person.class);
+        if bearer.is_inside() {
+            asker.peer.note_inside();
+        }
+        if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
+            return Err(Answer::overloaded(fastrand::f64()));
+        }
         let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
         let permit = self.admit(asker, &head, (route, &bearer), body, visit).await?;
         let upgrade = upgrade(&mut head, limits.upgrade);
@@ -141,19 +148,27 @@ impl Worker {
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
         let mut answered = self.forward(asker, route, request, permit, upgrade, visit).await;
         if limits.grants_pass {
-            self.grant(route, &bearer, answered.as_mut().ok(), secure);
+            self.grant(asker.peer, route, &bearer, answered.as_mut().ok(), secure);
         }
         answered
     }
 
     /// Whoever was let in and served is given a pass.
-    fn grant(&self, route: &Route, bearer: &Bearer, response: Option<&mut Response<Source>>, secure: bool) {
+    fn grant(
+        &self,
+        peer: &Peer,
+        route: &Route,
+        bearer: &Bearer,
+        response: Option<&mut Response<Source>>,
+        secure: bool,
+    ) {
         let served = response.filter(|response| response.status().is_success() || response.status().is_redirection());
         if bearer.is_newcomer() {
             route.admission().answered(served.is_some());
         }
         if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
             passes.grant(bearer, response, unix_time(), fastrand::u64(..), secure);
+            peer.note_inside();
         }
     }
 
@@ -187,11 +202,11 @@ impl Worker {
                 }
                 Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
                 Verdict::Park(parked) => {
-                    let limit = parked.limit;
+                    let account = parked.account;
                     match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
                         Ok(walk) => admission.resume(walk, person, clock.now(), client, fastrand::f64()),
                         Err(Reason::Expired) => {
-                            Verdict::Refuse(admission.crowded_out(limit, person, clock.now(), fastrand::f64()))
+                            Verdict::Refuse(admission.crowded_out(account, person, clock.now(), fastrand::f64()))
                         }
                         Err(reason) => return Err(reason.into()),
                     }
@@ -289,7 +304,13 @@ fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
 
 fn refused(route: &Route, refusal: &Refusal) -> Answer {
     let limit = refusal.limit.and_then(|exceeded| {
-        let limit = route.admission().client_limit(exceeded.position)?;
+        let limit = match exceeded.account {
+            Account::Session => {
+                let quota = Quota::Concurrent(route.admission().sessions()?.quota());
+                return Some(LimitPolicy { name: cookies::PASS.to_owned(), quota });
+            }
+            Account::Limit(position) => route.admission().client_limit(position)?,
+        };
         let quota = match exceeded.reset {
             Some(reset) => {
                 let buckets = limit.buckets()?;

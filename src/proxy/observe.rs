@@ -43,6 +43,15 @@ pub(super) fn all(
     if let Some(funnel) = &gates.funnel {
         of_funnel(plan, registry, funnel);
     }
+    if let Some(sessions) = &gates.sessions {
+        let active = Arc::clone(sessions);
+        let help = "Sessions of passes with a request in line or in flight.";
+        registry.observe_gauge("weir_sessions_active", help, &[], move || active.clients() as f64);
+        let parked = Arc::clone(sessions);
+        let help =
+            "Requests with a pass held outside the line until an earlier one of their session has left the system.";
+        registry.observe_gauge("weir_sessions_parked", help, &[], move || parked.parked() as f64);
+    }
     for upstream in upstreams {
         of_servers(registry, upstream, clock);
     }

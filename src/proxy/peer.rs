@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection.
 //!
-//! **Invariants**: a peer's facts never change while its connection lives; an IPv4 client is an IPv4 address, also on a
+//! **Invariants**: a peer's facts never change while its connection lives, but for one that becomes true; an IPv4 client is an IPv4 address, also on a
 //! socket that listens on IPv6.
 //! **Cost**: one allocation per connection. Whoever holds a [`Peer`] holds the descriptor of its connection open: hold it
 //! no longer than the request, and copy out of it what must outlive the request.
@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpStream;
 
@@ -20,8 +21,23 @@ pub struct Peer {
     pub local: SocketAddr,
     /// Whether the connection is under TLS.
     pub tls: bool,
+    /// Set by [`Peer::note_inside`].
+    pub inside: AtomicBool,
     /// The socket, to see the client leave. Reading from it or writing to it would corrupt the connection.
     pub socket: Arc<TcpStream>,
+}
+
+impl Peer {
+    /// Whether somebody with a good pass has been seen at the other end: he shall not have to connect anew.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// Somebody with a good pass is at the other end.
+    pub fn note_inside(&self) {
+        self.inside.store(true, Ordering::Relaxed);
+    }
 }
 
 /// `address` with an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2) turned into the IPv4 address it stands for.

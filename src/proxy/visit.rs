@@ -201,6 +201,14 @@ impl Guard for InService {
         self.route.position()
     }
 
+    /// A tunnel lasts as long as people like: from here on it is neither service nor wait.
+    fn fall_quiet(&mut self) {
+        if self.permit.is_spent() {
+            self.route.record_service(self.permit.held());
+        }
+        self.permit.fall_quiet();
+    }
+
     fn withhold(&mut self) {
         self.permit.withdraw();
     }
@@ -208,7 +216,7 @@ impl Guard for InService {
 
 impl Drop for InService {
     fn drop(&mut self) {
-        if self.permit.is_spent() {
+        if self.permit.is_spent() && !self.permit.is_quiet() {
             self.route.record_service(self.permit.held());
         }
     }

@@ -1,6 +1,7 @@
 //! What must be done now and then, whoever asks for it: on the admin thread, which outlives the workers.
 //!
-//! **Invariants**: none of them ends while the process runs, and none waits for another.
+//! **Invariants**: none of them ends while the process runs, and none waits for another. One that panics ends the thread, and its
+//! end that of the process (`signals`): limits that stand still and servers that nobody checks are worse than a restart.
 //! **Cost**: a look at every upstream each 10 ms where limits are found, at every gate five times a second, at memory four times,
 //! at descriptors once; a sweep of client limits each 10 s, on a thread of its own.
 //! **Not here**: what each of them does (`admission`, `proxy::capacity`, `upstream`, `memory`, `descriptors`).
@@ -13,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::descriptors::Descriptors;
 use super::memory;
-use crate::listener::{Connections, Memory};
+use crate::listener::{Connections, Memory, Nudge};
 use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
 use crate::upstream::SystemResolver;
@@ -30,8 +31,12 @@ pub(super) async fn run(
     connections: Arc<Connections>,
     descriptors: Descriptors,
     memory: Option<Memory>,
+    nudge: Nudge,
 ) {
-    let host = async { tokio::join!(memory::look(memory, &connections), descriptors.keep(&gateway, &connections)) };
+    let host = async {
+        let memory = memory::look(memory, &connections, &gateway, &nudge);
+        tokio::join!(memory, descriptors.keep(&gateway, &connections))
+    };
     tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), host);
 }
 
@@ -72,6 +77,9 @@ async fn observe(gateway: &Gateway) {
     loop {
         sleep(OBSERVE_PERIOD).await;
         let gates = gateway.gates();
+        for (upstream, gate) in gateway.upstreams().iter().zip(&gates.upstreams) {
+            gate.set_stranded(upstream.stranded(gateway.clock().now()));
+        }
         gates.all().for_each(|gate| gate.observe(gateway.clock().now()));
         if let Some(funnel) = &gates.funnel {
             funnel.observe(gateway.clock().now());
@@ -86,7 +94,10 @@ async fn sweep(gateway: &Arc<Gateway>) {
     loop {
         sleep(SWEEP_PERIOD).await;
         let swept = Arc::clone(gateway);
-        let sweep = move || swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+        let sweep = move || {
+            swept.client_limits().iter().for_each(|limit| limit.sweep(swept.clock().now()));
+            swept.gates().funnel.iter().for_each(|funnel| funnel.sweep(swept.clock().now()));
+        };
         if tokio::task::spawn_blocking(sweep).await.is_err() {
             tracing::error!("the sweep of client limits panicked");
         }
@@ -99,7 +110,10 @@ async fn tend(gateway: &Gateway) {
     for upstream in gateway.upstreams() {
         tasks.spawn(Arc::clone(upstream).tend(SystemResolver, gateway.clock().clone()));
     }
-    while tasks.join_next().await.is_some() {
-        tracing::error!("the background work of an upstream panicked");
+    while let Some(ended) = tasks.join_next().await {
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            // As of any other chore: it ends the thread, and that the process.
+            std::panic::resume_unwind(panic);
+        }
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::listener::{Connections, Kind, Memory};
+use crate::listener::{Connections, Kind, Memory, Nudge};
+use crate::proxy::gateway::Gateway;
 use crate::telemetry::{Registry, process};
 
 /// How often it is looked. A crowd of 10,000 connections a second, 10 KiB each, takes 25 MiB meanwhile.
@@ -35,7 +36,7 @@ pub(super) fn watch(configured: Option<u64>, registry: &Registry, connections: &
 }
 
 /// Looks again and again, and tells the listeners.
-pub(super) async fn look(memory: Option<Memory>, connections: &Connections) {
+pub(super) async fn look(memory: Option<Memory>, connections: &Connections, gateway: &Gateway, nudge: &Nudge) {
     let Some(mut memory) = memory else { return };
     loop {
         sleep(LOOK).await;
@@ -45,9 +46,13 @@ pub(super) async fn look(memory: Option<Memory>, connections: &Connections) {
         let open = there.map(|kind| connections.open(kind)).sum();
         let (was_short, is_short) = (connections.is_memory_short(), memory.look(used, open));
         connections.set_memory_short(is_short);
+        gateway.set_memory_short(is_short);
         let limit = memory.limit();
         match (was_short, is_short) {
-            (false, true) => tracing::warn!(used, limit, open, "memory is short: newcomers are refused"),
+            (false, true) => {
+                nudge.all();
+                tracing::warn!(used, limit, open, "memory is short: newcomers are refused");
+            }
             (true, false) => tracing::info!(used, limit, open, "memory is enough again"),
             _ => {}
         }

@@ -69,6 +69,9 @@ pub enum RunError {
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
+    /// The admin thread ended though nobody asked it to: nothing finds limits or checks servers any more.
+    #[error("the admin thread failed: nobody finds limits or checks servers")]
+    Chores,
     /// A worker ended though nobody asked it to.
     #[error("worker {0} failed")]
     Worker(usize),
@@ -100,7 +103,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
     let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
-    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory);
+    let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory, drain.nudge());
     let admin = start_admin(admin_socket, operators, admin_stopped, upkeep)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {
@@ -108,7 +111,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     }
     tracing::info!(address = %plan.admin.address, connections_max = connections.limit(), "admin listening");
 
-    let ended = signals.supervise(&drain, threads, &reload);
+    let ended = signals.supervise(&drain, threads, &admin, &reload);
     stop_admin.send_replace(true);
     if admin.join().is_err() {
         tracing::error!("the admin thread panicked");

@@ -1,5 +1,6 @@
 //! Signals: SIGHUP reads the configuration again; the first SIGTERM or SIGINT drains, the second exits at once.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -13,7 +14,7 @@ use crate::listener::Drain;
 /// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
 const IMPATIENT: i32 = 130;
 
-/// How often it is checked that the workers are alive.
+/// How often it is checked that the threads are alive.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The signals of the process, and the runtime that waits for them.
@@ -37,15 +38,27 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    /// Follows the signals to the end of the workers; an error if a worker ended by itself.
-    pub(super) fn supervise(self, drain: &Drain, threads: Vec<Thread>, reload: &Reload) -> Result<(), RunError> {
+    /// Follows the signals to the end of the workers; an error if a worker, or the `admin` thread, ended by itself: without it no limit moves
+    /// and no server is checked.
+    pub(super) fn supervise(
+        self,
+        drain: &Drain,
+        threads: Vec<Thread>,
+        admin: &JoinHandle<()>,
+        reload: &Reload,
+    ) -> Result<(), RunError> {
         let Self { runtime, mut terminate, mut interrupt, mut hangup } = self;
+        let mut verdict = Ok(());
         runtime.block_on(async {
             loop {
                 tokio::select! {
                     _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
                     _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
                     () = any_ended(&threads) => tracing::error!("a worker ended by itself: draining"),
+                    () = ended(admin) => {
+                        tracing::error!("the admin thread ended by itself: draining");
+                        verdict = Err(RunError::Chores);
+                    }
                     _ = hangup.recv() => {
                         reload.run();
                         continue;
@@ -68,6 +81,7 @@ impl Signals {
             }
             Err(_) => Err(RunError::Worker(number)),
         })?;
+        verdict?;
         tracing::info!("drained");
         Ok(())
     }
@@ -84,8 +98,58 @@ async fn any_ended(threads: &[Thread]) {
     }
 }
 
+async fn ended(thread: &JoinHandle<()>) {
+    while !thread.is_finished() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 async fn all_ended(threads: &[Thread]) {
     while !threads.iter().all(Thread::is_finished) {
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use super::super::descriptors::Descriptors;
+    use super::*;
+    use crate::admin::Admin;
+    use crate::clock::Clock;
+    use crate::config;
+    use crate::listener;
+    use crate::proxy::gateway::Gateway;
+    use crate::telemetry::{AccessLog, Registry};
+
+    const FILE: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[upstream]]\nname = \"u\"\nservers = [\"127.0.0.1:1\"]\n\
+                        [[route]]\npath = \"/*\"\nupstream = \"u\"\n[log]\naccess = \"off\"\n";
+
+    #[test]
+    fn a_chore_that_panics_ends_the_process() {
+        let plan = config::parse(FILE, Path::new("weir.toml")).unwrap().plan;
+        let registry = Registry::new();
+        let access_log = AccessLog::open(&plan.log.access).unwrap();
+        let gateway = Gateway::new(plan, Clock::machine(), access_log, &registry).unwrap();
+        let descriptors = Descriptors::raise(std::num::NonZeroUsize::MIN);
+        let reload = Reload::new(PathBuf::new(), &gateway, descriptors, &registry);
+        let (drain, draining) = listener::drain();
+        let ready = super::super::ready(draining.clone());
+        let worker = std::thread::spawn(move || {
+            let mut draining = draining;
+            Builder::new_current_thread().build()?.block_on(draining.begun());
+            Ok(())
+        });
+        let signals = Signals::watch().unwrap();
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        let operators: super::super::Operators = Admin { registry, ready, gateway: Some(Arc::clone(&gateway)) };
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let admin = super::super::start_admin(socket, operators, stopped, async { panic!("a chore") }).unwrap();
+        let ended = signals.supervise(&drain, vec![worker], &admin, &reload);
+        assert!(matches!(ended, Err(RunError::Chores)), "{ended:?}");
+        assert!(admin.join().is_err());
     }
 }

@@ -223,6 +223,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
     /// The guard, for as long as an upgraded connection lives; that is the tunnel's own business from here on.
     pub(super) fn upgrade(mut self) -> InFlight<G> {
         self.tell_said();
+        self.guard.fall_quiet();
         if let Connection::Http1(http1) = self.connection {
             http1.task.detach();
         }

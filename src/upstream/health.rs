@@ -87,6 +87,14 @@ pub struct Standing {
     pub weight: f64,
 }
 
+impl Standing {
+    /// Whether it gets more than the one request of a probation.
+    #[must_use]
+    pub const fn gets_requests(self) -> bool {
+        !self.ejected && self.healthy
+    }
+}
+
 /// Whether a server gets requests.
 #[derive(Debug)]
 pub(super) struct Health {

@@ -1,7 +1,8 @@
 //! One exchange's place at a server, tied to the caller's guard.
 //!
 //! **Invariants**: server and guard are told exactly once how it ended, at the latest by the drop; the place is given back before the guard;
-//! a guard that moves on to another server is told nothing but that its place here was one too many.
+//! a guard that moves on to another server is told nothing but that its place here was one too many; one that has fallen quiet
+//! gives back the place that was lent to it, and no other.
 //! **Cost**: two atomic additions, one reference count.
 
 use std::sync::Arc;
@@ -23,13 +24,14 @@ pub struct InFlight<G: Guard> {
     guard: Option<G>,
     is_trial: bool,
     is_told: bool,
+    is_quiet: bool,
 }
 
 impl<G: Guard> InFlight<G> {
     /// Takes a place at `server`; `is_trial` if it is the one of its probation.
     pub fn new(server: &Arc<ServerState>, guard: G, is_trial: bool) -> Self {
         server.enter();
-        Self { place: Place(Arc::clone(server)), guard: Some(guard), is_trial, is_told: false }
+        Self { place: Place(Arc::clone(server)), guard: Some(guard), is_trial, is_told: false, is_quiet: false }
     }
 
     /// The server that works on it.
@@ -58,14 +60,33 @@ impl<G: Guard> InFlight<G> {
         }
     }
 
+    /// It is a tunnel from here on: not a request that the server works on.
+    pub fn fall_quiet(&mut self) {
+        if std::mem::replace(&mut self.is_quiet, true) {
+            return;
+        }
+        self.place.0.fell_quiet();
+        if let Some(guard) = &mut self.guard {
+            guard.fall_quiet();
+        }
+    }
+
     /// The guard back, untold: another server will be tried. This one failed.
     pub fn leave(mut self, now: Tick) -> Option<G> {
         let mut guard = self.guard.take();
         self.tell(Outcome::Broken, Observation::Failure, now, now);
-        if let Some(guard) = &mut guard {
-            self.place.0.repay(guard);
-        }
+        self.give_back(guard.as_mut());
         guard
+    }
+
+    /// The place at the server, if it was one beside the limit or one too many, is nobody else's.
+    fn give_back(&mut self, guard: Option<&mut G>) {
+        let is_lent = std::mem::take(&mut self.is_quiet) && self.place.0.quiet_ended();
+        match guard {
+            Some(guard) if is_lent => guard.withhold(),
+            Some(guard) => self.place.0.repay(guard),
+            None => {}
+        }
     }
 }
 
@@ -73,9 +94,10 @@ impl<G: Guard> Drop for InFlight<G> {
     fn drop(&mut self) {
         // Of the server nothing was learned; the place of its probation is free for the next, at once.
         self.tell(Outcome::Abandoned, Observation::Nothing, Tick::ZERO, Tick::ZERO);
-        if let Some(guard) = &mut self.guard {
-            self.place.0.repay(guard);
-        }
+        let mut guard = self.guard.take();
+        self.give_back(guard.as_mut());
+        // The place first, as always.
+        self.guard = guard;
     }
 }
 

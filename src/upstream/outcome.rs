@@ -64,6 +64,10 @@ pub trait Guard: Send + 'static {
         0
     }
 
+    /// The exchange has become a tunnel: it will be held for as long as people like, and says nothing more of the service's pace. Called at
+    /// most once.
+    fn fall_quiet(&mut self) {}
+
     /// A server that has more in flight than it shall is left, by an exchange that ends or moves on: its place is nobody else's. Called
     /// once for each such server.
     fn withhold(&mut self) {}

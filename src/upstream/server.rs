@@ -4,8 +4,9 @@
 //! they outlive addresses that come and go, and metrics have as many series as the configuration has servers.
 //!
 //! **Invariants**: `in_flight` counts exactly the living [`super::InFlight`]s that name the server; counters only grow; `excess` grows only
-//! by a limit that is lowered, and falls by one for each that comes home or moves on.
-//! **Cost**: two atomic additions a request for `in_flight`, a load for `excess`, some dozen relaxed operations at the end of an exchange for
+//! by a limit that is lowered, and falls by one for each that comes home or moves on; `lent` grows only by [`ServerState::lend`], and falls
+//! by one for each quiet exchange that ends.
+//! **Cost**: two atomic additions a request for `in_flight`, a load each for `excess` and `lent`, some dozen relaxed operations at the end of an exchange for
 //! what is measured, one relaxed addition for each event counted.
 //! **Not here**: connections (`pool`), what may be in flight at all servers together (the guard of the caller).
 
@@ -114,6 +115,10 @@ pub struct ServerState {
     limit: AtomicU32,
     /// How many more than that were in flight when it was set, and have not come home yet.
     excess: AtomicU32,
+    /// Tunnels among what is in flight.
+    quiet: AtomicU32,
+    /// Places beside the limit that tunnels have been given.
+    lent: AtomicU32,
     idle: AtomicU32,
     meter: Meter,
     costs: Costs,
@@ -126,18 +131,22 @@ pub struct ServerState {
 }
 
 impl ServerState {
-    /// The server of `origin` in this `health`, at `address` if that was resolved; it tells so many `kinds` of requests apart.
+    /// The server of `origin` in this `health`, at `address` if that was resolved; it tells so many `kinds` of requests apart, and
+    /// takes `limit` of them at first ([`ServerState::set_limit`]).
     pub(super) fn new(
         origin: &Arc<Origin>,
         address: Option<IpAddr>,
         fleet: &Arc<Fleet>,
         health: Health,
         kinds: usize,
+        limit: u32,
     ) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
-            limit: AtomicU32::new(u32::MAX),
+            limit: AtomicU32::new(limit),
             excess: AtomicU32::new(0),
+            quiet: AtomicU32::new(0),
+            lent: AtomicU32::new(0),
             idle: AtomicU32::new(0),
             meter: Meter::default(),
             costs: Costs::new(kinds),
@@ -178,12 +187,49 @@ impl ServerState {
     /// ([`Guard::withhold`]). One caller.
     pub fn set_limit(&self, limit: u32) -> Places {
         let before = self.limit.swap(limit, Ordering::Relaxed);
-        let over = self.in_flight().saturating_sub(limit);
+        let over = self.busy().saturating_sub(limit);
         // Only a lowered limit makes excess: requests that chose the same server at the same instant, or moved there, do not.
         let owed = self.excess.load(Ordering::Relaxed).saturating_add(before.saturating_sub(limit));
         let excess = over.min(owed);
         let excess_before = self.excess.swap(excess, Ordering::Relaxed);
         Places { before: u64::from(before) + u64::from(excess_before), now: u64::from(limit) + u64::from(excess) }
+    }
+
+    /// Exchanges at this server that have become tunnels, of those in flight.
+    #[must_use]
+    pub fn quiet(&self) -> u32 {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    /// What is in flight here without the tunnels that have places of their own ([`ServerState::lend`]): what the limit
+    /// is about.
+    #[must_use]
+    pub fn busy(&self) -> u32 {
+        self.in_flight().saturating_sub(self.lent())
+    }
+
+    /// Places beside the limit that tunnels have been given.
+    #[must_use]
+    pub fn lent(&self) -> u32 {
+        self.lent.load(Ordering::Relaxed)
+    }
+
+    /// Gives each tunnel a place beside the limit, but at most `most` of them, and tells how many places that adds. With its
+    /// tunnel such a place goes, at once ([`Guard::withhold`]). One caller.
+    pub fn lend(&self, most: u32) -> i64 {
+        let lent = self.quiet().min(most);
+        let before = self.lent.swap(lent, Ordering::Relaxed);
+        i64::from(lent) - i64::from(before)
+    }
+
+    pub(super) fn fell_quiet(&self) {
+        self.quiet.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A tunnel has ended. Whether it had a place beside the limit, which is gone now.
+    pub(super) fn quiet_ended(&self) -> bool {
+        self.quiet.fetch_sub(1, Ordering::Relaxed);
+        self.lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |lent| lent.checked_sub(1)).is_ok()
     }
 
     /// An exchange of this `kind`, which `began` then, has ended.
@@ -276,11 +322,11 @@ impl ServerState {
 
 impl Candidate for ServerState {
     fn load(&self) -> f64 {
-        f64::from(self.in_flight()) / f64::from(self.limit.load(Ordering::Relaxed).max(1))
+        f64::from(self.busy()) / f64::from(self.limit.load(Ordering::Relaxed).max(1))
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight() < self.limit.load(Ordering::Relaxed)
+        self.busy() < self.limit.load(Ordering::Relaxed)
     }
 
     fn is_full(&self) -> bool {

@@ -56,6 +56,8 @@ pub struct Upstream {
     pub(super) ahead: Arc<ReadAhead>,
     slow_start: Duration,
     kinds: usize,
+    /// What a server takes before anybody has told its limit.
+    initial: u32,
     protocol: Protocol,
     tls: Option<Connector>,
     retries: Mutex<RetryBudget>,
@@ -92,6 +94,10 @@ impl Upstream {
             ahead: Arc::clone(ahead),
             slow_start: plan.slow_start,
             kinds,
+            initial: match plan.concurrency {
+                Concurrency::Fixed(_) => u32::MAX,
+                Concurrency::Adaptive(bounds) => bounds.initial.get(),
+            },
             protocol: plan.protocol,
             tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
             retries: Mutex::default(),
@@ -119,6 +125,26 @@ impl Upstream {
     #[must_use]
     pub fn configured(&self) -> Vec<Arc<str>> {
         self.servers.borrow().origins.iter().map(|origin| Arc::clone(&origin.label)).collect()
+    }
+
+    /// Whether `known` are its servers, in this order.
+    #[must_use]
+    pub fn has_servers<'k>(&self, known: impl Iterator<Item = &'k Arc<ServerState>>) -> bool {
+        let servers = self.servers.borrow();
+        servers.states.iter().map(Arc::as_ptr).eq(known.map(Arc::as_ptr))
+    }
+
+    /// Exchanges under way at servers that get no others, unless that is all of them: what they hold comes back late, and to
+    /// nobody. Tunnels are not among them.
+    #[must_use]
+    pub fn stranded(&self, now: Tick) -> u32 {
+        let servers = self.servers.borrow();
+        let is_out = |state: &&Arc<ServerState>| !state.standing(now).gets_requests();
+        if servers.states.iter().all(|state| is_out(&state)) {
+            return 0;
+        }
+        let held = |state: &Arc<ServerState>| state.in_flight().saturating_sub(state.quiet());
+        servers.states.iter().filter(is_out).map(held).fold(0, u32::saturating_add)
     }
 
     /// The servers at the addresses of the configured server `name`; none once it is no longer configured.
@@ -213,7 +239,7 @@ impl Upstream {
 
     fn server(&self, origin: &Arc<Origin>, address: Option<IpAddr>, joined: Option<Tick>) -> Arc<ServerState> {
         let health = Health::new(&self.fleet, self.slow_start, joined);
-        ServerState::new(origin, address, &self.fleet, health, self.kinds)
+        ServerState::new(origin, address, &self.fleet, health, self.kinds, self.initial)
     }
 
     fn change(&self, servers: &mut Servers, next: Servers) {

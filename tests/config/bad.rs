@@ -67,6 +67,10 @@ fn passes() {
             "`old_keys` cannot be used (No such file",
         ),
         (ROUTE, "[pass]\nkey = \"file:x\"\nlife = \"25h\"", 11, "24h"),
+        (ROUTE, "[pass]\nkey = \"file:x\"\nconcurrency = 0", 11, "1 to 1000000"),
+        (ROUTE, "[pass]\nkey = \"file:x\"\nwaiting = 1001", 11, "0 to 1000"),
+        (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"cookie:weir_pass\"\nrate = \"1/s\"", 11, "bounded by [pass]"),
+        (ROUTE, "[[client_limit]]\nname = \"l\"\nkey = \"header:Weir-Pass\"\nrate = \"1/s\"", 11, "bounded by [pass]"),
     ]);
 }
 

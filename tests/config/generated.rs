@@ -38,6 +38,8 @@ key = "file:pass.key" # text
 old_keys = [] # list
 life = "30m" # duration
 wait = "30s" # duration
+concurrency = 2 # number
+waiting = 4 # number
 [[upstream]]
 name = "registration" # text
 servers = ["127.0.0.1:9000", "http://b"] # list

@@ -135,6 +135,7 @@ fn passes() {
     assert_eq!(loaded.warnings, [""; 0]);
     let pass = loaded.plan.pass.expect("written");
     assert_eq!((pass.life, pass.wait), (Duration::from_mins(30), Duration::from_secs(45)));
+    assert_eq!((pass.sessions.requests.get(), pass.sessions.waiting), (6, 32));
     assert_eq!(pass.key, Key::Missing(Path::new("pass.key").to_owned()));
     assert!(loaded.plan.routes[0].grants_pass && pass.old_keys.is_empty());
 }
@@ -185,6 +186,30 @@ fn warnings_say_where() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_found_is_a_warning() {
+    let warnings = |upstream: &str, route: &str| {
+        let table = "[[upstream]]\nname = \"b\"\nservers = [\"b:1\"]";
+        parse(&least_with(ROUTE, &format!("{table}\n{upstream}\n[[route]]\npath = \"/b\"\nupstream = \"b\"\n{route}")))
+            .expect("only warnings")
+            .warnings
+    };
+    for (upstream, route, expected) in [
+        ("", "", None),
+        ("", "queue = { length = 0 }", Some(("weir.toml:10:8", "nobody ever waits"))),
+        ("concurrency = { max = 9 }", "queue = { length = 0 }", Some(("weir.toml:10:8", "nobody ever waits"))),
+        ("concurrency = 9", "queue = { length = 0 }\nupgrade = true", None),
+        ("", "queue = { length = 0 }\n[[route]]\npath = \"/c\"\nupstream = \"b\"", None),
+        ("", "queue = { length = 0 }\ngrants_pass = true\n[pass]\nkey = \"file:none.key\"", None),
+        ("", "upgrade = true", Some(("weir.toml:13:1", "tunnels hold permits"))),
+    ] {
+        let warnings = warnings(upstream, route);
+        let found = |(place, said): (&str, &str)| warnings[0].starts_with(place) && warnings[0].contains(said);
+        assert_eq!(warnings.len(), usize::from(expected.is_some()), "{upstream} {route}: {warnings:?}");
+        assert!(expected.is_none_or(found), "{upstream} {route}: {warnings:?}");
+    }
+}
+
+#[test]
 fn the_shipped_file() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     let loaded = config::load(&path).unwrap_or_else(|report| panic!("{report}"));
@@ -223,7 +248,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 48, "defaults compared");
+    assert_eq!(compared, 49, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.

@@ -32,6 +32,7 @@ mod reading;
 mod refusals;
 mod reload;
 mod shutdown;
+mod stolen;
 mod telemetry;
 mod transfer;
 mod websocket;

@@ -2,7 +2,7 @@
 
 use crate::client::{self, Client};
 use crate::origin::{Origin, field};
-use crate::weir::{PATIENCE, Weir, one_route};
+use crate::weir::{PATIENCE, Weir, eventually, one_route};
 
 /// The handshake of RFC 6455 §1.3, with its key and answer.
 const HANDSHAKE: &str = "GET /chat HTTP/1.1\r\nhost: localhost\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
@@ -134,6 +134,32 @@ fn quiet_tunnels_do_not_close_the_service() {
         std::thread::sleep(std::time::Duration::from_secs(1));
         assert_eq!(client::get(weir.http, "/plain").status, 200);
     }
+}
+
+/// People who keep a tunnel open take nothing of what the law found for the others.
+#[test]
+fn tunnels_have_places_beside_the_limit() {
+    let origin = origin();
+    let weir = Weir::start(&format!(
+        "[[upstream]]\nname = \"u\"\nservers = [\"{}\"]\nconcurrency = {{ min = 4, initial = 4, max = 60 }}\n\
+         [[route]]\npath = \"/*\"\nupstream = \"u\"\nupgrade = true\nqueue = {{ length = 0 }}\n",
+        origin.address
+    ));
+    let mut tunnels: Vec<_> = (0..40).map(|_| Client::connect(weir.http)).collect();
+    for (opened, tunnel) in tunnels.iter_mut().enumerate() {
+        let mut refused = 0;
+        // Places are made every 10 ms.
+        while tunnel.send(HANDSHAKE).answer().status != 101 {
+            refused += 1;
+            assert!(refused < 100, "{opened}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+    eventually("a place for each", || weir.metrics().value("weir_limit{upstream=\"u\"}") >= 44);
+    assert_eq!(client::get(weir.http, "/plain").status, 200);
+    drop(tunnels);
+    weir.wait_for_rest();
+    assert!(weir.metrics().value("weir_limit{upstream=\"u\"}") <= 20, "their places went with them");
 }
 
 #[test]

@@ -154,6 +154,8 @@ impl Weir {
                 "weir_queued{",
                 "weir_clients_active{",
                 "weir_requests_parked{",
+                "weir_sessions_active",
+                "weir_sessions_parked",
                 "weir_connections{",
                 "weir_server_in_flight{",
             ];

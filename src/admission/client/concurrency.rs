@@ -37,7 +37,7 @@ const SHARDS: usize = 256;
 const PARKED: u8 = 0;
 const GRANTED: u8 = 1;
 
-/// The accounts of one `[[client_limit]]` with `concurrency`.
+/// The accounts of one `[[client_limit]]` with `concurrency`, or of the sessions of `[pass]`.
 #[derive(Debug)]
 pub struct Concurrency {
     accounts: DashMap<ClientHash, Account>,

@@ -235,7 +235,7 @@ impl Minute {
         let now = self.clock.now();
         let refusal = match std::mem::replace(&mut self.requests[request].stage, Stage::Over) {
             Stage::Parked(parked) if parked.deadline <= now => {
-                self.admission.crowded_out(parked.limit, NEWCOMER, now, self.random.f64())
+                self.admission.crowded_out(parked.account, NEWCOMER, now, self.random.f64())
             }
             Stage::InLine(held) if held.deadline <= now => self.admission.expired(NEWCOMER, now, self.random.f64()),
             other => {

@@ -3,11 +3,11 @@
 //! Of people who were let in `a` seconds ago, `h(a)` a second visit the gate: visits seen at that age over person-seconds
 //! seen at it (Nelson 1969, Aalen 1978). Unlike a ratio of totals it is right while a crowd is still on its way.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::admission::funnel::ages::{Ages, spans};
 use crate::admission::gate::Gate;
 use crate::clock::Tick;
 use crate::config::plan::Class;
@@ -29,9 +29,11 @@ const KEPT_BACK: Duration = Duration::from_secs(10);
 /// No line stands on purpose for longer, however slow the gate.
 const LONGEST_STANDING: Duration = Duration::from_secs(3);
 
-/// While less is committed than the level allows, newcomers come faster than the gate's pace by at most this: a funnel that is
-/// filled faster delivers its people in a bunch.
-const AHEAD: f64 = 1.2;
+/// While less is committed than the level allows, newcomers come faster than the gate's pace by at most this part of it: a funnel
+/// that is filled faster delivers its people in a bunch. The longer they are on their way, the less: of what comes together in
+/// that time no more than [`BUNCH`] shall be too much.
+const AHEAD: f64 = 0.2;
+const BUNCH: Duration = Duration::from_secs(5);
 
 /// However much is committed, so much of the gate's pace is let in: what is believed may be wrong.
 const BEHIND: f64 = 0.01;
@@ -43,7 +45,7 @@ const FEWEST_VISITS: f64 = 0.005;
 #[derive(Debug)]
 pub(super) struct Leg {
     gate: Arc<Gate>,
-    /// Since the last look, by age in seconds.
+    /// Since the last look, by span of age.
     fresh: Box<[AtomicU32]>,
     entries: AtomicU64,
     /// Touched by the observer only.
@@ -59,9 +61,9 @@ struct Learned {
 /// Who is inside, and what is known of all ages.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    /// Those who were given a pass, by the seconds since.
-    pub(super) people: &'a VecDeque<f64>,
-    /// Person-seconds seen at each age.
+    /// Those who were given a pass, by the time since.
+    pub(super) ages: &'a Ages,
+    /// Person-seconds seen in each span of them.
     pub(super) exposure: &'a [f64],
     /// Passes granted, as far back as `entries` go.
     pub(super) passed: f64,
@@ -79,9 +81,9 @@ struct Outlook {
 }
 
 impl Leg {
-    pub(super) fn new(gate: Arc<Gate>, ages: usize) -> Self {
-        let learned = Learned { visits: vec![0.0; ages], entries: 0.0 };
-        let fresh = (0..ages).map(|_| AtomicU32::new(0)).collect();
+    pub(super) fn new(gate: Arc<Gate>) -> Self {
+        let learned = Learned { visits: vec![0.0; spans()], entries: 0.0 };
+        let fresh = (0..spans()).map(|_| AtomicU32::new(0)).collect();
         Self { gate, fresh, entries: AtomicU64::new(0), learned: Mutex::new(learned) }
     }
 
@@ -89,9 +91,9 @@ impl Leg {
         &self.gate
     }
 
-    /// Somebody of `age` asked for it.
-    pub(super) fn visited(&self, age: usize) {
-        if let Some(fresh) = self.fresh.get(age) {
+    /// Somebody of an age in the span at `position` asked for it.
+    pub(super) fn visited(&self, position: usize) {
+        if let Some(fresh) = self.fresh.get(position) {
             fresh.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -134,8 +136,9 @@ impl Leg {
         let level = pace * (outlook.level / each + standing + kept_back);
         let committed = outlook.coming + self.gate.waiting_of(Class::InProgress) as f64;
 
+        let ahead = AHEAD.min(BUNCH.as_secs_f64() / age.max(1.0));
         let excess = (committed - level) / (pace * CORRECTION.as_secs_f64());
-        let correction = if self.gate.is_stalled(now) { BEHIND } else { (1.0 - excess).clamp(BEHIND, AHEAD) };
+        let correction = if self.gate.is_stalled(now) { BEHIND } else { (1.0 - excess).clamp(BEHIND, 1.0 + ahead) };
         Some(pace / each * correction)
     }
 }
@@ -144,13 +147,13 @@ impl Learned {
     fn outlook(&self, work: &Work<'_>) -> Outlook {
         let mut outlook = Outlook::default();
         // From the oldest to the youngest: what is still to come at an age is what happens at all later ones.
-        let ages = self.visits.iter().zip(work.exposure).zip(work.people).rev();
-        for ((visits, exposure), people) in ages {
-            // Less than a person-second teaches nothing yet.
-            let here = visits / exposure.max(1.0);
+        let ages = work.ages.people().iter().zip(work.ages.widths());
+        for ((visits, exposure), (people, width)) in self.visits.iter().zip(work.exposure).zip(ages).rev() {
+            // Less than one person's way through the span teaches nothing yet.
+            let here = visits / exposure.max(*width) * width;
             let later = outlook.visits + here / 2.0;
             outlook.coming += people * later;
-            outlook.level += later;
+            outlook.level += later * width;
             outlook.visits += here;
         }
         outlook

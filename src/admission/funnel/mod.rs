@@ -16,28 +16,42 @@
 //! **Invariants**: newcomers on routes that grant passes never exceed the pace; others do not wait for it; it never stands
 //! still, so that it can learn. The floor of newcomers (`class`) is a share of one gate's grants and holds among those who may be let
 //! in: it does not let in whom the rest of the funnel cannot finish.
-//! **Cost**: an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
-//! **Bound**: ten minutes of people by the second, and as many counters a gate.
+//! One session teaches as much as a person does, however often its pass is used: whoever hammers cannot make the funnel believe in
+//! work that nobody brings.
+//! **Cost**: a sharded lookup and an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
+//! **Bound**: a day of people (`ages`), 653 counters a gate, and [`PUPILS`] sessions.
 //! **Not here**: passes (`proxy::pass`), who is next (`dispatch`).
 
+mod ages;
 mod leg;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
-use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use self::ages::Ages;
 use self::leg::{Leg, Work};
 use crate::admission::gate::Gate;
 use crate::admission::pace::Pace;
+use crate::admission::rate::client::Buckets;
+use crate::admission::route::Session;
 use crate::clock::Tick;
+use crate::config::plan::{ClientRate, Rate};
 
-/// Whoever was let in longer ago is not reckoned with: seconds.
-const AGES: usize = 600;
+/// What one session can teach: so many visits at once, and then so many a minute. That is more than a person makes who walks five
+/// pages of ten requests each; and with it one who hammers a stolen pass, or asks again and again for an hour whether it is done,
+/// is a few people to the funnel and not a crowd. What is not taught is served all the same, and shows in the lines.
+const TEACHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+const TEACHES: Rate = Rate { count: NonZeroU32::MIN.saturating_add(5), per: Duration::from_mins(1) };
 
-/// What is known of an age is what the last so many did at it: person-seconds. Three in a hundred of noise for one visit a pass.
+/// Sessions remembered for that: as many as there are people inside in the minutes that it takes. Those beyond teach as one.
+const PUPILS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(262_143);
+
+/// What is known of an age is what the last so many did at it: person-seconds for each second of its span. Three in a hundred of
+/// noise for one visit a pass.
 const MEMORY: f64 = 2_000.0;
 
 /// No pace is slower, in people a second: with nobody inside nothing could be learned.
@@ -55,6 +69,8 @@ pub struct Funnel {
     entrance: Arc<Gate>,
     pace: Arc<Pace>,
     legs: Box<[Leg]>,
+    /// What each session may still teach.
+    lessons: Buckets,
     /// Since the last look: newcomers who were answered, and those of them who were given a pass.
     answered: AtomicU64,
     passed: AtomicU64,
@@ -67,9 +83,8 @@ pub struct Funnel {
 #[derive(Debug)]
 struct Learned {
     looked: Tick,
-    second: u64,
-    /// Who was given a pass, by the seconds since.
-    people: VecDeque<f64>,
+    /// Who was given a pass, by the time since.
+    ages: Ages,
     /// Person-seconds seen at each age.
     exposure: Vec<f64>,
     answered: f64,
@@ -84,7 +99,8 @@ impl Funnel {
         Arc::new(Self {
             entrance: Gate::of_pace(Arc::clone(&pace)),
             pace,
-            legs: gates.into_iter().map(|gate| Leg::new(gate, AGES)).collect(),
+            legs: gates.into_iter().map(Leg::new).collect(),
+            lessons: Buckets::new(&ClientRate { rate: TEACHES, burst: TEACHES_AT_ONCE, capacity: PUPILS }),
             answered: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             binding: AtomicUsize::new(FREE),
@@ -115,10 +131,14 @@ impl Funnel {
         if self.entrance.is_full(now) { self.entrance.waiting() } else { 0 }
     }
 
-    /// Somebody who was given his pass `age` ago asks for `gates`.
-    pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], age: Duration) {
-        let age = usize::try_from(age.as_secs()).unwrap_or(usize::MAX);
-        self.legs_of(gates).for_each(|leg| leg.visited(age));
+    /// Somebody of `session` has a place in line for `gates`, or their permits.
+    pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], session: Session, now: Tick) {
+        if self.lessons.charge(now, session.client).is_err() {
+            return;
+        }
+        if let Some(span) = ages::span(session.age.as_secs()) {
+            self.legs_of(gates).for_each(|leg| leg.visited(span));
+        }
     }
 
     /// A newcomer who was let in through `gates` was answered, and given a pass or not.
@@ -126,6 +146,11 @@ impl Funnel {
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.passed.fetch_add(u64::from(passed), Ordering::Relaxed);
         self.legs_of(gates).for_each(Leg::entered);
+    }
+
+    /// Forgets sessions that may teach as much as any. Blocks for microseconds a shard; not for a worker.
+    pub fn sweep(&self, now: Tick) {
+        self.lessons.sweep(now);
     }
 
     /// Looks what people did since the last look, and sets the pace. To be called a few times a second, by one caller.
@@ -136,10 +161,10 @@ impl Funnel {
             return;
         }
         let answered = self.answered.swap(0, Ordering::Relaxed) as f64;
-        let passed = self.passed.swap(0, Ordering::Relaxed) as f64;
+        let passed = u32::try_from(self.passed.swap(0, Ordering::Relaxed)).unwrap_or(u32::MAX);
         let entries_faded = learned.goes_on(now, answered, passed);
         let faded = learned.expose(span.as_secs_f64().min(1.0));
-        let work = Work { people: &learned.people, exposure: &learned.exposure, passed: learned.passed };
+        let work = Work { ages: &learned.ages, exposure: &learned.exposure, passed: learned.passed };
         let bound = |(position, leg): (usize, &Leg)| {
             leg.learn(&faded, entries_faded);
             leg.bound(&work, now).map(|pace| (pace, position))
@@ -160,28 +185,14 @@ impl Funnel {
 
 impl Learned {
     fn new() -> Self {
-        Self {
-            looked: Tick::ZERO,
-            second: 0,
-            people: std::iter::repeat_n(0.0, AGES).collect(),
-            exposure: vec![0.0; AGES],
-            answered: 0.0,
-            passed: 0.0,
-        }
+        Self { looked: Tick::ZERO, ages: Ages::new(), exposure: vec![0.0; ages::spans()], answered: 0.0, passed: 0.0 }
     }
 
     /// Everybody grows older; the new ones are nought. Whether the older half of what is known of entries shall fade.
-    fn goes_on(&mut self, now: Tick, answered: f64, passed: f64) -> bool {
-        let second = now.since(Tick::ZERO).as_secs();
-        for _ in 0..second.saturating_sub(self.second).min(AGES as u64) {
-            self.people.pop_back();
-            self.people.push_front(0.0);
-        }
-        (self.looked, self.second) = (now, second);
-        if let Some(newest) = self.people.front_mut() {
-            *newest += passed;
-        }
-        (self.answered, self.passed) = (self.answered + answered, self.passed + passed);
+    fn goes_on(&mut self, now: Tick, answered: f64, passed: u32) -> bool {
+        self.looked = now;
+        self.ages.advance(now.since(Tick::ZERO).as_secs(), passed);
+        (self.answered, self.passed) = (self.answered + answered, self.passed + f64::from(passed));
         let fades = self.answered > MEMORY;
         if fades {
             (self.answered, self.passed) = (self.answered / 2.0, self.passed / 2.0);
@@ -191,9 +202,10 @@ impl Learned {
 
     /// Counts the time that everybody spent at his age; the ages of which the older half of what is known shall fade.
     fn expose(&mut self, span: f64) -> Vec<bool> {
-        let faded = self.exposure.iter_mut().zip(&self.people).map(|(exposure, people)| {
+        let ages = self.ages.people().iter().zip(self.ages.widths());
+        let faded = self.exposure.iter_mut().zip(ages).map(|(exposure, (people, width))| {
             *exposure += people * span;
-            let fades = *exposure > MEMORY;
+            let fades = *exposure > MEMORY * width;
             if fades {
                 *exposure /= 2.0;
             }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::admission::client::concurrency::{self, Slots};
 use crate::admission::permit::{Expired, Permit, Waiting};
+use crate::admission::verdict::Account;
 use crate::clock::Tick;
 
 /// A request held in line; resolves when the turn has come, and dropping it leaves the line.
@@ -27,8 +28,8 @@ pub struct Held {
 pub struct Parked {
     /// The wait ends here.
     pub deadline: Tick,
-    /// Position of the limit that holds it in the route's list.
-    pub limit: usize,
+    /// What holds it.
+    pub account: Account,
     pub(super) waiting: concurrency::Parked,
     /// [`None`] once it has gone on.
     pub(super) walk: Option<Walk>,
@@ -38,8 +39,8 @@ pub struct Parked {
 #[derive(Debug)]
 pub struct Walk {
     pub(super) deadline: Tick,
-    /// The limits before this position have been passed.
-    pub(super) next: usize,
+    /// So many accounts have been passed: that of the session, and those of the limits in the order of the route's list.
+    pub(super) passed: usize,
     pub(super) slots: Slots,
     pub(super) count: Option<Count>,
 }

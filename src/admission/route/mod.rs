@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! decide:  rates of all client limits → resume
-//! resume:  slots of all client limits, in order → permit, or predicted wait → line      one slot lacks → Park, and resume later
+//! resume:  slots of the session and of all client limits, in order → permit, or predicted wait → line
+//!                                                                   one slot lacks → Park, and resume later
 //! ```
 //!
 //! Whoever has a pass stands in a line of his own with slots of its own, so that a crowd of newcomers cannot take his place,
-//! and is held for longer: he shall finish. Newcomers who would be given a pass need the funnel's pace as well.
+//! and is held for longer: he shall finish. But a pass can be shared: each session has a few slots over all routes, and only who
+//! has one of them stands in that line or is a visit to the funnel. Newcomers who would be given a pass need the funnel's
+//! pace as well.
 //!
 //! **Invariants**: at most `queue.length` requests of the route are held at once, in line or parked outside it, and as many (at
 //! least [`LEAST_INSIDE`]) with a pass; nobody is held who is predicted to wait longer than what is left of `queue.wait` (with
 //! a pass: of `pass.wait`, if that is longer), nor for longer than that in all; a refusal says when to come back, and not
-//! everybody at once. Slots are taken in the order of the plan, so that two requests never wait for
-//! each other; whoever is refused or leaves gives back all he has.
+//! everybody at once. Slots are taken in one order, the session's first and then those of the plan, so that two requests never
+//! wait for each other; whoever is refused or leaves gives back all he has.
 //! **Order**: rates are charged first, also for requests that are refused afterwards; a refusal of the rate itself charges
 //! nothing, so a client that hammers gets its rate and no more.
 //! **Cost**: see the parts; nothing of its own but one counter.
@@ -31,14 +34,14 @@ use self::held::Count;
 pub use self::held::{Held, Parked, Walk};
 pub use self::load::Load;
 
-use crate::admission::client::concurrency::{Claim, Slots};
+use crate::admission::client::concurrency::{Claim, Concurrency, Slots};
 use crate::admission::client::{ClientHash, ClientLimit};
 use crate::admission::dispatch::{Dispatcher, Entry};
 use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
-use crate::admission::verdict::{Exceeded, Reason, Refusal};
+use crate::admission::verdict::{Account, Exceeded, Reason, Refusal};
 use crate::clock::Tick;
 use crate::config::plan::{Class, Queue};
 
@@ -76,6 +79,8 @@ pub struct Inside {
     line: Arc<Line>,
     wait: Duration,
     funnel: Arc<Funnel>,
+    /// What each session has in the system, on this route and all others.
+    sessions: Arc<Concurrency>,
     /// So many of them are held.
     held: Arc<AtomicUsize>,
 }
@@ -85,8 +90,17 @@ pub struct Inside {
 pub struct Person {
     /// What his request is.
     pub class: Class,
-    /// How long ago he was given the pass he has; [`None`] without.
-    pub inside: Option<Duration>,
+    /// The pass he has; [`None`] without.
+    pub inside: Option<Session>,
+}
+
+/// What admission knows of a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is, whoever shares it. The number is ours, by chance: nobody can choose it.
+    pub client: ClientHash,
+    /// How long ago he was let in.
+    pub age: Duration,
 }
 
 /// Where somebody stands.
@@ -99,10 +113,11 @@ struct Way<'a> {
 }
 
 impl Inside {
-    /// Those who have a pass wait in `line`, at most for `wait`, and `funnel` hears of them.
+    /// Those who have a pass wait in `line`, at most for `wait`, and `funnel` hears of them; `sessions` has what they may have at
+    /// once, and is shared by all routes.
     #[must_use]
-    pub fn new(line: Arc<Line>, wait: Duration, funnel: Arc<Funnel>) -> Self {
-        Self { line, wait, funnel, held: Arc::default() }
+    pub fn new(line: Arc<Line>, wait: Duration, funnel: Arc<Funnel>, sessions: Arc<Concurrency>) -> Self {
+        Self { line, wait, funnel, sessions, held: Arc::default() }
     }
 }
 
@@ -159,12 +174,12 @@ impl RouteAdmission {
         for (position, limit) in self.client_limits.iter().enumerate().filter(|(_, limit)| limit.buckets().is_some()) {
             if let Some(Err(over)) = client(limit).map(|client| limit.charge(now, client)) {
                 let retry_after = jittered(over.retry_after, chance);
-                let limit = Some(Exceeded { position, reset: Some(over.retry_after) });
+                let limit = Some(Exceeded { account: Account::Limit(position), reset: Some(over.retry_after) });
                 return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
             }
         }
         let deadline = now.after(self.way(person).wait);
-        self.resume(Walk { deadline, next: 0, slots: Slots::default(), count: None }, person, now, client, chance)
+        self.resume(Walk { deadline, passed: 0, slots: Slots::default(), count: None }, person, now, client, chance)
     }
 
     /// Goes on with a request that was parked, the arguments as for [`RouteAdmission::decide`]. The time it was parked counts.
@@ -176,40 +191,34 @@ impl RouteAdmission {
         client: impl Fn(&ClientLimit) -> Option<ClientHash>,
         chance: f64,
     ) -> Verdict {
-        for (position, limit) in self.client_limits.iter().enumerate().skip(walk.next) {
-            walk.next = position + 1;
-            let claim = limit.concurrency().and_then(|concurrency| Some(concurrency.claim(client(limit)?)));
-            match claim {
+        for step in walk.passed..=self.client_limits.len() {
+            walk.passed = step + 1;
+            match self.claim(step, person, &client) {
                 None => {}
-                Some(Claim::Slot(slot)) => walk.slots.keep(slot),
-                Some(Claim::Full) => return Verdict::Refuse(self.crowded_out(position, person, now, chance)),
-                Some(Claim::Parked(waiting)) => {
+                Some((_, Claim::Slot(slot))) => walk.slots.keep(slot),
+                Some((account, Claim::Full)) => return Verdict::Refuse(self.crowded_out(account, person, now, chance)),
+                Some((account, Claim::Parked(waiting))) => {
                     walk.count = walk.count.take().or_else(|| self.count(person));
                     if walk.count.is_none() {
                         return self.refuse(Reason::QueueFull, person, now, self.predicted_wait(person, now), chance);
                     }
-                    return Verdict::Park(Parked {
-                        deadline: walk.deadline,
-                        limit: position,
-                        waiting,
-                        walk: Some(walk),
-                    });
+                    return Verdict::Park(Parked { deadline: walk.deadline, account, waiting, walk: Some(walk) });
                 }
             }
         }
         self.enter(walk, person, now, chance)
     }
 
-    /// A refusal for somebody who was parked by the limit at `position` until it was too late, or cannot be: the client's
-    /// own earlier requests are in the way.
+    /// A refusal for somebody who was parked by `account` until it was too late, or cannot be: the client's own earlier
+    /// requests are in the way.
     #[must_use]
-    pub fn crowded_out(&self, position: usize, person: Person, now: Tick, chance: f64) -> Refusal {
+    pub fn crowded_out(&self, account: Account, person: Person, now: Tick, chance: f64) -> Refusal {
         // By then one of them has come through: nobody is in line for longer than the promised wait.
         let way = self.way(person);
         let in_line = self.predicted_wait(person, now).min(way.wait);
         let in_flight = way.line.gates().iter().map(|gate| gate.mean_hold()).max().unwrap_or_default();
         let retry_after = jittered(in_line.saturating_add(in_flight), chance);
-        let limit = Some(Exceeded { position, reset: None });
+        let limit = Some(Exceeded { account, reset: None });
         Refusal { reason: Reason::ClientConcurrency, retry_after, limit }
     }
 
@@ -251,6 +260,29 @@ impl RouteAdmission {
         self.client_limits.get(position).map(Arc::as_ref)
     }
 
+    /// What each session may have at once, where there are passes.
+    #[must_use]
+    pub fn sessions(&self) -> Option<&Concurrency> {
+        self.inside.as_ref().map(|inside| &*inside.sessions)
+    }
+
+    /// A slot of the account at `step`, if it counts this request: that of the session, and then those of the client limits.
+    fn claim(
+        &self,
+        step: usize,
+        person: Person,
+        client: impl Fn(&ClientLimit) -> Option<ClientHash>,
+    ) -> Option<(Account, Claim)> {
+        let (account, slots, client) = match step.checked_sub(1) {
+            None => (Account::Session, &self.inside.as_ref()?.sessions, person.inside?.client),
+            Some(position) => {
+                let limit = self.client_limits.get(position)?;
+                (Account::Limit(position), limit.concurrency()?, client(limit)?)
+            }
+        };
+        Some((account, slots.claim(client)))
+    }
+
     /// Those inside and those nobody bounds in one line, all others in the other.
     fn way(&self, person: Person) -> Way<'_> {
         match &self.inside {
@@ -263,9 +295,9 @@ impl RouteAdmission {
     }
 
     /// Somebody with a pass was let in or into the line: that is a visit.
-    fn reckon(&self, person: Person) {
-        if let (Some(inside), Some(age)) = (&self.inside, person.inside) {
-            inside.funnel.visits(inside.line.gates(), age);
+    fn reckon(&self, person: Person, now: Tick) {
+        if let (Some(inside), Some(session)) = (&self.inside, person.inside) {
+            inside.funnel.visits(inside.line.gates(), session, now);
         }
     }
 
@@ -274,7 +306,7 @@ impl RouteAdmission {
         let way = self.way(person);
         if let Some(mut permit) = self.dispatcher.try_enter(way.line, person.class, now) {
             unbook(way.line, now);
-            self.reckon(person);
+            self.reckon(person, now);
             permit.carry(walk.slots);
             return Verdict::Admit(permit);
         }
@@ -295,11 +327,11 @@ impl RouteAdmission {
         };
         match self.dispatcher.enter(self.way(person).line, person.class, now, deadline) {
             Entry::Waiting(waiting) => {
-                self.reckon(person);
+                self.reckon(person, now);
                 Verdict::Queue(Held { deadline, waiting, slots, _count: count })
             }
             Entry::Granted(mut permit) => {
-                self.reckon(person);
+                self.reckon(person, now);
                 permit.carry(slots);
                 Verdict::Admit(permit)
             }

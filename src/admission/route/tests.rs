@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
+use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::clock::Clock;
 use crate::config::plan::{self, ClientConcurrency, ClientKey, Without};
@@ -21,6 +22,31 @@ fn limit(name: &str, requests: u32, waiting: usize) -> Arc<ClientLimit> {
         rate: None,
         concurrency: Some(ClientConcurrency { requests, waiting }),
     }))
+}
+
+/// Routes with one permit together, where a session may have so many requests in the system and parked.
+fn inside(routes: usize, requests: u32, waiting: usize, limits: &[&Arc<ClientLimit>]) -> (Vec<RouteAdmission>, Clock) {
+    let (clock, gate) = (Clock::manual(), Gate::new(1, None));
+    let funnel = Funnel::new([Arc::clone(&gate)]);
+    let line = || Line::new(vec![Arc::clone(&gate)], 10);
+    let lines: Vec<_> = (0..routes).map(|_| (line(), line())).collect();
+    let all = lines.iter().flat_map(|(inside, outside)| [Arc::clone(inside), Arc::clone(outside)]).collect();
+    let dispatcher = Dispatcher::new(vec![all], clock.clone());
+    let requests = NonZeroU32::MIN.saturating_add(requests - 1);
+    let sessions = Concurrency::new(ClientConcurrency { requests, waiting });
+    let route = |(inside, outside)| {
+        let queue = Queue { wait: WAIT, length: 10 };
+        let limits = limits.iter().map(|limit| Arc::clone(limit)).collect();
+        let inside = Inside::new(inside, 10 * WAIT, Arc::clone(&funnel), Arc::clone(&sessions));
+        RouteAdmission::new(Arc::clone(&dispatcher), outside, limits, queue).with_passes(inside)
+    };
+    (lines.into_iter().map(route).collect(), clock)
+}
+
+/// Somebody with a pass.
+fn bearer(session: u64) -> Person {
+    let session = Session { client: ClientHash(session), age: Duration::from_secs(9) };
+    Person { class: Class::InProgress, inside: Some(session) }
 }
 
 /// A route with one permit, and what it counts.
@@ -101,6 +127,47 @@ fn all_slots_or_none() {
     assert_eq!(clients(&person), Some(2), "the seventh keeps nothing");
     drop(held);
     assert_eq!((clients(&person), clients(&address), route.held()), (Some(0), Some(0), 0));
+}
+
+/// A session is bounded over all routes, and only who has a slot of it stands in line or is a visit.
+#[test]
+fn a_shared_pass_is_one_person() {
+    let (routes, clock) = inside(2, 2, 1, &[]);
+    let ask = |route: usize, person| routes[route].decide(person, clock.now(), |_| None, 0.5);
+    let Verdict::Admit(first) = ask(0, bearer(1)) else { panic!("the permit is free") };
+    let Verdict::Queue(second) = ask(1, bearer(1)) else { panic!("the permit is taken") };
+    let Verdict::Park(third) = ask(0, bearer(1)) else { panic!("two of the session are in the system") };
+    assert_eq!((third.account, third.deadline), (Account::Session, clock.now().after(10 * WAIT)));
+    let Verdict::Refuse(refusal) = ask(1, bearer(1)) else { panic!("one is parked") };
+    assert_eq!(refusal.reason, Reason::ClientConcurrency);
+    assert_eq!(refusal.limit, Some(Exceeded { account: Account::Session, reset: None }));
+    let Verdict::Queue(other) = ask(1, bearer(2)) else { panic!("another session is another person") };
+    assert!(matches!(ask(0, NEWCOMER), Verdict::Queue(_)), "and a newcomer has none");
+    drop(second);
+    let mut third = third;
+    let Poll::Ready(walk) = Pin::new(&mut third).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the second's slot is the third's")
+    };
+    drop(third);
+    let verdict = routes[0].resume(walk, bearer(1), clock.now(), |_| None, 0.5);
+    assert!(matches!(verdict, Verdict::Queue(_)), "{verdict:?}");
+    drop((first, other, verdict));
+    assert_eq!(routes[0].sessions().map(|sessions| (sessions.clients(), sessions.parked())), Some((0, 0)));
+    assert_eq!((routes[0].held(), routes[1].held()), (0, 0));
+}
+
+/// Session first, then the limits of the file; whoever is refused by a later one keeps nothing of the earlier.
+#[test]
+fn a_session_gives_its_slot_back_when_another_limit_refuses() {
+    let address = limit("address", 1, 0);
+    let (routes, clock) = inside(1, 2, 0, &[&address]);
+    let ask = |person| routes[0].decide(person, clock.now(), |_| Some(ClientHash(0)), 0.5);
+    let Verdict::Admit(first) = ask(bearer(1)) else { panic!("the permit is free") };
+    let Verdict::Refuse(refusal) = ask(bearer(2)) else { panic!("one of the address is in flight") };
+    assert_eq!(refusal.limit.map(|limit| limit.account), Some(Account::Limit(0)));
+    assert_eq!(routes[0].sessions().map(Concurrency::clients), Some(1), "the second keeps nothing");
+    drop(first);
+    assert_eq!(routes[0].sessions().map(Concurrency::clients), Some(0));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! follows from another is not reported.
 //! **Not here**: single values (`draft`), the machine (`machine`).
 
+mod advice;
 mod files;
 mod names;
 mod route;
@@ -18,7 +19,7 @@ use super::draft::{self, Draft};
 use super::explain::Faults;
 use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
-    HealthCheck, Listener, Log, Plan, Rate, RateLimit, Server, Upstream, Without,
+    HealthCheck, Listener, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
 use super::reader::Written;
 use super::room::Room;
@@ -42,6 +43,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         Names::of("dependency", draft.dependencies.iter().map(|dependency| dependency.name.as_ref()), faults);
     let rooms = Names::of("waiting_room", draft.waiting_rooms.iter().map(|room| room.name.as_ref()), faults);
     names::warn_of_unused(&draft, faults);
+    advice::warn_of_adaptive(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
     let has_passes = draft.pass.is_some();
@@ -163,6 +165,12 @@ fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<Cl
             "all requests from one address that lack the header or cookie share this: write `without`",
         );
     }
+    if let Some(key) = draft.key.as_ref().filter(|key| is_pass(&key.value)) {
+        let message = "`key` cannot be the pass: what one session may have at once is bounded by [pass]".to_owned();
+        let help =
+            "write `concurrency` and `waiting` in [pass]; a cookie or header can carry more than one pass".to_owned();
+        faults.add(&key.span, message, Some("choose another key".to_owned()), Some(help));
+    }
     Some(ClientLimit {
         name: draft.name?.value,
         key: draft.key?.value,
@@ -177,6 +185,15 @@ fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<Cl
             waiting: draft.waiting.map_or(DEFAULT_CLIENT_WAITING, |waiting| waiting.value),
         }),
     })
+}
+
+/// Whether clients are told apart by their pass as it is spelt: whoever adds another cookie of the name would be somebody else.
+fn is_pass(key: &ClientKey) -> bool {
+    match key {
+        ClientKey::Address => false,
+        ClientKey::Cookie(name) => name == Pass::COOKIE,
+        ClientKey::Header(name) => name == Pass::HEADER,
+    }
 }
 
 /// What `rate` gives in a second divided by `part`, rounded up, at least one.

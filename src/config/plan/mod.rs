@@ -183,6 +183,16 @@ pub struct Pass {
     pub life: Duration,
     /// Longest time for which somebody with a pass is held in line, where the route's own is not longer.
     pub wait: Duration,
+    /// Requests of one session in the system at once, over all routes: a pass can be shared, and shall gain nothing by it.
+    pub sessions: ClientConcurrency,
+}
+
+impl Pass {
+    /// Cookie in which a pass travels for browsers.
+    pub const COOKIE: &'static str = "weir_pass";
+
+    /// Header in which it travels, in lower case, to and from clients that keep no cookies.
+    pub const HEADER: &'static str = "weir-pass";
 }
 
 /// A key as it was found.

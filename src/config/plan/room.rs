@@ -34,8 +34,6 @@ pub struct WaitingRoom {
     pub capacity: usize,
     /// A ticket is good for so long.
     pub life: Duration,
-    /// Whoever was called is awaited for so long before somebody else is called in his stead.
-    pub turn: Duration,
     /// The directory of the journal; made at the start if it is not there.
     pub state: PathBuf,
     /// The operator's own page.

@@ -237,7 +237,13 @@ async fn a_connection_costs_what_is_written_here() {
     let activity = Activity::new(slot);
     let session = Session {
         attend: Arc::clone(&server.service),
-        peer: Arc::new(Peer { address: peer, local: peer, tls: false, socket: Arc::clone(&socket) }),
+        peer: Arc::new(Peer {
+            address: peer,
+            local: peer,
+            tls: false,
+            inside: AtomicBool::new(false),
+            socket: Arc::clone(&socket),
+        }),
         activity: Arc::clone(&activity),
         limits: Arc::clone(&limits),
         drain: signal.clone(),

@@ -71,6 +71,28 @@ async fn a_limit_that_falls_waits_for_as_many_to_leave_and_one_that_rises_lets_i
     assert!(timeout(Duration::from_millis(300), fourth.peek(&mut byte)).await.is_err(), "served beyond the limit");
 }
 
+#[tokio::test]
+async fn short_of_memory_idle_connections_are_closed_but_not_of_those_who_were_let_in() {
+    let server = Server::start(limits());
+    let [mut idle, mut inside, mut busy] = [server.connect().await, server.connect().await, server.connect().await];
+    exchange(&mut idle).await;
+    inside.write_all(b"GET /inside HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    read_until(&mut inside, "hello").await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    server.held(1).await;
+    server.connections.set_memory_short(true);
+    server.drain.nudge().all();
+    assert_eq!(read_to_close(&mut idle).await.1, "");
+    server.ends_by(Cause::Shed).await;
+    exchange(&mut inside).await;
+    server.service.release.notify_one();
+    let (_, answer) = read_to_close(&mut busy).await;
+    assert!(answer.ends_with("released"), "{answer}");
+    server.connections.set_memory_short(false);
+    exchange(&mut inside).await;
+    eventually(|| server.connections.ended(Cause::Shed) == 2).await;
+}
+
 /// Descriptors that the starved process may have.
 const DESCRIPTORS: u64 = 40;
 

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::http::{Request, Response};
@@ -93,6 +93,10 @@ impl Attend for Service {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
                 self.release.notified().await;
                 text("released")
+            }
+            "/inside" => {
+                peer.note_inside();
+                text("hello")
             }
             "/panic" => panic!("asked to"),
             "/endless" => Response::new(Endless.boxed_unsync()),

@@ -10,7 +10,7 @@
 //! signed anew; a pass that is renewed stays the same person's.
 //! **Cost**: one HMAC to issue (~1 µs) and one a key to verify, only for requests that carry one or routes that grant one;
 //! at most [`TRIED`] for a request, however many it carries.
-//! **Not here**: single use. A pass can be shared; client limits bound what its bearers do with it.
+//! **Not here**: single use. A pass can be shared; what its bearers have at once is bounded by its session (`admission::route`).
 
 use std::time::{Duration, SystemTime};
 
@@ -19,13 +19,14 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, Response};
 use metrics::Counter;
 
-use crate::admission::route::Person;
+use crate::admission::client::ClientHash;
+use crate::admission::route::{Person, Session};
 use crate::config::plan::{self, Class, Secret};
 use crate::proxy::cookies;
 use crate::telemetry::Registry;
 
 /// Header in which a pass travels, to and from clients that keep no cookies.
-pub const WEIR_PASS: HeaderName = HeaderName::from_static("weir-pass");
+pub const WEIR_PASS: HeaderName = HeaderName::from_static(plan::Pass::HEADER);
 
 const VERSION: u8 = 1;
 
@@ -87,7 +88,7 @@ impl Passes {
     pub fn bearer(&self, class: Class, headers: &HeaderMap, now: Duration) -> Bearer {
         let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
         let Some(pass) = self.find(headers, now).filter(|_| counts) else { return Bearer::without(class) };
-        let inside = Some(now.saturating_sub(pass.admitted));
+        let inside = Some(Session { client: ClientHash(pass.session), age: now.saturating_sub(pass.admitted) });
         Bearer { person: Person { class: Class::InProgress, inside }, pass: Some(pass) }
     }
 
@@ -170,6 +171,12 @@ impl Bearer {
         Self { person: Person::of(class), pass: None }
     }
 
+    /// Whether he has a good pass.
+    #[must_use]
+    pub const fn is_inside(&self) -> bool {
+        self.pass.is_some()
+    }
+
     /// Whether he comes in here, if he comes in: he has no pass, and is not one who needs none.
     #[must_use]
     pub fn is_newcomer(&self) -> bool {
@@ -181,6 +188,12 @@ impl Bearer {
 #[must_use]
 pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Whether a request with `headers` shows something in the place of a pass, be it good or not.
+#[must_use]
+pub fn is_shown(headers: &HeaderMap) -> bool {
+    headers.contains_key(WEIR_PASS) || cookies::values(headers, cookies::PASS).next().is_some()
 }
 
 fn keys(first: &Secret, old: &[Secret]) -> Vec<hmac::Key> {

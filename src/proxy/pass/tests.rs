@@ -85,7 +85,7 @@ fn a_pass_makes_newcomers_and_nobody_else() {
     let later = NOON + Duration::from_secs(20);
     for class in [Class::New, Class::Returning, Class::InProgress] {
         let bearer = passes.bearer(class, &headers, later);
-        let inside = Some(Duration::from_secs(20));
+        let inside = Some(Session { client: ClientHash(7), age: Duration::from_secs(20) });
         assert_eq!(bearer.person, Person { class: Class::InProgress, inside });
         assert!(!bearer.is_newcomer());
     }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::bench::{Permits, TestPool, count, fetch, get, plan, send};
 use super::service::{Mood, Service};
-use crate::clock::Clock;
-use crate::upstream::{Event, Failure, Outcome, Pool, Upstream};
+use crate::clock::{Clock, Tick};
+use crate::config::plan::{Bounds, Concurrency, Upstream as Plan};
+use crate::upstream::balance::Candidate;
+use crate::upstream::health::Thresholds;
+use crate::upstream::{Event, Failure, InFlight, Outcome, Pool, Upstream};
 
 const STEP: Duration = Duration::from_millis(10);
 
@@ -32,6 +35,43 @@ async fn run(pool: &TestPool, clock: &Clock, count: usize) -> usize {
         clock.advance(STEP);
     }
     failed
+}
+
+#[test]
+fn what_is_held_at_a_server_that_is_out_is_stranded_unless_all_are() {
+    let addresses = [1, 2].map(|port| ([127, 0, 0, 1], port).into());
+    let upstream = Upstream::new(&plan(&addresses), 1, &std::sync::Arc::default()).unwrap();
+    let servers: Vec<_> = upstream.servers().collect();
+    let permits = Permits::default();
+    let mut held: Vec<_> = (0..5).map(|_| InFlight::new(&servers[0], permits.take(), false)).collect();
+    held.push(InFlight::new(&servers[1], permits.take(), false));
+    held[0].fall_quiet();
+    assert_eq!(upstream.stranded(Tick::ZERO), 0);
+    let once = Thresholds { rise: 1, fall: 1 };
+    assert!(servers[0].health.checked(false, once, Tick::ZERO).is_some());
+    assert_eq!(upstream.stranded(Tick::ZERO), 4, "a tunnel is counted elsewhere");
+    assert!(servers[1].health.checked(false, once, Tick::ZERO).is_some());
+    assert_eq!(upstream.stranded(Tick::ZERO), 0, "with nobody else left both are asked");
+}
+
+#[test]
+fn a_new_server_begins_with_the_initial_limit() {
+    let address = ([127, 0, 0, 1], 1).into();
+    let mut plan = plan(&[address]);
+    let full = |plan: &Plan| {
+        let upstream = Upstream::new(plan, 1, &std::sync::Arc::default()).unwrap();
+        let server = upstream.servers().next().unwrap();
+        let permits = Permits::default();
+        let mut held = Vec::new();
+        while server.has_room() && held.len() < 100 {
+            held.push(InFlight::new(&server, permits.take(), false));
+        }
+        held.len()
+    };
+    assert_eq!(full(&plan), 100, "where the limit is told, the gate alone keeps it");
+    let [min, initial, max] = [2, 16, 1_000].map(|number| std::num::NonZeroU32::new(number).unwrap());
+    plan.concurrency = Concurrency::Adaptive(Bounds { min, max, initial });
+    assert_eq!(full(&plan), 16);
 }
 
 #[tokio::test]

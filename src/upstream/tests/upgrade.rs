@@ -38,9 +38,11 @@ async fn upgraded_connection_carries_bytes_and_keeps_the_permit() {
     tunnel.read_exact(&mut buffer).await.unwrap();
     assert_eq!(&buffer, b"there");
     sleep(MOMENT).await;
-    assert_eq!((permits.out(), guard.server().in_flight(), guard.server().idle()), (1, 1, 0));
+    let server = std::sync::Arc::clone(guard.server());
+    assert_eq!((permits.out(), server.in_flight(), server.idle()), (1, 1, 0));
+    assert_eq!((server.quiet(), server.busy(), server.lend(9), server.busy()), (1, 1, 1, 0));
     drop((tunnel, guard));
-    assert_eq!(permits.out(), 0);
+    assert_eq!((permits.out(), server.quiet(), server.lent()), (0, 0, 0));
     assert_eq!(fetch(&pool, &permits).await.unwrap(), b"ok");
     assert_eq!(accepted.load(Ordering::SeqCst), 2, "a tunnel is never pooled");
 }

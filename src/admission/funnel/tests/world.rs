@@ -1,24 +1,27 @@
 //! People, services and the clock; the gates, lines and pace are the real ones.
 //!
-//! Steps over two upstreams and a dependency, think time exponential with a mean of 2 s between two steps, five times as many
-//! newcomers as can be served. Services hold each permit for a time of their own; a dependency's time is that of the request.
+//! Steps over two upstreams and a dependency, think time exponential with a mean of 2 s between two steps, more newcomers
+//! than can be served. Services hold each permit for a time of their own; a dependency's time is that of the request.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::admission::client::ClientHash;
+use crate::admission::client::concurrency::Concurrency;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
-use crate::admission::route::{Held, Inside, Person, RouteAdmission, Verdict};
+use crate::admission::route::{Held, Inside, Person, RouteAdmission, Session, Verdict};
 use crate::clock::{Clock, Tick};
-use crate::config::plan::{Class, Queue};
+use crate::config::plan::{Class, ClientConcurrency, Queue};
 
 /// Gates: two upstreams, a dependency.
 pub(super) const FIRST: usize = 0;
@@ -30,9 +33,11 @@ const THINK: f64 = 2.0;
 const LOOK: Duration = Duration::from_millis(200);
 pub(super) const PASS_WAIT: Duration = Duration::from_secs(30);
 const LINE: usize = 20_000;
+/// People take one step after the other.
+pub(super) const ONE_AT_A_TIME: ClientConcurrency = ClientConcurrency { requests: NonZeroU32::MIN, waiting: 0 };
 /// Everybody who was refused at the entrance comes back so often, when he was told.
 const PATIENCE: usize = 3;
-/// Long enough for five steps, once nobody comes any more.
+/// Long enough for five steps, once nobody comes any more, beside the longest form.
 const GRACE: f64 = 60.0;
 
 /// What a step needs, and how long its service takes.
@@ -54,6 +59,11 @@ pub(super) struct Scene {
     pub(super) halves_at: Option<f64>,
     /// Limits start at a quarter and grow while they are reached, as one does that is found by trying.
     pub(super) found_by_trying: bool,
+    /// So many times as many newcomers as can be served.
+    pub(super) overload: f64,
+    /// Mean time that a form between the second and the third step takes, between half and one and a half of it; without, all
+    /// steps are alike.
+    pub(super) form: Option<f64>,
     /// So long only a tenth of what could be served comes; then the crowd.
     pub(super) quiet: f64,
     /// So long newcomers come; then those inside have [`GRACE`] to finish.
@@ -146,12 +156,14 @@ impl World {
             lines.push((inside, outside));
         }
         let dispatcher = Dispatcher::new(groups, clock.clone());
+        let sessions = Concurrency::new(ONE_AT_A_TIME);
         let routes = lines.into_iter().map(|(inside, outside)| {
             let queue = Queue { wait: Duration::from_secs(4), length: LINE };
             RouteAdmission::new(Arc::clone(&dispatcher), outside, Vec::new(), queue).with_passes(Inside::new(
                 inside,
                 PASS_WAIT,
                 Arc::clone(&funnel),
+                Arc::clone(&sessions),
             ))
         });
         let (wake, woken) = channel();
@@ -195,7 +207,7 @@ impl World {
         let mut token = None;
         while let Some(Reverse((at, _, event))) = self.events.pop() {
             self.clock.advance(at.since(self.clock.now()));
-            if self.now() > self.scene.seconds + GRACE {
+            if self.now() > self.scene.seconds + GRACE + 1.5 * self.scene.form.unwrap_or_default() {
                 break;
             }
             self.happens(event);
@@ -221,7 +233,7 @@ impl World {
             Event::Arrival if self.now() > self.scene.seconds => {}
             Event::Asks(who) if self.now() > self.scene.seconds && self.people[who].admitted.is_none() => {}
             Event::Arrival => {
-                let overload = if self.now() < self.scene.quiet { 0.1 } else { 5.0 };
+                let overload = if self.now() < self.scene.quiet { 0.1 } else { self.scene.overload };
                 let wait = self.exponential(1.0 / (overload * self.scene.capacity));
                 self.after(wait, Event::Arrival);
                 self.people.push(Visitor::default());
@@ -260,7 +272,9 @@ impl World {
         self.funnel.observe(now);
         self.dispatcher.look();
         // Once the crowd has come through, and while it lasts.
-        if self.now() > self.scene.quiet + 30.0 && self.now() < self.scene.seconds {
+        if self.now() > self.scene.quiet + 30.0 + 1.5 * self.scene.form.unwrap_or_default()
+            && self.now() < self.scene.seconds
+        {
             let narrowest = self.gates[self.scene.narrowest].occupancy();
             self.used.0 += f64::from(narrowest.in_flight);
             self.used.1 += f64::from(self.scene.limits[self.scene.narrowest]);
@@ -269,7 +283,10 @@ impl World {
 
     fn person(&self, who: usize) -> Person {
         match self.people[who].admitted {
-            Some(since) => Person { class: Class::InProgress, inside: Some(self.clock.now().since(since)) },
+            Some(since) => {
+                let session = Session { client: ClientHash(who as u64), age: self.clock.now().since(since) };
+                Person { class: Class::InProgress, inside: Some(session) }
+            }
             None => Person::of(Class::New),
         }
     }
@@ -347,7 +364,10 @@ impl World {
             self.tally.finished += 1;
             return;
         }
-        let think = self.exponential(THINK);
+        let think = match self.scene.form {
+            Some(form) if self.people[who].step == 2 => form * (0.5 + self.random.f64()),
+            _ => self.exponential(THINK),
+        };
         self.after(think, Event::Asks(who));
     }
 }
