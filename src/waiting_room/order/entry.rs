@@ -3,8 +3,8 @@
 //! From the top: three bits of state, one *counted*, two of the wave, 26 of a time in units of four seconds since the
 //! generation began (8.5 years). While he waits the time is when he is to ask again, afterwards when he was admitted or last seen.
 //!
-//! **Invariants**: zero is a number of which nothing was heard yet; whoever was heard of is not zero, because he is counted or
-//! has another code; a person who is done or gone stays that.
+//! **Invariants**: zero is a number of which nothing was heard yet; whoever was heard of is not zero, because no time is; a person who is done or
+//! gone stays that.
 
 use std::time::Duration;
 
@@ -113,15 +113,16 @@ impl Entry {
     }
 }
 
-/// A time in units of four seconds since the generation began, rounded down: whoever comes when he was told is not early.
+/// A time in units of four seconds since the generation began, rounded down, so that whoever comes when he was told is not early; the
+/// first unit is taken for the second, so that none is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unit(pub(super) u32);
 
 impl Unit {
-    /// Of `unix`, a time since 1970; saturates at the generation's beginning and 8.5 years later.
+    /// Of `unix`, a time since 1970; saturates at the generation's beginning, and 8.5 years later.
     pub(super) fn of(unix: Duration, generation: u32) -> Self {
         let units = unix.as_secs().saturating_sub(u64::from(generation)) / UNIT;
-        Self(u32::try_from(units).unwrap_or(TIME_MAX).min(TIME_MAX))
+        Self(u32::try_from(units).unwrap_or(TIME_MAX).clamp(1, TIME_MAX))
     }
 
     /// The beginning of the unit as a time since 1970.
@@ -152,16 +153,16 @@ mod tests {
             }
         }
         assert_eq!((Entry::ABSENT.state(), Entry::ABSENT.is_counted()), (State::Waiting, false));
-        assert!(!Entry::waiting(true, Unit(0)).is_unheard());
+        assert!(!Entry::waiting(false, Unit::of(Duration::ZERO, 0)).is_unheard());
     }
 
     #[test]
     fn times_round_down_and_saturate() {
         let unit = |secs| Unit::of(Duration::from_secs(secs), 1_000);
-        assert_eq!([unit(0), unit(1_003), unit(1_004), unit(u64::MAX)], [Unit(0), Unit(0), Unit(1), Unit(TIME_MAX)]);
+        assert_eq!([unit(0), unit(1_003), unit(1_004), unit(u64::MAX)], [Unit(1), Unit(1), Unit(1), Unit(TIME_MAX)]);
         assert_eq!(unit(1_007).unix(1_000), Duration::from_secs(1_004));
-        assert!(unit(1_000).is_older(Duration::from_secs(8), unit(1_008)));
-        assert!(!unit(1_000).is_older(Duration::from_secs(9), unit(1_008)));
+        assert!(unit(1_004).is_older(Duration::from_secs(8), unit(1_012)));
+        assert!(!unit(1_004).is_older(Duration::from_secs(9), unit(1_012)));
     }
 
     #[test]

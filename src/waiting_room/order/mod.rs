@@ -48,7 +48,7 @@ pub use restore::Restored;
 use calls::Calls;
 use chunk::Chunk;
 use entry::{Entry, Unit};
-use ring::{Ring, chunk_start, index};
+use ring::{Page, Ring, chunk_start, index};
 
 /// The order of one generation.
 #[derive(Debug)]
@@ -208,13 +208,16 @@ impl Order {
     /// Whether the turn of `number` has come.
     #[must_use]
     pub fn is_called(&self, number: u64) -> bool {
-        self.position(number).is_some_and(|position| position < self.serving())
+        // Read before the position: a draw is of those who have not been called, so the older serving fits the older position.
+        let serving = self.serving();
+        self.position(number).is_some_and(|position| position < serving)
     }
 
     /// Whether `number` was called more than [`TURN`] ago.
     #[must_use]
     pub fn is_late(&self, number: u64) -> bool {
-        self.position(number).is_some_and(|position| position < self.overdue.load(Ordering::Acquire))
+        let overdue = self.overdue.load(Ordering::Acquire);
+        self.position(number).is_some_and(|position| position < overdue)
     }
 
     /// When `position` was called: to the tick for as long as he is awaited, to the second for an hour, to the minute for a day.
@@ -306,9 +309,11 @@ impl Order {
     /// All that is known of `number`; [`None`] if it was never given.
     #[must_use]
     pub fn standing(&self, number: u64) -> Option<Standing> {
-        let position = self.position(number)?;
+        if number >= self.issued() {
+            return None;
+        }
         let nothing = Standing { state: State::Waiting, counted: false, wave: 0, at: None };
-        let Some(page) = self.ring.page(position) else { return Some(Standing { state: State::Gone, ..nothing }) };
+        let Some((page, position)) = self.find(number) else { return Some(Standing { state: State::Gone, ..nothing }) };
         let Some(chunk) = page.chunk.get() else { return Some(nothing) };
         let entry = chunk.entry(index(position - chunk_start(position)));
         Some(Standing {
@@ -324,15 +329,21 @@ impl Order {
         if number >= self.issued() {
             return None;
         }
-        let mut page = self.ring.page(number)?;
-        // As long as the page of the number is held it cannot be drawn; and once drawn, its position stays.
-        let position = page.draws.iter().find_map(|draw| draw.position(number)).unwrap_or(number);
-        if chunk_start(position) != chunk_start(number) {
-            drop(page);
-            page = self.ring.page(position)?;
-        }
+        let (page, position) = self.find(number)?;
         let chunk = self.ring.chunk(&page, position);
         Some(act(chunk, index(position - chunk_start(position)), position))
+    }
+
+    /// Where the entry of `number` is, unless it is forgotten; it stays there as long as the page is held.
+    fn find(&self, number: u64) -> Option<(RwLockReadGuard<'_, Page>, u64)> {
+        let page = self.ring.page(number)?;
+        // As long as the page of the number is held it cannot be drawn; and once drawn, its position stays.
+        let position = page.draws.iter().find_map(|draw| draw.position(number)).unwrap_or(number);
+        if chunk_start(position) == chunk_start(number) {
+            return Some((page, position));
+        }
+        drop(page);
+        Some((self.ring.page(position)?, position))
     }
 
     fn calls(&self) -> RwLockReadGuard<'_, Calls> {

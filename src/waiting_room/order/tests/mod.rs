@@ -36,8 +36,8 @@ fn a_number_is_called_in_its_turn_and_let_in_once() {
     assert_eq!(order.advance(tick(1), 3), 3);
     assert_eq!((order.ahead(3), order.is_called(3), order.is_called(2)), (0, false, true));
     assert_eq!(order.advance(tick(1), 1), 4);
-    assert_eq!(order.redeem(3, 1, tick(2), unix(2)), Ok(()));
-    let standing = Standing { state: State::Admitted, counted: false, wave: 1, at: Some(unix(0)) };
+    assert_eq!(order.redeem(3, 1, tick(2), unix(14)), Ok(()));
+    let standing = Standing { state: State::Admitted, counted: false, wave: 1, at: Some(unix(12)) };
     assert_eq!(order.standing(3), Some(standing));
     assert_eq!(order.redeem(3, 1, tick(2), unix(2)), Err(NotRedeemed::Already(State::Admitted)));
     assert_eq!(order.redeem(10, 1, tick(2), unix(2)), Err(NotRedeemed::Unknown), "never given");
