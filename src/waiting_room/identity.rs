@@ -1,1 +1,0 @@
-//! One identity, one place.

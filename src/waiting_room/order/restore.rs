@@ -1,0 +1,79 @@
+//! The order as a journal tells it.
+
+use std::sync::RwLock;
+use std::time::Duration;
+
+use super::Order;
+use super::calls::Calls;
+use super::entry::{Entry, State, Unit};
+use super::ring::{chunk_start, index};
+
+/// What a journal remembers, in the order in which it was written; draws come between by [`Order::drawn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Numbers below may have been given. Nobody of them is fresh any more.
+    Issued(u64),
+    /// Positions below were called; nobody of them is awaited any more.
+    Serving(u64),
+    /// The holder of the number had come back in time.
+    Returned(u64),
+    /// The holder of the number was in this state, of this wave modulo 4, at this time since 1970.
+    State {
+        /// Whose.
+        number: u64,
+        /// What had become of him.
+        state: State,
+        /// In which wave he was admitted.
+        wave: u8,
+        /// Since when.
+        at: Duration,
+    },
+}
+
+impl Order {
+    /// Restores one record; `unix` is the time at which it is restored (since 1970), from which tickets are taken to have been issued. Whether
+    /// there was room for it: what is said of numbers that were never given or are forgotten is not remembered.
+    pub fn restore(&mut self, record: Restored, unix: Duration) -> bool {
+        match record {
+            Restored::Issued(issued) => {
+                while self.ring.end() < issued && self.ring.drop_first() {}
+                *self.issued.get_mut() = issued.max(self.issued());
+                self.settle_to(issued, unix);
+                self.ring.settled() >= issued
+            }
+            Restored::Serving(position) => {
+                let serving = position.min(self.issued()).max(self.serving());
+                *self.serving.get_mut() = serving;
+                *self.overdue.get_mut() = serving;
+                self.calls = RwLock::new(Calls::new(serving));
+                serving >= position
+            }
+            Restored::Returned(number) => {
+                let waiting = Entry::waiting(true, Unit::of(Duration::ZERO, self.generation));
+                self.place(number, |entry| if entry.is_unheard() { waiting } else { entry })
+            }
+            Restored::State { number, state, wave, at } => {
+                let time = Unit::of(at, self.generation);
+                self.place(number, |entry| {
+                    Entry::waiting(entry.is_counted() || state != State::Waiting, time).in_state(state).of_wave(wave)
+                })
+            }
+        }
+    }
+
+    /// Changes the entry of `number`, and who is awaited with it.
+    fn place(&mut self, number: u64, change: impl FnOnce(Entry) -> Entry) -> bool {
+        let Some(position) = self.position(number) else { return false };
+        if position < self.ring.start() {
+            return false;
+        }
+        let start = chunk_start(position);
+        let Some(mut page) = self.ring.page_to_change(position) else { return false };
+        self.ring.chunk(&page, start);
+        let Some(chunk) = page.chunk.get_mut() else { return false };
+        let at = index(position - start);
+        let entry = change(chunk.entry(at));
+        chunk.place(at, entry, entry.state() == State::Waiting && entry.is_counted());
+        true
+    }
+}
