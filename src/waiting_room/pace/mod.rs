@@ -43,6 +43,10 @@ const LEAD: Duration = Duration::from_millis(2500);
 /// No rate is believed to be less, in people a second: where nothing was measured, somebody must be called to measure it.
 const SLOWEST: f64 = 0.2;
 
+/// A rate that has fallen is forgotten in so many seconds: after a pause or a stall of seconds the crowd is called as before it, and what
+/// a slower service is called too many waits in line until it has been.
+const FORGET: f64 = 8.0;
+
 /// A gate that starves is answered again so often, ...
 const PRESS_EVERY: Duration = Duration::from_millis(250);
 
@@ -94,8 +98,8 @@ pub struct Gauge<'a> {
     pub held: u64,
     /// Predicted wait there of somebody who is called now.
     pub wait: Duration,
-    /// A permit and a token are free and nobody is in line for them.
-    pub starving: bool,
+    /// Requests that could be let in at once if they were here: permits and tokens that are free.
+    pub free: u64,
     /// Live people who are not called.
     pub waiting: u64,
     /// Those called in the last two minutes, oldest first.
@@ -110,6 +114,8 @@ pub struct Pace {
     plan: PacePlan,
     work: f64,
     returns: Returns,
+    /// The measured rate, forgotten slowly.
+    rate: f64,
     /// What is asked for beyond the measured rate because the gate starves, people a second.
     press: f64,
     pressed: Tick,
@@ -126,6 +132,7 @@ impl Pace {
             plan,
             work: WORK.min(patience / 2).as_secs_f64(),
             returns: Returns::new(now),
+            rate: SLOWEST,
             press: 0.0,
             pressed: now,
             stepped: now,
@@ -161,15 +168,22 @@ impl Pace {
         }
     }
 
+    /// Of those called until `now`, how many are believed to come, and how many are in line.
+    #[must_use]
+    pub fn pending(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
+        gauge.held as f64 + self.returns.coming(now, gauge.cohorts, None)
+    }
+
     /// How many to call at `now`. The caller calls them, or fewer if fewer are there, and tells them as a cohort in the next gauge.
     pub fn step(&mut self, now: Tick, gauge: &Gauge<'_>) -> u64 {
         let passed = now.since(self.stepped);
         self.stepped = now;
-        self.returns.observe(now, gauge.cohorts, believed(gauge.rate));
+        self.rate = (self.rate * (-passed.as_secs_f64() / FORGET).exp()).max(believed(gauge.rate));
+        self.returns.observe(now, gauge.cohorts, self.rate);
         self.press_on(now, gauge);
         let wanted = match self.plan {
             PacePlan::Paused => 0.0,
-            PacePlan::Measured => self.room(now, gauge, believed(gauge.rate)),
+            PacePlan::Measured => self.room(now, gauge),
             PacePlan::Fixed(pace) => self.fixed(now, gauge, pace, passed),
         };
         let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
@@ -184,12 +198,12 @@ impl Pace {
     /// People a gate of `rate` has room for: what is missing of the base stock, and of the line as it will be in [`LEAD`]; whichever is less.
     /// The first alone would answer to a faster service with people for the whole of a long time to come, the
     /// second alone would call without end while nobody can come yet.
-    fn room(&self, now: Tick, gauge: &Gauge<'_>, rate: f64) -> f64 {
-        if !gauge.starving && gauge.wait.as_secs_f64() > 2.0 * self.work {
+    fn room(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
+        if !starving(gauge) && gauge.wait.as_secs_f64() > 2.0 * self.work {
             return 0.0;
         }
-        let asked = rate.max(self.press);
-        let line = (rate * self.work).max(LINE_LEAST);
+        let asked = self.rate.max(self.press);
+        let line = (self.rate * self.work).max(LINE_LEAST) + gauge.free as f64;
         let held = gauge.held as f64;
         let soon = self.returns.coming(now, gauge.cohorts, Some(LEAD));
         let ever = self.returns.coming(now, gauge.cohorts, None);
@@ -202,7 +216,7 @@ impl Pace {
     fn fixed(&mut self, now: Tick, gauge: &Gauge<'_>, pace: f64, passed: Duration) -> f64 {
         self.credit += pace * passed.min(LATENESS).as_secs_f64();
         // A gate with nobody in line has not said what it can take: then the pace holds, as its operator means it.
-        let room = if gauge.held == 0 { f64::INFINITY } else { self.room(now, gauge, believed(gauge.rate)) };
+        let room = if gauge.held == 0 { f64::INFINITY } else { self.room(now, gauge) };
         self.credit.min(room)
     }
 
@@ -212,14 +226,18 @@ impl Pace {
             return;
         }
         self.pressed = now;
-        let rate = believed(gauge.rate);
-        if gauge.starving && gauge.waiting > 0 && self.plan == PacePlan::Measured {
-            let most = PRESS_MOST * rate.max(self.returns.flow());
-            self.press = (self.press.max(rate) * PRESS_GROWTH).min(most);
+        if starving(gauge) && gauge.waiting > 0 && self.plan == PacePlan::Measured {
+            let most = PRESS_MOST * self.rate.max(self.returns.flow());
+            self.press = (self.press.max(self.rate) * PRESS_GROWTH).min(most);
         } else {
             self.press /= PRESS_GROWTH;
         }
     }
+}
+
+/// The gate could let somebody in, and nobody is there.
+const fn starving(gauge: &Gauge<'_>) -> bool {
+    gauge.free > 0 && gauge.held == 0
 }
 
 /// `rate`, if it is one.

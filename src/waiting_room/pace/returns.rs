@@ -18,8 +18,9 @@ const FINE: f64 = 0.25;
 /// So many ages are fine: four seconds.
 const FINE_AGES: usize = 16;
 
-/// The ends of the coarse ages, in seconds; whoever comes later than the last is no longer awaited.
-const COARSE: [f64; 14] = [5.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0, 25.0, 32.0, 40.0, 52.0, 68.0, 90.0, 120.0];
+/// The ends of the coarse ages, in seconds; whoever comes later than the last (nobody who joined just before he was called) is a
+/// surprise, and seen in line.
+const COARSE: [f64; 6] = [5.0, 6.0, 8.0, 10.0, 13.0, 16.0];
 
 const AGES: usize = FINE_AGES + COARSE.len();
 
@@ -36,7 +37,7 @@ const BEFORE: (f64, f64) = (0.8, 0.1);
 const SOON: f64 = 2.5;
 
 /// What is assumed weighs as much as so many person-seconds seen.
-const ASSUMED: f64 = 4.0;
+const ASSUMED: f64 = 1.0;
 
 /// Of however few are believed to come, so many times as many are called at most.
 const SHARE_LEAST: f64 = 0.1;
