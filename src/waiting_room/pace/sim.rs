@@ -127,6 +127,12 @@ impl World {
         self.forecast.poll_after(ahead, self.chance.f64()).as_millis() as u64
     }
 
+    /// The line and those on their way to it are lost.
+    pub(super) fn drain(&mut self) {
+        self.line.clear();
+        self.ranges.clear();
+    }
+
     pub(super) fn waiting(&self) -> u64 {
         self.issued - self.serving
     }
