@@ -1,1 +1,252 @@
 //! How many people to call now.
+//!
+//! Whoever is called comes some time later, or not at all. So what is kept at its level is not the line at the gate but the line
+//! *and* those of the called who will still come: a base stock (Arrow, Harris & Marschak 1951; with a lead time: Clark & Scarf 1960).
+//! Seconds of work are kept in line, so that nothing that happens within them — no-shows, a faster service — leaves the service idle
+//! before it has been answered. Who will come, and when, is learned from those called before (`returns`).
+//!
+//! The death spiral, in which a room calls at a measured rate and the rate is measured while people are missing, is excluded twice: the rate is
+//! the gates' own, learned only while somebody waits there; and a gate that starves while people wait is answered
+//! with more people, geometrically, whatever the rate says.
+//!
+//! **Invariants**
+//! * Never more are called than wait, nor than the quota has left for those called and not yet through.
+//! * Paused calls nobody; a fixed pace calls exactly its rate while the gate can take it, and never more.
+//! * A gate that starves is never a reason to call fewer.
+//! * Of people who come for sure, never more are called and not served than [`SLACK`] times `rate·(work + time to come)`.
+//!
+//! **Cost**: some nanoseconds a cohort of the last two minutes, once a step; nothing a request.
+//! **Bound**: as many cohorts as there are steps in two minutes.
+//! **Not here**: whom (`order`), the gates (`admission`), the quota's exactness (`quota`).
+
+mod returns;
+#[cfg(all(test, not(feature = "loom")))]
+mod sim;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
+
+use std::time::Duration;
+
+use self::returns::Returns;
+use crate::clock::Tick;
+
+/// Work kept in line at the gate, unless half of what the route lets wait is less: what is lost of it in the time in
+/// which a step of no-shows is noticed (a second) still leaves some.
+const WORK: Duration = Duration::from_secs(1);
+
+/// Never fewer are kept in line: of a service with one permit the next shall be there when it is free.
+const LINE_LEAST: f64 = 2.0;
+
+/// Whoever is called now counts if he comes within this time: polls near the turn come every two seconds.
+const LEAD: Duration = Duration::from_millis(2500);
+
+/// No rate is believed to be less, in people a second: where nothing was measured, somebody must be called to measure it.
+const SLOWEST: f64 = 0.2;
+
+/// A rate that has fallen is forgotten in so many seconds: after a pause or a stall of seconds the crowd is called as before it, and what
+/// a slower service is called too many waits in line until it has been.
+const FORGET: f64 = 8.0;
+
+/// A gate that starves is answered again so often, ...
+const PRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// ... with so many times as many people, ...
+const PRESS_GROWTH: f64 = 1.5;
+
+/// ... but not more than so many times what is measured, or what comes without saturating the gate.
+const PRESS_MOST: f64 = 3.0;
+
+/// A fixed pace that could not be kept for longer, because the chore was late, is not made up for.
+const LATENESS: Duration = Duration::from_secs(1);
+
+/// What the room is told to do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PacePlan {
+    /// Call as many as the services behind take.
+    Measured,
+    /// Call so many people a second, while the gate can take them; positive and finite.
+    Fixed(f64),
+    /// Call nobody.
+    Paused,
+}
+
+/// Those called in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cohort {
+    /// When.
+    pub called: Tick,
+    /// How many.
+    pub people: u64,
+    /// How many of them have come since, whatever became of them then.
+    pub come: u64,
+}
+
+impl Cohort {
+    /// Called, and not come yet.
+    #[must_use]
+    pub const fn outstanding(&self) -> u64 {
+        self.people.saturating_sub(self.come)
+    }
+}
+
+/// What is known at a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauge<'a> {
+    /// Requests of this room that its gates complete a second *while saturated*: the slowest of them. Zero if never measured.
+    pub rate: f64,
+    /// People of this room in line at the gate.
+    pub held: u64,
+    /// Predicted wait there of somebody who is called now.
+    pub wait: Duration,
+    /// Requests that could be let in at once if they were here: permits and tokens that are free.
+    pub free: u64,
+    /// Live people who are not called.
+    pub waiting: u64,
+    /// Those called in the last two minutes, oldest first.
+    pub cohorts: &'a [Cohort],
+    /// Places that the quota has left; [`None`] without one.
+    pub left: Option<u64>,
+}
+
+/// Decides how many to call. Owned by the chore that steps it, about ten times a second.
+#[derive(Debug)]
+pub struct Pace {
+    plan: PacePlan,
+    work: f64,
+    returns: Returns,
+    /// The measured rate, forgotten slowly.
+    rate: f64,
+    /// What is asked for beyond the measured rate because the gate starves, people a second.
+    press: f64,
+    pressed: Tick,
+    stepped: Tick,
+    /// Of a fixed pace, the part of a person.
+    credit: f64,
+}
+
+impl Pace {
+    /// A pace after `plan` from `now` on, for routes that hold a request at most `patience` in line.
+    #[must_use]
+    pub fn new(plan: PacePlan, patience: Duration, now: Tick) -> Self {
+        Self {
+            plan,
+            work: WORK.min(patience / 2).as_secs_f64(),
+            returns: Returns::new(now),
+            rate: SLOWEST,
+            press: 0.0,
+            pressed: now,
+            stepped: now,
+            credit: 0.0,
+        }
+    }
+
+    /// Follows `plan` from the next step on; what was learned stays.
+    pub fn follow(&mut self, plan: PacePlan) {
+        self.plan = plan;
+        self.credit = 0.0;
+        self.press = 0.0;
+    }
+
+    /// What it follows.
+    #[must_use]
+    pub const fn plan(&self) -> PacePlan {
+        self.plan
+    }
+
+    /// Share of those called who never come, `0..=1`, as learned.
+    #[must_use]
+    pub fn no_show(&self) -> f64 {
+        1.0 - self.returns.share()
+    }
+
+    /// People a second that this room is going to call if nothing changes: what an estimate begins with before it has seen any.
+    #[must_use]
+    pub fn speed(&self, rate: f64) -> f64 {
+        match self.plan {
+            PacePlan::Fixed(pace) => pace,
+            PacePlan::Measured | PacePlan::Paused => believed(rate) / self.returns.share(),
+        }
+    }
+
+    /// Of those called until `now`, how many are believed to come, and how many are in line.
+    #[must_use]
+    pub fn pending(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
+        gauge.held as f64 + self.returns.coming(now, gauge.cohorts, None)
+    }
+
+    /// How many to call at `now`. The caller calls them, or fewer if fewer are there, and tells them as a cohort in the next gauge.
+    pub fn step(&mut self, now: Tick, gauge: &Gauge<'_>) -> u64 {
+        let passed = now.since(self.stepped);
+        self.stepped = now;
+        self.rate = (self.rate * (-passed.as_secs_f64() / FORGET).exp()).max(believed(gauge.rate));
+        self.returns.observe(now, gauge.cohorts, self.rate);
+        self.press_on(now, gauge);
+        let wanted = match self.plan {
+            PacePlan::Paused => 0.0,
+            PacePlan::Measured => self.room(now, gauge),
+            PacePlan::Fixed(pace) => self.fixed(now, gauge, pace, passed),
+        };
+        let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
+        let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(outstanding.saturating_add(gauge.held)));
+        let called = whole(wanted).min(gauge.waiting).min(bound);
+        if matches!(self.plan, PacePlan::Fixed(_)) {
+            self.credit = (self.credit - called as f64).clamp(0.0, 1.0);
+        }
+        called
+    }
+
+    /// People a gate of `rate` has room for: what is missing of the base stock, and of the line as it will be in [`LEAD`]; whichever is less.
+    /// The first alone would answer to a faster service with people for the whole of a long time to come, the
+    /// second alone would call without end while nobody can come yet.
+    fn room(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
+        if !starving(gauge) && gauge.wait.as_secs_f64() > 2.0 * self.work {
+            return 0.0;
+        }
+        let asked = self.rate.max(self.press);
+        let line = (self.rate * self.work).max(LINE_LEAST) + gauge.free as f64;
+        let held = gauge.held as f64;
+        let soon = self.returns.coming(now, gauge.cohorts, Some(LEAD));
+        let ever = self.returns.coming(now, gauge.cohorts, None);
+        let ahead = line + asked * LEAD.as_secs_f64() - held - soon;
+        let stock = line + asked * self.returns.delay() - held - ever;
+        (ahead / self.returns.share_within(LEAD)).min(stock / self.returns.share()).max(0.0)
+    }
+
+    /// People of a fixed `pace` that are due after `passed`, as far as the gate takes them.
+    fn fixed(&mut self, now: Tick, gauge: &Gauge<'_>, pace: f64, passed: Duration) -> f64 {
+        self.credit += pace * passed.min(LATENESS).as_secs_f64();
+        // A gate with nobody in line has not said what it can take: then the pace holds, as its operator means it.
+        let room = if gauge.held == 0 { f64::INFINITY } else { self.room(now, gauge) };
+        self.credit.min(room)
+    }
+
+    /// Asks for more while the gate starves and people wait, and for less again when it does not.
+    fn press_on(&mut self, now: Tick, gauge: &Gauge<'_>) {
+        if now.since(self.pressed) < PRESS_EVERY {
+            return;
+        }
+        self.pressed = now;
+        if starving(gauge) && gauge.waiting > 0 && self.plan == PacePlan::Measured {
+            let most = PRESS_MOST * self.rate.max(self.returns.flow());
+            self.press = (self.press.max(self.rate) * PRESS_GROWTH).min(most);
+        } else {
+            self.press /= PRESS_GROWTH;
+        }
+    }
+}
+
+/// The gate could let somebody in, and nobody is there.
+const fn starving(gauge: &Gauge<'_>) -> bool {
+    gauge.free > 0 && gauge.held == 0
+}
+
+/// `rate`, if it is one.
+fn believed(rate: f64) -> f64 {
+    if rate.is_finite() { rate.max(SLOWEST) } else { SLOWEST }
+}
+
+/// `people`, without the part of one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, and it is not negative")]
+fn whole(people: f64) -> u64 {
+    people.max(0.0) as u64
+}

@@ -1,1 +1,0 @@
-//! How long it will take: a range with a stated confidence.

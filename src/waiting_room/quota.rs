@@ -1,1 +1,0 @@
-//! Exactly so many successes a wave.
