@@ -62,14 +62,14 @@ impl Slots {
     }
 
     /// Tells whoever waits how it went. Wakes him.
-    pub(super) fn complete(&self, claim: Claim, result: Result<(), AppendError>) {
-        let Some(slot) = self.slots.get(claim.0) else { return };
+    pub(super) fn complete(&self, Claim(index): Claim, result: Result<(), AppendError>) {
+        let Some(slot) = self.slots.get(index) else { return };
         let outcome = encode(result);
         // Release: what the writer did happens before what follows the acknowledgement. Acquire: the waiter has let go.
         match slot.state.compare_exchange(PENDING, outcome, Ordering::AcqRel, Ordering::Acquire) {
             // A waker of the slot's next holder may be woken for nothing; it looks again.
             Ok(_) => slot.waker.wake(),
-            Err(_) => self.give_back(claim.0),
+            Err(_) => self.give_back(index),
         }
     }
 
@@ -147,7 +147,6 @@ fn decode(state: u64) -> Option<Result<(), AppendError>> {
     match state & u64::from(u32::MAX) {
         PENDING => None,
         WRITTEN => Some(Ok(())),
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half")]
         REFUSED => Some(Err(AppendError::Disk(((state >> u32::BITS) as u32).cast_signed()))),
         _ => Some(Err(AppendError::Closed)),
     }

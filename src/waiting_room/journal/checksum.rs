@@ -49,10 +49,8 @@ impl Checksum {
 
     /// With `word` after what it covers already.
     pub(super) fn with(self, word: [u8; 8]) -> Self {
-        let [a, b, c, d, e, f, g, h] = word;
-        let [a, b, c, d] = (u32::from_le_bytes([a, b, c, d]) ^ self.0).to_le_bytes();
-        let bytes = [h, g, f, e, d, c, b, a];
-        Self(TABLES.iter().zip(bytes).fold(0, |crc, (table, byte)| crc ^ table[usize::from(byte)]))
+        let bytes = (u64::from_le_bytes(word) ^ u64::from(self.0)).to_le_bytes();
+        Self(TABLES.iter().rev().zip(bytes).fold(0, |crc, (table, byte)| crc ^ table[usize::from(byte)]))
     }
 
     /// The checksum of all that was given.

@@ -160,12 +160,12 @@ fn appendable(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a new journal, and gives it the name once it is on the disk and can be read from end to end.
-fn replace(directory: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<File> {
+fn replace(directory: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<File> {
     let path = directory.join(NEW);
     remove(&path)?;
     let file = OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(&path)?;
     let mut out = BufWriter::with_capacity(BUFFER, file);
-    fill(&mut out)?;
+    write(&mut out)?;
     let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     file.rewind()?;

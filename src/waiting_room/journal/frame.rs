@@ -227,8 +227,7 @@ fn checksum(offset: u64, frame: &[u8]) -> u32 {
 }
 
 fn put_48(out: &mut Vec<u8>, number: u64) {
-    let [a, b, c, d, e, f, ..] = number.min(NUMBERS - 1).to_le_bytes();
-    out.extend([a, b, c, d, e, f]);
+    out.extend(number.min(NUMBERS - 1).to_le_bytes().into_iter().take(6));
 }
 
 /// What is left of a frame.
@@ -242,7 +241,8 @@ impl Fields<'_> {
     }
 
     fn number(&mut self) -> Option<u64> {
-        let [a, b, c, d, e, f] = self.take()?;
-        Some(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+        let low = u32::from_le_bytes(self.take()?);
+        let high = u16::from_le_bytes(self.take()?);
+        Some(u64::from(low) | (u64::from(high) << u32::BITS))
     }
 }

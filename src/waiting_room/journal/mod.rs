@@ -283,7 +283,9 @@ impl Running {
         }
         let (claim, appended) = shared.slots.claim().ok_or(AppendError::Full)?;
         if let Err(claim) = shared.push(record, Some(claim)) {
-            claim.into_iter().for_each(|claim| shared.slots.complete(claim, Err(AppendError::Full)));
+            if let Some(claim) = claim {
+                shared.slots.complete(claim, Err(AppendError::Full));
+            }
             return Err(AppendError::Full);
         }
         self.writer.unpark();

@@ -19,8 +19,7 @@ use super::record::Record;
 pub(super) const HEADER: usize = 24;
 
 /// First bytes of every journal; the last is the version.
-const MAGIC: [u8; 7] = *b"weirjnl";
-const VERSION: u8 = 1;
+const MAGIC: [u8; 8] = *b"weirjnl\x01";
 
 /// Bytes read at once: large enough that the calls do not count, small enough for a cache.
 const CHUNK: u64 = 128 * 1024;
@@ -49,34 +48,27 @@ pub(super) struct Header {
 impl Header {
     /// Magic and version, room, generation, checksum, four zeros.
     pub(super) fn encode(self) -> [u8; HEADER] {
-        let [m, a, g, i, c, k, s] = MAGIC;
-        let first = [m, a, g, i, c, k, s, VERSION];
-        let second = word(self.room, self.generation);
-        let sum = Checksum::NEW.with(first).with(second).value();
+        let second = (u64::from(self.room) | (u64::from(self.generation) << u32::BITS)).to_le_bytes();
+        let sum = Checksum::NEW.with(MAGIC).with(second).value();
         let mut header = [0; HEADER];
-        for (to, from) in header.iter_mut().zip(first.into_iter().chain(second).chain(sum.to_le_bytes())) {
+        for (to, from) in header.iter_mut().zip(MAGIC.into_iter().chain(second).chain(sum.to_le_bytes())) {
             *to = from;
         }
         header
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Damage> {
-        let fields = bytes.as_chunks::<4>().0;
-        let ([_, _, room, generation, ..], Some(version)) = (fields, bytes.get(MAGIC.len())) else {
+        let [name @ .., own_version] = MAGIC;
+        let Some(([.., version], rest)) = bytes.split_first_chunk::<8>().filter(|_| bytes.starts_with(&name)) else {
             return Err(Damage::Foreign);
         };
-        let header = Self { room: u32::from_le_bytes(*room), generation: u32::from_le_bytes(*generation) };
-        match *version {
-            _ if !bytes.starts_with(&MAGIC) => Err(Damage::Foreign),
-            VERSION if bytes.starts_with(&header.encode()) => Ok(header),
-            VERSION => Err(Damage::Corrupt(0)),
-            newer => Err(Damage::Version(newer)),
+        if *version != own_version {
+            return Err(Damage::Version(*version));
         }
+        let [room, generation, ..] = rest.as_chunks::<4>().0 else { return Err(Damage::Corrupt(0)) };
+        let header = Self { room: u32::from_le_bytes(*room), generation: u32::from_le_bytes(*generation) };
+        if bytes.starts_with(&header.encode()) { Ok(header) } else { Err(Damage::Corrupt(0)) }
     }
-}
-
-fn word(low: u32, high: u32) -> [u8; 8] {
-    (u64::from(low) | (u64::from(high) << u32::BITS)).to_le_bytes()
 }
 
 /// What a journal consists of.
