@@ -124,6 +124,10 @@ impl Medium for Disk {
         self.file = copy;
         Ok(())
     }
+
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
 }
 
 fn make_directory(directory: &Path) -> io::Result<()> {

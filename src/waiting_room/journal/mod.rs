@@ -215,7 +215,7 @@ impl Journal {
     }
 
     /// Writes `record`; the future is ready when it is written, or will not be. Records of one thread are written in its order, also
-    /// if their futures are dropped. Never blocks.
+    /// if their futures are dropped. Never blocks; but a disk that hangs lets the future hang, so bound the wait.
     pub fn append(&self, record: Record) -> Appended {
         let Some(running) = &self.0 else { return Appended::ready(Ok(())) };
         match running.append(record) {

@@ -18,6 +18,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -60,6 +61,8 @@ pub(super) trait Medium: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Goes on with a copy of the first `length` bytes that is on the disk, after a [`Self::sync`] that failed.
     fn renew(&mut self, length: u64) -> io::Result<()>;
+    /// Where that is, for operators.
+    fn directory(&self) -> &Path;
 }
 
 #[derive(Debug)]
@@ -164,7 +167,7 @@ pub(super) fn start(
 
 /// What has to be put right before the next write.
 #[derive(Clone, Copy)]
-enum Damage {
+enum Fault {
     /// There may be part of a batch behind what is whole.
     Torn,
     /// What is behind the last mark may never reach the disk.
@@ -187,7 +190,7 @@ struct Writer<M: Medium> {
     /// The batch in the making; its memory is used again.
     buffer: Vec<u8>,
     /// What the disk refused last, and when.
-    fault: Option<(Damage, Tick)>,
+    fault: Option<(Fault, Tick)>,
     /// Last: whoever sees it gone may open the journal again.
     _ending: SyncSender<Ended>,
 }
@@ -216,13 +219,13 @@ impl<M: Medium> Writer<M> {
     /// One batch, and what is due.
     fn step(&mut self, closing: bool) {
         let now = self.clock.now();
-        if let Some((damage, at)) = self.fault {
+        if let Some((fault, at)) = self.fault {
             if !closing && now.since(at) < RETRY {
                 return;
             }
-            match self.repair(damage) {
+            match self.repair(fault) {
                 Ok(()) => self.recovered(),
-                Err(error) => return self.refused(damage, &error),
+                Err(error) => return self.refused(fault, &error),
             }
         }
         while self.pending.len() < BATCH
@@ -245,21 +248,23 @@ impl<M: Medium> Writer<M> {
         let batch = self.pending.iter().take(count).map(|entry| Frame::Record(entry.record));
         fill(&mut self.buffer, self.length, batch);
         if let Err(error) = self.write() {
-            return self.refused(Damage::Torn, &error);
+            return self.refused(Fault::Torn, &error);
         }
         self.unsynced = true;
+        let mut sync = false;
         let mut strict = Vec::new();
         for entry in self.pending.drain(..count) {
+            let at_once = entry.record.is_synced_at_once();
+            sync |= at_once;
             match entry.claim {
-                Some(claim) if entry.record.is_synced_at_once() => strict.push(Some(claim)),
+                Some(claim) if at_once => strict.push(claim),
                 Some(claim) => self.shared.slots.complete(claim, Ok(())),
-                None if entry.record.is_synced_at_once() => strict.push(None),
                 None => {}
             }
         }
-        if !strict.is_empty() {
+        if sync {
             let result = self.sync();
-            for claim in strict.into_iter().flatten() {
+            for claim in strict {
                 self.shared.slots.complete(claim, result);
             }
         }
@@ -277,13 +282,13 @@ impl<M: Medium> Writer<M> {
     fn sync(&mut self) -> Result<(), AppendError> {
         self.synced_at = self.clock.now();
         if let Err(error) = self.medium.sync() {
-            self.refused(Damage::Unsynced, &error);
+            self.refused(Fault::Unsynced, &error);
             return Err(AppendError::Disk(number(&error)));
         }
         self.synced();
         if let Err(error) = self.mark() {
             // The records are safe; only what follows them is not.
-            self.refused(Damage::Torn, &error);
+            self.refused(Fault::Torn, &error);
         }
         Ok(())
     }
@@ -301,9 +306,9 @@ impl<M: Medium> Writer<M> {
     }
 
     /// Puts right what a refusal left, and tries the disk with a mark.
-    fn repair(&mut self, damage: Damage) -> io::Result<()> {
+    fn repair(&mut self, fault: Fault) -> io::Result<()> {
         self.medium.cut(self.length)?;
-        if matches!(damage, Damage::Unsynced) {
+        if matches!(fault, Fault::Unsynced) {
             self.medium.renew(self.length)?;
             self.synced();
         }
@@ -313,20 +318,22 @@ impl<M: Medium> Writer<M> {
     fn recovered(&mut self) {
         self.fault = None;
         self.shared.refusal.store(0, Ordering::Release);
-        tracing::info!("the journal of a waiting room is written again");
+        let directory = self.medium.directory().display();
+        tracing::info!(%directory, "the journal of a waiting room is written again");
     }
 
     /// Remembers a refusal; whoever waits is told, posts are kept.
-    fn refused(&mut self, damage: Damage, error: &io::Error) {
+    fn refused(&mut self, fault: Fault, error: &io::Error) {
         if self.fault.is_none() {
-            tracing::error!(%error, "the journal of a waiting room cannot be written; tried again every second");
+            let directory = self.medium.directory().display();
+            tracing::error!(%directory, %error, "the journal of a waiting room cannot be written; tried again every second");
         }
         // Unsynced is the worse of the two and stays until it is repaired.
-        let damage = match self.fault {
-            Some((Damage::Unsynced, _)) => Damage::Unsynced,
-            _ => damage,
+        let fault = match self.fault {
+            Some((Fault::Unsynced, _)) => Fault::Unsynced,
+            _ => fault,
         };
-        self.fault = Some((damage, self.clock.now()));
+        self.fault = Some((fault, self.clock.now()));
         let number = number(error);
         self.shared.refusal.store(number, Ordering::Release);
         let shared = &self.shared;

@@ -1,6 +1,9 @@
 use std::io;
+use std::path::Path;
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::super::replay::{HEADER, Header, replay};
@@ -36,11 +39,14 @@ struct Script {
 impl Medium for Fake {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut script = self.0.lock().unwrap();
-        assert!(!script.panics, "as the test asked");
         if let Some(stalled) = script.stalled.take() {
             drop(script);
             stalled.recv().ok();
             script = self.0.lock().unwrap();
+        }
+        if script.panics {
+            drop(script);
+            panic!("as the test asked");
         }
         let taken = script.room.unwrap_or(usize::MAX).min(bytes.len());
         script.bytes.extend(&bytes[..taken]);
@@ -74,6 +80,10 @@ impl Medium for Fake {
         assert_eq!(script.bytes.len() as u64, length, "cut to what is whole");
         script.synced = script.bytes.len();
         Ok(())
+    }
+
+    fn directory(&self) -> &Path {
+        Path::new("a fake")
     }
 }
 
@@ -217,6 +227,54 @@ async fn a_full_ring_refuses_and_forgets_nobody() {
     assert_eq!(free, RING, "slots come back from those who waited and from those who left");
 }
 
+/// Futures of many threads, awaited, dropped at once, or dropped when they have been looked at.
+#[test]
+fn however_futures_end_every_record_is_written_once_and_every_slot_comes_back() {
+    const THREADS: u64 = 4;
+    const EACH: u32 = 5_000;
+    let (fake, journal, _) = Fake::start(Script::default());
+    std::thread::scope(|scope| {
+        for number in 0..THREADS {
+            let journal = &journal;
+            scope.spawn(move || {
+                let mut context = Context::from_waker(Waker::noop());
+                for at in 1..=EACH {
+                    let mut appended = pin!(journal.append(counted(number, at)));
+                    for _ in 0..[0, 1, u32::MAX][usize::try_from(at % 3).unwrap()] {
+                        if let Poll::Ready(answer) = appended.as_mut().poll(&mut context) {
+                            assert_eq!(answer, Ok(()));
+                            break;
+                        }
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert!(journal.close(BOUND));
+    let records = fake.records();
+    for stream in 0..THREADS {
+        let own = |record: &&Record| matches!(record, Record::State { number, .. } if *number == stream);
+        let own: Vec<_> = records.iter().filter(own).copied().collect();
+        assert_eq!(counts(&own), (1..=EACH).collect::<Vec<_>>());
+    }
+    assert_eq!(journal.0.as_ref().unwrap().shared.slots.free(), RING);
+}
+
+#[test]
+fn an_append_allocates_nothing() {
+    let (_fake, journal, _) = Fake::start(Script::default());
+    let mut context = Context::from_waker(Waker::noop());
+    let allocated = allocation_counter::measure(|| {
+        let mut appended = pin!(journal.append(counted(0, 1)));
+        while appended.as_mut().poll(&mut context).is_pending() {
+            std::thread::yield_now();
+        }
+        journal.post(counted(0, 2));
+    });
+    assert_eq!(allocated.count_total, 0);
+}
+
 #[tokio::test]
 async fn closing_writes_and_syncs_what_is_there_and_refuses_what_comes() {
     let (fake, journal, _) = Fake::start(Script::default());
@@ -236,11 +294,17 @@ async fn closing_writes_and_syncs_what_is_there_and_refuses_what_comes() {
 
 #[tokio::test]
 async fn nobody_waits_for_a_writer_that_has_died() {
-    let (_, journal, _) = Fake::start(Script { panics: true, ..Script::default() });
-    for _ in 0..2 {
-        let answer = tokio::time::timeout(BOUND, journal.append(counted(0, 1))).await;
-        assert_eq!(answer, Ok(Err(AppendError::Closed)));
+    let (die, stalled) = channel();
+    let (fake, journal, _) = Fake::start(Script { panics: true, stalled: Some(stalled), ..Script::default() });
+    let in_its_hands = journal.append(counted(0, 1));
+    until("the writer stalls", || fake.0.lock().unwrap().stalled.is_none()).await;
+    let in_the_ring = journal.append(counted(0, 2));
+    drop(die);
+    for appended in [in_its_hands, in_the_ring] {
+        assert_eq!(tokio::time::timeout(BOUND, appended).await, Ok(Err(AppendError::Closed)));
     }
+    let late = journal.append(counted(0, 3));
+    assert_eq!(tokio::time::timeout(BOUND, late).await, Ok(Err(AppendError::Closed)));
     assert!(!journal.close(BOUND));
 }
 
