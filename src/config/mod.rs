@@ -16,6 +16,7 @@ mod build;
 mod change;
 mod draft;
 pub mod explain;
+mod instant;
 pub mod machine;
 mod pass;
 pub mod plan;
