@@ -218,7 +218,9 @@ mod tests {
 
     fn tree(leaves: &[Digest]) -> Tree {
         let mut growth = Growth::default();
-        leaves.iter().for_each(|leaf| growth.push(*leaf));
+        for leaf in leaves {
+            growth.push(*leaf);
+        }
         growth.finish()
     }
 

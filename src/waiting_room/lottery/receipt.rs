@@ -1,8 +1,8 @@
 //! What one person holds of a draw.
 //!
 //! **Invariants**: a receipt from before the draw and one from after it agree in everything that both say.
-//! **Bound**: about 300 bytes before the draw; after it, of which the path is at most 896 among 2²¹ people, less than
-//! [`RECEIPT_MAX`] with a room's name of 64 bytes.
+//! **Bound**: about 250 bytes before the draw. After it about 1,300 among two million people, of which the path, the proof that one
+//! is among them, is 896.
 //! **Not here**: comparing it with a draw (`verify`).
 
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,14 @@ use super::registration::{Registration, Tag};
 pub(super) const VERSION: u8 = 1;
 
 /// Longest receipt that is read, in bytes: one of 2³² people with a long name of its room, and some white space.
-pub const RECEIPT_MAX: usize = 4096;
+pub(super) const RECEIPT_MAX: usize = 4096;
 
 /// A person's receipt, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {
-    pub(super) weir_receipt: u8,
+    #[serde(rename = "weir_receipt")]
+    pub(super) version: u8,
     /// Name of the room.
     pub room: String,
     /// Generation of its state.
@@ -76,7 +77,7 @@ impl Receipt {
     #[must_use]
     pub fn before(terms: &Terms, registration: &Registration, commitment: Digest) -> Self {
         Self {
-            weir_receipt: VERSION,
+            version: VERSION,
             room: terms.room.clone(),
             generation: terms.generation,
             wave: terms.wave,
@@ -94,7 +95,7 @@ impl Receipt {
     /// It is none, or of another version.
     pub fn parse(text: &str) -> Result<Self, ReceiptError> {
         let receipt: Self = serde_json::from_str(text)?;
-        if receipt.weir_receipt == VERSION { Ok(receipt) } else { Err(ReceiptError::Version(receipt.weir_receipt)) }
+        if receipt.version == VERSION { Ok(receipt) } else { Err(ReceiptError::Version(receipt.version)) }
     }
 
     /// The registration that it is for.

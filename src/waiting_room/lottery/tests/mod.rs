@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use super::verify::{Fault, Finding, verify};
 use super::*;
-use crate::clock::Clock;
+use crate::clock::{Clock, Tick};
 
 /// Registrations of a draw that is measured: `WEIR_DRAW_PEOPLE`, or few enough for every day.
 const PEOPLE: u32 = 5_000;
@@ -22,7 +22,9 @@ fn registrations(count: u32) -> Vec<Registration> {
 
 fn hold(registrations: &[Registration]) -> Draw {
     let mut roll = Roll::default();
-    registrations.iter().for_each(|registration| roll.enter(registration).unwrap());
+    for registration in registrations {
+        roll.enter(registration).unwrap();
+    }
     Draw::hold(terms(), Secret::new(SECRET), roll)
 }
 
@@ -258,7 +260,7 @@ fn a_large_draw_holds() {
     assert!(path.len() <= 1_024, "a path of {} bytes", path.len());
     let mut said = format!("{people} people: document {} bytes, receipt {} bytes", document.len(), text.len());
     for (what, from, to) in [
-        ("drawn", Default::default(), held),
+        ("drawn", Tick::ZERO, held),
         ("written", held, written),
         ("receipt", written, given),
         ("verified", given, verified),
