@@ -22,6 +22,13 @@ pub(crate) enum Command {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Recompute a draw that was published.
+    VerifyDraw {
+        /// The document of the draw.
+        document: PathBuf,
+        /// A receipt of it.
+        receipt: Option<PathBuf>,
+    },
 }
 
 impl Command {
@@ -32,6 +39,9 @@ impl Command {
         match arguments.action {
             None => Self::Run { config: arguments.config },
             Some(Action::Check(check)) => Self::Check { config: check.config },
+            Some(Action::Draw(DrawAction::Verify(draw))) => {
+                Self::VerifyDraw { document: draw.document, receipt: draw.receipt }
+            }
         }
     }
 }
@@ -56,6 +66,27 @@ enum Action {
     /// Say everything that is wrong with a configuration, and how well this machine fits it; bind nothing.
     #[command(after_help = "Exit codes: 0 it can go live (there may be warnings), 78 it cannot.")]
     Check(Check),
+    /// Concerning the draw of a waiting room's lobby.
+    #[command(subcommand)]
+    Draw(DrawAction),
+}
+
+#[derive(Debug, Subcommand)]
+enum DrawAction {
+    /// Recompute a draw that was published, and say exactly what does not match; needs nothing but the file.
+    #[command(after_help = "Exit codes: 0 everything matches, 1 something does not, 66 a file cannot be read.")]
+    Verify(VerifyDraw),
+}
+
+#[derive(Args, Debug)]
+struct VerifyDraw {
+    /// The document of the draw, as it was published.
+    #[arg(value_name = "FILE")]
+    document: PathBuf,
+
+    /// A person's receipt, from before or after the draw: is he in it, and with what he was told?
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -70,9 +101,12 @@ Examples:
   weir                              run by ./config.toml
   weir --config /etc/weir.toml      run by another file
   weir check /etc/weir.toml         is this file right, and does this machine fit it?
+  weir draw verify draw.jsonl       was the lobby drawn as its commitment says?
 
 Exit codes:
   0   ended as asked
+  1   a draw does not match
   2   wrong usage of this command line
+  66  a draw cannot be read
   70  failed while running
   78  the configuration is wrong: nothing was bound";

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cli::Command;
+use weir::waiting_room::lottery;
 use weir::{config, runtime, telemetry};
 
 /// Something failed that the configuration is not to blame for (`EX_SOFTWARE` of sysexits.h).
@@ -14,6 +15,7 @@ const EXIT_FAILED: u8 = 70;
 fn main() -> ExitCode {
     match Command::from_arguments() {
         Command::Check { config } => config::check(&config),
+        Command::VerifyDraw { document, receipt } => lottery::command::verify_files(&document, receipt.as_deref()),
         Command::Run { config } => match config::load(&config) {
             Ok(loaded) => run(loaded, config),
             Err(report) => {

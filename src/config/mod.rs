@@ -17,6 +17,7 @@ mod change;
 pub mod descriptors;
 mod draft;
 pub mod explain;
+mod instant;
 pub mod machine;
 mod pass;
 pub mod path;

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: digits, then a unit, nothing else; a bare number is refused with the text that was probably meant;
 //! zero never means "unlimited"; everything is bounded by its caller.
-//! **Not here**: which key has which bounds (`draft`).
+//! **Not here**: which key has which bounds (`draft`), instants (`instant`).
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;

@@ -1,1 +1,0 @@
-//! When a room opens and closes.
