@@ -5,8 +5,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 CARGO ?= cargo
 # Programs the tests run for real, and the Debian packages they come from.
-TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium
 DENY_VERSION := 0.20.2
+# Judges pages by WCAG in the browser test; shipped by the npm registry only.
+AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo overload laws test tools fmt clippy unit loom deny doc build

@@ -21,7 +21,7 @@ impl Display for Timestamp {
 
 /// Year, month and day of the Gregorian calendar, `days` after 1970-01-01. Howard Hinnant, "chrono-compatible low-level
 /// date algorithms", `civil_from_days`: <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(crate) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     // Years begin on 1 March here, so that the leap day is the last of its year; an era is 400 years, 146,097 days.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

@@ -25,4 +25,5 @@ mod registry;
 mod text;
 
 pub use access::{AccessLog, AccessRecord};
+pub(crate) use calendar::civil_from_days;
 pub use registry::{Labels, Listing, Registry};

@@ -1,0 +1,73 @@
+//! Lists of preferences with weights: RFC 9110 §12.4.2 and §5.3.
+
+use http::HeaderValue;
+
+/// The whole of a preference, in thousandths.
+pub(super) const FULL: u16 = 1_000;
+
+/// The ranges of all lines of a field, in order, each with its weight in thousandths. What is not text counts as empty.
+pub(super) fn ranges<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>) -> impl Iterator<Item = (&'a str, u16)> {
+    lines.into_iter().flat_map(|line| line.to_str().unwrap_or_default().split(',')).map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| {
+            let (key, value) = part.split_once('=')?;
+            key.trim_end().eq_ignore_ascii_case("q").then(|| thousandths(value.trim_start()))
+        });
+        (name, weight.unwrap_or(FULL))
+    })
+}
+
+/// A weight in thousandths; nonsense weighs nothing. `.8`, which old clients write, is read as meant.
+fn thousandths(weight: &str) -> u16 {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    let fraction_places = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || weight.is_empty() {
+        return 0;
+    }
+    let part = fraction_places.fold(0_u16, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match whole {
+        "0" | "" => part,
+        "1" => FULL,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_read_as_written() {
+        for (weight, expected) in [
+            ("1", 1_000),
+            ("1.0", 1_000),
+            ("1.000", 1_000),
+            ("0", 0),
+            ("0.0", 0),
+            ("0.8", 800),
+            ("0.85", 850),
+            ("0.001", 1),
+            (".2", 200),
+            ("0.", 0),
+            ("0.9999", 999),
+            ("", 0),
+            (".", 0),
+            ("x", 0),
+            ("2", 0),
+            ("-1", 0),
+            ("0.x", 0),
+            ("1e3", 0),
+        ] {
+            assert_eq!(thousandths(weight), expected, "{weight}");
+        }
+    }
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let lines = [HeaderValue::from_static("id ; Q = 0.5,en;q=0.25"), HeaderValue::from_static("de;level=1;q=0")];
+        assert_eq!(ranges(&lines).collect::<Vec<_>>(), [("id", 500), ("en", 250), ("de", 0)]);
+        let opaque = [HeaderValue::from_bytes(b"\xff,id").unwrap()];
+        assert_eq!(ranges(&opaque).collect::<Vec<_>>(), [("", 1_000)]);
+    }
+}

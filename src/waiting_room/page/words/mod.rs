@@ -1,0 +1,161 @@
+//! The words of an answer, in the person's language.
+//!
+//! **Invariants**: each fact of the view is said in a sentence of its own, and what is not known is not said; a number has its
+//! plural; durations are rounded as finely as an estimate deserves, an upper bound always up.
+//! **Not here**: what the words are put into (`template`, `json`).
+
+mod english;
+mod indonesian;
+mod span;
+
+use serde::Serialize;
+
+use super::language::Language;
+use super::moment::Moment;
+use super::view::{AtClose, Closes, Jump, KeptPlace, State, View, Wait, Waiting};
+use span::Span;
+
+/// What stands on the page whatever the person's state, or beside a thing that is there or not.
+#[derive(Debug)]
+pub(super) struct Labels {
+    pub(super) progress: &'static str,
+    pub(super) countdown: &'static str,
+    pub(super) next_look: &'static str,
+    pub(super) lost: &'static str,
+    pub(super) again: &'static str,
+    pub(super) enter: &'static str,
+    pub(super) back: &'static str,
+    pub(super) anew: &'static str,
+    pub(super) leave: &'static str,
+    pub(super) leave_warning: &'static str,
+    pub(super) leave_button: &'static str,
+    pub(super) number: &'static str,
+    pub(super) reference: &'static str,
+    pub(super) receipt: &'static str,
+}
+
+/// What a language has to say; one more language is one more of these.
+trait Phrases: Sync {
+    fn labels(&self) -> &'static Labels;
+    /// A count, its thousands apart.
+    fn numeral(&self, number: u64) -> String;
+    fn span(&self, span: Span) -> String;
+    fn moment(&self, moment: Moment) -> String;
+    fn heading(&self, state: &State<'_>) -> &'static str;
+    /// What it means and what to do.
+    fn message(&self, state: &State<'_>) -> &'static str;
+    fn place(&self, place: u64) -> String;
+    /// The place, before the heading, where there is little room.
+    fn title(&self, place: u64) -> String;
+    fn ahead(&self, ahead: u64) -> String;
+    fn wait(&self, p50: Span, p90: Span) -> String;
+    fn jump(&self, jump: Jump) -> &'static str;
+    fn beyond_quota(&self) -> &'static str;
+    fn kept(&self, span: Span) -> String;
+    fn opens(&self, opens: Moment, left: Span) -> String;
+    fn closes(&self, at: Moment, then: AtClose) -> String;
+    fn next(&self, next: Moment) -> String;
+    fn kept_place(&self, place: KeptPlace) -> &'static str;
+}
+
+fn phrases(language: Language) -> &'static dyn Phrases {
+    match language {
+        Language::Indonesian => &indonesian::Indonesian,
+        Language::English => &english::English,
+    }
+}
+
+impl Language {
+    pub(super) fn labels(self) -> &'static Labels {
+        phrases(self).labels()
+    }
+
+    pub(super) fn numeral(self, number: u64) -> String {
+        phrases(self).numeral(number)
+    }
+}
+
+/// The words that change from one look to the next. Empty means that there is nothing to say.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Words {
+    pub(super) title: String,
+    pub(super) heading: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) message: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) place: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) ahead: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) wait: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) reason: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) notice: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) schedule: String,
+}
+
+impl Words {
+    pub(super) fn new(view: &View<'_>, language: Language) -> Self {
+        let say = phrases(language);
+        let heading = say.heading(&view.state);
+        let mut words = Self {
+            title: format!("{heading} · {}", view.room),
+            heading,
+            message: say.message(&view.state).to_owned(),
+            ..Self::default()
+        };
+        match &view.state {
+            State::Lobby { opens, .. } => {
+                words.schedule = say.opens(*opens, Span::upper(view.opens_in().unwrap_or_default()));
+            }
+            State::Waiting(waiting) | State::Paused(waiting) => words.of_place(waiting, say),
+            State::Turn { kept, .. } => {
+                if let Some(kept) = kept {
+                    words.message = sentences(&words.message, &say.kept(Span::lower(*kept)));
+                }
+            }
+            State::Closed { next, place } | State::Spent { next, place } => {
+                words.message = sentences(&words.message, say.kept_place(*place));
+                words.schedule = next.map(|next| say.next(next)).unwrap_or_default();
+            }
+            State::Unclear => {}
+        }
+        words
+    }
+
+    fn of_place(&mut self, waiting: &Waiting, say: &dyn Phrases) {
+        self.title = format!("{} · {}", say.title(waiting.place), self.title);
+        self.place = say.place(waiting.place);
+        self.ahead = say.ahead(waiting.ahead);
+        if let Some(Wait { p50, p90 }) = waiting.wait {
+            self.wait = say.wait(Span::near(p50), Span::upper(p90));
+        }
+        self.reason = waiting.jump.map_or("", |jump| say.jump(jump));
+        self.notice = if waiting.beyond_quota { say.beyond_quota() } else { "" };
+        self.schedule = waiting.closes.map(|Closes { at, then }| say.closes(at, then)).unwrap_or_default();
+    }
+}
+
+fn sentences(first: &str, second: &str) -> String {
+    if second.is_empty() { first.to_owned() } else { format!("{first} {second}") }
+}
+
+/// A count with `mark` between its thousands.
+fn grouped(number: u64, mark: char) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(mark);
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The name at `index`, counted from zero.
+fn named<const N: usize>(names: [&'static str; N], index: u64) -> &'static str {
+    usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or_default()
+}
