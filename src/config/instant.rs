@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use toml::value::{Date, Datetime, Offset, Time};
 
+use super::plan::Instant;
 use super::reader::{Complaint, Parsed};
 
 /// What is said to whoever wrote a time without its offset.
@@ -21,11 +22,7 @@ const SECONDS_AN_HOUR: i64 = 60 * SECONDS_A_MINUTE;
 const SECONDS_A_DAY: i64 = 24 * SECONDS_AN_HOUR;
 
 /// Time since 1970-01-01T00:00:00Z of an instant. A leap second is the first of the next minute, as in Unix time.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "read by `opens` and `closes` of a waiting room, which come with its table")
-)]
-pub(super) fn instant(value: &DeValue<'_>) -> Parsed<Duration> {
+pub(super) fn instant(value: &DeValue<'_>) -> Parsed<Instant> {
     let read = match value {
         DeValue::String(text) => text.parse::<Datetime>().map_err(|why| Some(why.to_string())),
         DeValue::Datetime(written) => Ok(*written),
@@ -50,16 +47,18 @@ pub(super) fn instant(value: &DeValue<'_>) -> Parsed<Duration> {
 }
 
 /// [`None`] before 1970.
-fn unix(date: Date, time: Time, offset: Offset) -> Option<Duration> {
-    let east = match offset {
+fn unix(date: Date, time: Time, offset: Offset) -> Option<Instant> {
+    let offset_minutes = match offset {
         Offset::Z => 0,
-        Offset::Custom { minutes } => i64::from(minutes) * SECONDS_A_MINUTE,
+        Offset::Custom { minutes } => minutes,
     };
+    let east = i64::from(offset_minutes) * SECONDS_A_MINUTE;
     let seconds = i64::from(time.hour) * SECONDS_AN_HOUR
         + i64::from(time.minute) * SECONDS_A_MINUTE
         + i64::from(time.second.unwrap_or(0));
     let seconds = days_from_civil(date) * SECONDS_A_DAY + seconds - east;
-    Some(Duration::new(u64::try_from(seconds).ok()?, time.nanosecond.unwrap_or(0)))
+    let unix = Duration::new(u64::try_from(seconds).ok()?, time.nanosecond.unwrap_or(0));
+    Some(Instant { unix, offset_minutes })
 }
 
 /// Days from 1970-01-01 to `date` of the Gregorian calendar. Howard Hinnant, "chrono-compatible low-level date algorithms",
@@ -87,7 +86,9 @@ mod tests {
         if let Some(mistake) = mistakes.first() {
             return Err(format!("TOML: {}", mistake.message()));
         }
-        instant(table.get_ref().get("opens").unwrap().get_ref()).map_err(|complaint| format!("{complaint:?}"))
+        instant(table.get_ref().get("opens").unwrap().get_ref())
+            .map(|instant| instant.unix)
+            .map_err(|complaint| format!("{complaint:?}"))
     }
 
     #[test]

@@ -13,12 +13,13 @@ use toml::de::DeValue;
 
 use super::bounds::{DEFAULT_ROOM, PLACES, QUOTA, TICKET_LIFE};
 use super::explain::{Faults, Span, did_you_mean, meant, quoted};
-use super::plan::{self, AtClose, ClientKey, Identity, Pace, Wave};
+use super::instant::instant;
+use super::plan::{self, AtClose, ClientKey, Identity, Instant, Pace, Wave};
 use super::reader::{Complaint, Parsed, Table, Written};
 use super::scalar::{number, text, word};
 use super::secret::{self, Source};
 use super::syntax;
-use super::units::{duration, instant, rate};
+use super::units::{duration, rate};
 
 /// Numbers are remembered in chunks of so many.
 const CHUNK: usize = 4_096;
@@ -52,8 +53,8 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Period {
     span: Span,
-    opens: Option<Written<Duration>>,
-    closes: Option<Written<Duration>>,
+    opens: Option<Written<Instant>>,
+    closes: Option<Written<Instant>>,
     quota: Option<Written<NonZeroU64>>,
 }
 
@@ -133,7 +134,7 @@ impl Period {
     }
 
     fn wave(&self) -> Wave {
-        let value = |written: &Option<Written<Duration>>| written.as_ref().map(|written| written.value);
+        let value = |written: &Option<Written<Instant>>| written.as_ref().map(|written| written.value);
         Wave {
             opens: value(&self.opens),
             closes: value(&self.closes),
@@ -157,7 +158,7 @@ fn waves(inline: Period, written: Vec<Period>, faults: &mut Faults<'_>) -> Optio
     };
     for period in &periods {
         if let (Some(opens), Some(closes)) = (&period.opens, &period.closes)
-            && closes.value <= opens.value
+            && closes.value.unix <= opens.value.unix
         {
             complain(&closes.span, "`closes` is not after `opens`", "this wave is never open");
         }
@@ -169,8 +170,8 @@ fn waves(inline: Period, written: Vec<Period>, faults: &mut Faults<'_>) -> Optio
         };
         let ended = earlier.closes.as_ref().map_or_else(
             // A wave that only a quota ends may be over by then, or not.
-            || earlier.quota.is_some() && earlier.opens.as_ref().is_none_or(|began| began.value < opens.value),
-            |closes| closes.value <= opens.value,
+            || earlier.quota.is_some() && earlier.opens.as_ref().is_none_or(|began| began.value.unix < opens.value.unix),
+            |closes| closes.value.unix <= opens.value.unix,
         );
         if !ended {
             complain(&opens.span, "a wave opens before the one above it has ended", "waves stand in order");

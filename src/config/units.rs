@@ -55,11 +55,6 @@ pub(super) fn duration<'t>(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue
     }
 }
 
-/// An instant: an RFC 3339 date and time with its offset, as time since 1970.
-pub(super) fn instant(value: &DeValue<'_>) -> Parsed<Duration> {
-    Err(Complaint::value("an instant", value))
-}
-
 /// A size in bytes within `bounds`.
 pub(super) fn size<'t>(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'t>) -> Parsed<u64> {
     move |value| {

@@ -25,5 +25,6 @@ pub mod order;
 pub mod pace;
 pub mod page;
 pub mod quota;
+pub mod room;
 pub mod ticket;
 pub mod wave;

@@ -18,7 +18,7 @@ use http::header::HeaderName;
 use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 
-pub use self::room::{AtClose, Identity, Pace, WaitingRoom, WaitingRoomId, Wave};
+pub use self::room::{AtClose, Identity, Instant, Pace, WaitingRoom, WaitingRoomId, Wave};
 pub use self::upstream::{Bounds, Concurrency, HealthCheck, Protocol, RateLimit, Server, Upstream, UpstreamId};
 
 /// Everything one process runs by.

@@ -49,13 +49,22 @@ pub enum Identity {
     Cookie(String),
 }
 
-/// When a room is open and for how many. Instants are times since 1970.
+/// An instant, and the zone in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instant {
+    /// Time since 1970.
+    pub unix: Duration,
+    /// East of UTC, in minutes: people read it so.
+    pub offset_minutes: i16,
+}
+
+/// When a room is open and for how many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wave {
     /// Before it there is a lobby, and at it the lobby is drawn by lot; [`None`]: open from the start.
-    pub opens: Option<Duration>,
+    pub opens: Option<Instant>,
     /// [`None`]: open until the quota is spent, or for ever.
-    pub closes: Option<Duration>,
+    pub closes: Option<Instant>,
     /// Successes of the upstream; [`None`]: as many as there are.
     pub quota: Option<NonZeroU64>,
 }

@@ -11,7 +11,7 @@ use super::Forecast;
 const FIRST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 
 /// Nobody asks more often.
-pub(super) const FLOOR: Duration = Duration::from_secs(2);
+pub const FLOOR: Duration = Duration::from_secs(2);
 
 /// In a pause nobody asks more often than this: it may last, and then nobody's turn is missed.
 const FLOOR_PAUSED: Duration = Duration::from_secs(5);

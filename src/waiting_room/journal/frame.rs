@@ -164,7 +164,10 @@ fn fields(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
             out.extend(opens.to_le_bytes());
             out.extend(root);
         }
-        Record::Wave { index } => start(index, 0),
+        Record::Wave { code, first } => {
+            start(0, first);
+            out.extend(code.to_le_bytes());
+        }
         Record::Paused(paused) => start(u8::from(paused), 0),
         Record::Taken { wave, count } => {
             out.extend([kind, wave]);
@@ -208,7 +211,10 @@ pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<(Frame, usize)> {
             let (opens, root) = (u64::from_le_bytes(fields.take()?), fields.take()?);
             (Frame::Record(Record::Draw { wave, first, count, opens, root }), 0, wave)
         }
-        Kind::Wave => (Frame::Record(Record::Wave { index: wave }), 0, wave),
+        Kind::Wave => {
+            let (first, code) = (fields.number()?, u16::from_le_bytes(fields.take()?));
+            (Frame::Record(Record::Wave { code, first }), 0, 0)
+        }
         Kind::Paused => (Frame::Record(Record::Paused(wave == 1)), 0, wave & 1),
         Kind::Taken => (Frame::Record(Record::Taken { wave, count: u64::from_le_bytes(fields.take()?) }), 0, wave),
     };

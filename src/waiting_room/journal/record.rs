@@ -80,10 +80,12 @@ pub enum Record {
         /// Merkle root of the registrations.
         root: [u8; 32],
     },
-    /// This wave has begun. On disk before it is acknowledged.
+    /// The room has come so far through its waves. On disk before it is acknowledged.
     Wave {
-        /// Counted from 0.
-        index: u8,
+        /// How far, as the schedule writes it.
+        code: u16,
+        /// The first number that had not been given then.
+        first: u64,
     },
     /// An operator stopped or resumed calling. On disk before it is acknowledged.
     Paused(bool),

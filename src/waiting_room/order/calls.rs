@@ -113,6 +113,13 @@ impl Calls {
         Some(now.since(cohort.at))
     }
 
+    /// Each cohort that is awaited: when it was called, how many, and how many of them have come.
+    pub(super) fn each(&self, mut visit: impl FnMut(Tick, u64, u64)) {
+        for cohort in &self.cohorts {
+            visit(cohort.at, cohort.called, cohort.came.load(Ordering::Relaxed));
+        }
+    }
+
     /// When `position` was called, as far as it is remembered.
     pub(super) fn called_at(&self, position: u64) -> Option<Tick> {
         let exact = self.cohort(position).map(|cohort| cohort.at);

@@ -50,7 +50,7 @@ impl State {
             Waiting => matches!(next, Gone),
             Admitted => matches!(next, Waiting | Sending | Gone),
             Sending => matches!(next, Waiting | Admitted | Ambiguous | Done),
-            Ambiguous => matches!(next, Waiting | Done | Gone),
+            Ambiguous => matches!(next, Waiting | Sending | Done | Gone),
             Done | Gone => false,
         }
     }

@@ -29,6 +29,7 @@ mod draw;
 mod entry;
 mod restore;
 mod ring;
+mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};

@@ -1,0 +1,199 @@
+//! Where a place stands now, and when its holder is to ask again.
+//!
+//! **Invariants**: whoever waits is told never to be farther back than before; the first return of somebody is in the journal before he is
+//! told anything; a visit before its time changes nothing, not even when the next one is due.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Place, Room, Shown};
+use crate::config::plan::AtClose;
+use crate::waiting_room::eta::{self, Estimate};
+use crate::waiting_room::identity::Claimed;
+use crate::waiting_room::journal::{Appended, Record};
+use crate::waiting_room::order::State;
+use crate::waiting_room::wave::{End, Fate, Phase};
+
+/// Somebody whose turn has come and for whom nothing is left at this instant asks again after this: what others hold is decided
+/// within seconds, or the life of a pass.
+const TAKEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Of a wave that has ended, nothing changes for so long; whoever asks sooner learns nothing.
+const ENDED_AGAIN: Duration = Duration::from_mins(5);
+
+/// Where a place stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stand {
+    /// Registered for a wave that opens then, since 1970; the order will be drawn.
+    Lobby {
+        /// The wave.
+        wave: u8,
+        /// Its opening.
+        opens: Duration,
+    },
+    /// In line.
+    Waiting {
+        /// People before him.
+        ahead: u64,
+        /// How long it will take.
+        estimate: Estimate,
+        /// Nothing will be left for him if everybody before him succeeds.
+        beyond: bool,
+        /// When newcomers are no longer taken.
+        closes: Option<Duration>,
+        /// Nobody is called at present.
+        paused: bool,
+    },
+    /// His turn has come.
+    Called,
+    /// It has, and all that is left of the quota is in the hands of others who have not finished yet.
+    Taken,
+    /// He was let in.
+    Inside,
+    /// A request of his that counts is at the service.
+    Sending,
+    /// It was, and nobody knows what became of it.
+    Unclear,
+    /// It succeeded.
+    Done,
+    /// The wave of his place has ended.
+    Over {
+        /// When the next one opens.
+        next: Option<Duration>,
+        /// Whether the quota ended it.
+        spent: bool,
+        /// His place counts in the next one.
+        carried: bool,
+    },
+    /// Nothing is remembered of him, or he has left.
+    Unknown,
+}
+
+/// What somebody is told.
+#[derive(Debug)]
+pub struct Look {
+    /// Where he stands.
+    pub stand: Stand,
+    /// When to ask again.
+    pub poll_after: Duration,
+    /// To be awaited before he is told.
+    pub recorded: Option<Appended>,
+}
+
+impl Room {
+    /// The holder of `place` asks at `now` and `unix` (since 1970); `chance` in `0..1` spreads the next visits.
+    pub fn look(&self, place: &Place, unix: Duration, chance: f64) -> Look {
+        let shown = self.shown();
+        let number = place.ticket.number;
+        let stand = self.stand(number, &shown);
+        let after = self.poll_after(&stand, &shown, unix, chance);
+        self.events.visits.fetch_add(1, Ordering::Relaxed);
+        let recorded = self.bind(place);
+        let Some(returned) = self.order.returned(number, unix, unix.saturating_add(after)) else {
+            return Look { stand, poll_after: after, recorded };
+        };
+        let first = (returned.first && returned.counted).then(|| self.journal.append(Record::Returned { number }));
+        let due = if returned.early {
+            self.events.early.fetch_add(1, Ordering::Relaxed);
+            self.order.standing(number).and_then(|standing| standing.at).map(|due| due.saturating_sub(unix))
+        } else {
+            None
+        };
+        // Whose turn has come is told so, however early he asks: he is called, not served, by the order.
+        Look { stand, poll_after: due.unwrap_or(after).max(eta::FLOOR), recorded: first.or(recorded) }
+    }
+
+    /// Where the holder of `place` stands, without a visit of his.
+    #[must_use]
+    pub fn standing(&self, place: &Place) -> Stand {
+        self.stand(place.ticket.number, &self.shown())
+    }
+
+    /// What a newcomer finds when no place is given.
+    #[must_use]
+    pub fn closed(&self) -> Stand {
+        let standing = self.shown().standing;
+        let next = match standing.phase {
+            Phase::Closed { next } => next,
+            Phase::Lobby { opens, .. } => Some(opens),
+            Phase::Open { .. } => None,
+        };
+        let spent = standing.ended.is_some_and(|(_, end)| end == End::Quota);
+        Stand::Over { next, spent, carried: false }
+    }
+
+    /// An identity without a place takes the one of the ticket it came with.
+    fn bind(&self, place: &Place) -> Option<Appended> {
+        let hash = place.binds?;
+        let number = place.ticket.number;
+        let claimed = self.identities.claim(hash, || Some(number));
+        (claimed == Claimed::New(number)).then(|| self.journal.append(Record::Identity { hash: hash.to_u64(), number }))
+    }
+
+    pub(super) fn stand(&self, number: u64, shown: &Shown) -> Stand {
+        match self.order.state(number) {
+            Some(State::Waiting) => self.waiting(number, shown),
+            Some(State::Admitted) => Stand::Inside,
+            Some(State::Sending) => Stand::Sending,
+            Some(State::Ambiguous) => Stand::Unclear,
+            Some(State::Done) => Stand::Done,
+            Some(State::Gone) | None => Stand::Unknown,
+        }
+    }
+
+    fn waiting(&self, number: u64, shown: &Shown) -> Stand {
+        let wave = self.wave_of(number);
+        let standing = &shown.standing;
+        if let Phase::Lobby { wave: awaited, opens } = standing.phase
+            && awaited == wave
+        {
+            return Stand::Lobby { wave, opens };
+        }
+        let next = match standing.phase {
+            Phase::Closed { next } => next,
+            Phase::Lobby { opens, .. } => Some(opens),
+            Phase::Open { .. } => None,
+        };
+        if let Some((_, end)) = standing.ended {
+            let spent = end == End::Quota;
+            match self.schedule.fate(standing.ended.map_or(wave, |(ended, _)| ended), end) {
+                Fate::Served => {}
+                Fate::Carried { .. } => return Stand::Over { next, spent, carried: true },
+                Fate::Over => return Stand::Over { next, spent, carried: false },
+            }
+        } else if self.at_close == AtClose::End && standing.calling.is_some_and(|calling| wave < calling) {
+            return Stand::Over { next: None, spent: false, carried: false };
+        }
+        let quota = standing.calling.and_then(|calling| self.quota_of(calling));
+        if self.order.is_called(number) {
+            return if quota.is_some_and(|quota| quota.left() == 0) { Stand::Taken } else { Stand::Called };
+        }
+        let ahead = self.order.position(number).map_or(0, |position| self.order.ahead(position));
+        let closes = match standing.phase {
+            Phase::Open { closes, .. } => closes,
+            _ => None,
+        };
+        Stand::Waiting {
+            ahead,
+            estimate: shown.forecast.estimate(ahead),
+            beyond: quota.is_some_and(|quota| quota.is_beyond(ahead)),
+            closes,
+            paused: shown.paused,
+        }
+    }
+
+    fn poll_after(&self, stand: &Stand, shown: &Shown, unix: Duration, chance: f64) -> Duration {
+        match stand {
+            Stand::Lobby { opens, .. } => {
+                eta::opening_visit(opens.saturating_sub(unix), self.order.waiting(), chance)
+            }
+            Stand::Waiting { ahead, .. } => shown.forecast.poll_after(*ahead, chance),
+            Stand::Over { next: Some(next), .. } => {
+                eta::opening_visit(next.saturating_sub(unix), self.order.waiting(), chance).max(TAKEN_AGAIN)
+            }
+            Stand::Taken | Stand::Sending | Stand::Unclear => TAKEN_AGAIN,
+            Stand::Over { next: None, .. } => ENDED_AGAIN,
+            Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown => eta::FLOOR,
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! One room: who somebody is, where he stands, and how he comes in.
+//!
+//! ```text
+//! find ── ticket or identity → place                 join ── a number, and the ticket that proves it
+//! look ── where a place stands now, when to ask again (`look`)
+//! enter ─ the place is redeemed, the quota reserved → turn, told what became of the request (`turn`)
+//! tick ── waves, settling, calling, estimates (`chore`)
+//! ```
+//!
+//! **Invariants**: what a person was told is in the journal before he is told, if its loss would cost him anything: that his number
+//! is his, that he came in. A request is forwarded only with its redemption in the journal. Of a quota, what is reserved, done or
+//! unknown together never exceeds it.
+//! **Cost**: `find` one HMAC for a ticket; `look` some loads and a compare-and-swap; the journal is waited for once at the first return
+//! and once at the redemption (~0.1 ms).
+//! **Not here**: HTTP (`proxy::room`), admission.
+
+mod chore;
+mod look;
+mod restore;
+mod turn;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+pub use self::chore::Load;
+pub use self::look::{Look, Stand};
+pub use self::turn::{Entered, NotEntered, Turn};
+
+use self::chore::Control;
+use super::eta::Forecast;
+use super::identity::{Claimed, Identities, IdentityHash};
+use super::journal::{Appended, Journal, OpenError, Record};
+use super::order::Order;
+use super::page::{Page, Template, TemplateError};
+use super::quota::Quota;
+use super::ticket::{Keyring, Ticket, TicketText};
+use super::wave::{Phase, Schedule, ScheduleError, Standing};
+use crate::clock::{Clock, Tick};
+use crate::config::plan::{self, Class};
+
+/// Numbers are leased from the journal in blocks of so many: fewer than a second's joins of the worst minute are never left, and what a
+/// restart skips costs nothing.
+const LEASE: u64 = 262_144;
+
+/// A clock that is set back by this much loses nobody's ticket.
+const SKEW: Duration = Duration::from_mins(5);
+
+/// A waiting room, shared by all workers.
+#[derive(Debug)]
+pub struct Room {
+    name: Arc<str>,
+    tag: u32,
+    generation: u32,
+    /// A ticket is good for so long, and a passage for so long.
+    life: Duration,
+    passage: Duration,
+    keyring: Keyring,
+    identities: Identities,
+    order: Order,
+    schedule: Schedule,
+    waves: Box<[plan::Wave]>,
+    at_close: plan::AtClose,
+    /// One a wave, where it has one.
+    quotas: Box<[Option<Quota>]>,
+    /// The first number of those who joined for each wave that has begun.
+    starts: RwLock<Vec<u64>>,
+    journal: Journal,
+    /// Numbers below are in the journal as given.
+    leased: AtomicU64,
+    shown: RwLock<Shown>,
+    control: Mutex<Control>,
+    /// People called, late ones let in: for the lane of the late.
+    lane: Mutex<turn::Lane>,
+    page: Page,
+    events: Events,
+}
+
+/// What has happened, for metrics.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Numbers given.
+    pub joined: AtomicU64,
+    /// Visits of people who wait.
+    pub visits: AtomicU64,
+    /// Of them, those before the time they had been told.
+    pub early: AtomicU64,
+    /// People let in.
+    pub entered: AtomicU64,
+    /// People whom the upstream failed, and who are at the front again.
+    pub returned: AtomicU64,
+}
+
+/// What everybody is told from, as of the last tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) standing: Standing,
+    pub(super) forecast: Forecast,
+    pub(super) paused: bool,
+    /// Whether somebody waits who has not been called.
+    pub(super) crowded: bool,
+}
+
+/// Somebody's place, found or given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    ticket: Ticket,
+    /// An identity that holds no place yet, and shall hold this one.
+    binds: Option<IdentityHash>,
+}
+
+/// A place that was given.
+#[derive(Debug)]
+pub struct Joined {
+    /// It.
+    pub place: Place,
+    /// To be awaited before he is told; [`None`] if nothing is lost by a restart.
+    pub recorded: Option<Appended>,
+}
+
+/// Why a room cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RoomError {
+    /// Its journal.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// Its writer thread.
+    #[error("the writer of the journal cannot be started: {0}")]
+    Writer(#[source] std::io::Error),
+    /// The operator's page.
+    #[error("`page`: {0}")]
+    Page(#[from] TemplateError),
+    /// Its waves.
+    #[error("its waves: {0}")]
+    Schedule(#[from] ScheduleError),
+    /// Its key is not there yet.
+    #[error("its key is missing: {}", .0.display())]
+    Key(PathBuf),
+}
+
+impl Room {
+    /// Opens the room of `plan`, as its journal tells it; `passage` is the life of a pass, and `patience` how long routes hold a request
+    /// at most. Blocks: for the start of the process.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written, or the page is not a template.
+    pub fn open(
+        plan: &plan::WaitingRoom,
+        passage: Duration,
+        patience: Duration,
+        clock: &Clock,
+        unix: Duration,
+    ) -> Result<Arc<Self>, RoomError> {
+        let secret = match &plan.key {
+            plan::Key::Known(secret) => secret,
+            plan::Key::Missing(path) => return Err(RoomError::Key(path.clone())),
+        };
+        let template = plan.page.as_deref().map(Template::parse).transpose()?;
+        let page = template.map_or_else(Page::default, Page::new);
+        restore::open(plan, secret, page, (passage, patience), clock, unix).map(Arc::new)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The page of those who wait.
+    #[must_use]
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// What has happened since the start.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The order of its numbers.
+    #[must_use]
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Whether the journal takes what it is given.
+    #[must_use]
+    pub fn is_healthy(&self) -> bool {
+        self.journal.is_healthy()
+    }
+
+    /// The quota of the wave whose people are called.
+    #[must_use]
+    pub fn quota(&self) -> Option<&Quota> {
+        self.quota_of(self.shown().standing.calling?)
+    }
+
+    /// Whose ticket this is, if it is one of this room's: for a client that says nothing else of itself.
+    #[must_use]
+    pub fn knows(&self, ticket: &[u8]) -> bool {
+        self.keyring.verify(ticket).is_some_and(|ticket| ticket.room == self.tag)
+    }
+
+    /// The place that one of `tickets` proves, or that `identity` holds.
+    pub fn find<'t>(
+        &self,
+        tickets: impl Iterator<Item = &'t [u8]>,
+        identity: Option<&[u8]>,
+        unix: Duration,
+    ) -> Option<Place> {
+        let hash = identity.map(|value| self.identities.hash(value));
+        if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
+            return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
+        }
+        let mut ours = tickets.filter_map(|text| self.keyring.verify(text)).filter(|ticket| self.is_good(ticket, unix));
+        match hash {
+            None => ours.next().map(|ticket| Place { ticket, binds: None }),
+            // A place that another identity holds is not this one's.
+            Some(hash) => ours.find(|ticket| !ticket.identified).map(|ticket| Place { ticket, binds: Some(hash) }),
+        }
+    }
+
+    /// The place of whoever has been let in with `session` (see [`Place::session`]).
+    #[must_use]
+    pub fn inside(&self, session: u64, unix: Duration) -> Option<Place> {
+        let number = session & SESSION_NUMBER;
+        let generation = session >> SESSION_GENERATION;
+        let ours = generation == u64::from(self.generation) & SESSION_MASK && number < self.order.issued();
+        ours.then(|| Place { ticket: self.ticket(number, Class::New, false, unix), binds: None })
+    }
+
+    /// Whether a newcomer may try the door: the room is open, and nobody waits who would be overtaken.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let shown = self.shown();
+        matches!(shown.standing.phase, Phase::Open { .. })
+            && !shown.paused
+            && !shown.crowded
+            && self.order.issued() == self.order.serving()
+    }
+
+    /// Whether newcomers are given places.
+    #[must_use]
+    pub fn takes(&self) -> bool {
+        !matches!(self.shown().standing.phase, Phase::Closed { .. })
+    }
+
+    /// Gives a newcomer of `class` a number. With an identity it is remembered, and the same for everybody who has it.
+    /// [`None`] when as many numbers are out as are remembered.
+    #[must_use]
+    pub fn join(&self, identity: Option<&[u8]>, class: Class, unix: Duration) -> Option<Joined> {
+        let claimed = identity.map(|value| {
+            let hash = self.identities.hash(value);
+            (hash, self.identities.claim(hash, || self.order.issue()))
+        });
+        let (number, identified, recorded) = match claimed {
+            Some((_, Claimed::Known(number))) => (number, true, None),
+            Some((hash, Claimed::New(number))) => {
+                let record = Record::Identity { hash: hash.to_u64(), number };
+                (number, true, Some(self.journal.append(record)))
+            }
+            Some((_, Claimed::Full)) | None => (self.order.issue()?, false, None),
+        };
+        self.events.joined.fetch_add(1, Ordering::Relaxed);
+        // The chore leases far ahead; whoever is beyond all the same waits for the journal.
+        let recorded = recorded.or_else(|| {
+            let lease = Record::Lease { issued_until: number.saturating_add(LEASE) };
+            (number >= self.leased.load(Ordering::Acquire)).then(|| self.journal.append(lease))
+        });
+        Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
+    }
+
+    /// The text of a place's ticket.
+    #[must_use]
+    pub fn sign(&self, place: &Place) -> TicketText {
+        self.keyring.sign(&place.ticket)
+    }
+
+    fn ticket(&self, number: u64, class: Class, identified: bool, unix: Duration) -> Ticket {
+        // Tickets tell whole milliseconds.
+        let issued = Duration::from_millis(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX));
+        let wave = self.wave_of(number);
+        Ticket { room: self.tag, generation: self.generation, number, wave, class, identified, issued }
+    }
+
+    fn is_good(&self, ticket: &Ticket, unix: Duration) -> bool {
+        ticket.room == self.tag
+            && ticket.generation == self.generation
+            && ticket.number < self.order.issued()
+            && ticket.issued <= unix.saturating_add(SKEW)
+            && unix.saturating_sub(ticket.issued) <= self.life
+    }
+
+    /// The wave for which `number` was given.
+    fn wave_of(&self, number: u64) -> u8 {
+        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
+        let after = starts.partition_point(|first| *first <= number);
+        u8::try_from(after.saturating_sub(1)).unwrap_or(u8::MAX)
+    }
+
+    fn quota_of(&self, wave: u8) -> Option<&Quota> {
+        self.quotas.get(usize::from(wave))?.as_ref()
+    }
+
+    fn shown(&self) -> Shown {
+        *self.shown.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bits of a session that are the number; above it the generation's last.
+const SESSION_GENERATION: u32 = 48;
+const SESSION_NUMBER: u64 = (1 << SESSION_GENERATION) - 1;
+const SESSION_MASK: u64 = u64::MAX >> SESSION_GENERATION;
+
+impl Place {
+    /// The session of a pass for whoever comes in with this place: one place, one session.
+    #[must_use]
+    pub fn session(&self) -> u64 {
+        self.ticket.number | (u64::from(self.ticket.generation) & SESSION_MASK) << SESSION_GENERATION
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.ticket.number
+    }
+
+    /// What the request was to admission that was not let in.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.ticket.class
+    }
+
+    /// When its ticket was signed, since 1970.
+    #[must_use]
+    pub fn issued(&self) -> Duration {
+        self.ticket.issued
+    }
+}
+
+/// Whole seconds since 1970, as generations count.
+pub(super) fn whole_seconds(unix: Duration) -> u32 {
+    u32::try_from(unix.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// An instant by both clocks: since the process began, and since 1970.
+pub type Now = (Tick, Duration);
