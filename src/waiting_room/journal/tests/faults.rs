@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::super::queue::RING;
 use super::super::replay::{HEADER, Header, replay};
-use super::super::writer::{Medium, RING};
+use super::super::writer::Medium;
 use super::super::{AppendError, Journal, Record};
 use super::{counted, counts};
 use crate::clock::Clock;
