@@ -28,6 +28,7 @@ mod acknowledgement;
 mod checksum;
 mod disk;
 mod frame;
+mod queue;
 mod record;
 mod replay;
 #[cfg(test)]
@@ -47,8 +48,9 @@ pub use record::{LotSecret, NUMBERS, Record, STATES};
 
 use crate::clock::Clock;
 use disk::Disk;
+use queue::Shared;
 use replay::{Damage, Extent, Header};
-use writer::{Ended, Shared};
+use writer::Ended;
 
 /// A journal below this many bytes is not worth compacting: it is read in a few milliseconds.
 const COMPACT_FROM: u64 = 1024 * 1024;

@@ -1,4 +1,4 @@
-//! The thread that writes a room's journal, and the ring it reads from.
+//! The thread that writes a room's journal.
 //!
 //! Whatever came while the last write was under way goes out in the next (group commit): one write for all of it, then the
 //! acknowledgements. A record that says so is on the disk before it is acknowledged; the rest is put there once a second.
@@ -13,36 +13,27 @@
 //!   [`RETRY`] another attempt is made.
 //!
 //! **Cost**: asleep but for a look every [`POLL`]; awake, one write for at most [`BATCH`] records.
-//! **Not here**: files (`disk`).
+//! **Not here**: files (`disk`), the ring it reads from (`queue`).
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use crossbeam_queue::ArrayQueue;
-use crossbeam_utils::CachePadded;
-
 use super::AppendError;
-use super::acknowledgement::{Claim, Slots};
 use super::frame::{self, FRAME_MAX, Frame};
-use super::record::Record;
+use super::queue::{Entry, RING, Shared};
 use crate::clock::{Clock, Tick};
 
-/// Records held for the writer, and appends that may wait at once: a tenth of a second of 80,000 a second, which is a slow
-/// `fdatasync`.
-pub(super) const RING: usize = 8192;
 /// Records of one write: the first of a burst is acknowledged before its last is encoded.
 const BATCH: usize = 1024;
 /// Between two looks at the ring. An append wakes the writer at once, a post is on its way this soon.
 const POLL: Duration = Duration::from_millis(50);
-/// A ring this full wakes the writer for a post, too.
-const WAKE_AT: usize = RING / 2;
 /// Between two `fdatasync` of ordinary records: what a power cut may take back.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Between two attempts while the disk refuses.
@@ -63,81 +54,6 @@ pub(super) trait Medium: Send {
     fn renew(&mut self, length: u64) -> io::Result<()>;
     /// Where that is, for operators.
     fn directory(&self) -> &Path;
-}
-
-#[derive(Debug)]
-struct Entry {
-    record: Record,
-    /// Nobody waits for a post.
-    claim: Option<Claim>,
-}
-
-/// Between the workers and the writer.
-#[derive(Debug)]
-pub(super) struct Shared {
-    ring: ArrayQueue<Entry>,
-    pub(super) slots: Arc<Slots>,
-    /// Posts that were not kept.
-    pub(super) dropped: CachePadded<AtomicU64>,
-    /// Length of the journal.
-    pub(super) length: AtomicU64,
-    /// Number of the error with which the disk refuses; zero while it does not.
-    pub(super) refusal: AtomicI32,
-    /// No more records; the writer ends when it has written what is there.
-    pub(super) closing: AtomicBool,
-    /// The writer has ended: what is pushed now is for nobody.
-    ended: AtomicBool,
-    /// It has ended with everything on the disk.
-    pub(super) complete: AtomicBool,
-}
-
-impl Shared {
-    pub(super) fn new(length: u64) -> Self {
-        Self {
-            ring: ArrayQueue::new(RING),
-            slots: Arc::new(Slots::new(RING)),
-            dropped: CachePadded::default(),
-            length: AtomicU64::new(length),
-            refusal: AtomicI32::new(0),
-            closing: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            complete: AtomicBool::new(false),
-        }
-    }
-
-    /// Hands over a record; the claim comes back if there is no room. Returns whether the writer should be woken for a post.
-    pub(super) fn push(&self, record: Record, claim: Option<Claim>) -> Result<bool, Option<Claim>> {
-        self.ring.push(Entry { record, claim }).map_err(|entry| entry.claim)?;
-        // Pairs with the one in `end`: either the writer sees the entry, or we see that it has ended.
-        fence(Ordering::SeqCst);
-        if self.ended.load(Ordering::Relaxed) {
-            self.refuse_all();
-        }
-        Ok(self.ring.len() >= WAKE_AT)
-    }
-
-    pub(super) fn drop_one(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        self.refuse_all();
-    }
-
-    fn refuse_all(&self) {
-        while let Some(entry) = self.ring.pop() {
-            self.refuse(entry);
-        }
-    }
-
-    fn refuse(&self, entry: Entry) {
-        match entry.claim {
-            Some(claim) => self.slots.complete(claim, Err(AppendError::Closed)),
-            None => self.drop_one(),
-        }
-    }
 }
 
 /// Starts the writer behind the first `length` bytes of `medium`; the receiver is disconnected when it has ended.
@@ -359,7 +275,7 @@ impl<M: Medium> Writer<M> {
 }
 
 impl<M: Medium> Drop for Writer<M> {
-    /// Also when it panicked: nobody waits for ever.
+    /// Also when it panicked.
     fn drop(&mut self) {
         for entry in self.pending.drain(..) {
             self.shared.refuse(entry);

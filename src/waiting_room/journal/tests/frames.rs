@@ -169,7 +169,7 @@ fn bytes_that_a_kind_does_not_use_are_zero() {
 #[test]
 fn a_number_that_is_too_great_is_written_as_the_greatest() {
     let mut bytes = Vec::new();
-    encode(&mut bytes, 0, &Frame::Record(Record::State { number: u64::MAX, state: u8::MAX, wave: 0, at: 0 }));
+    encode(&mut bytes, 0, &Frame::Record(Record::State { number: NUMBERS + 5, state: STATES + 1, wave: 0, at: 0 }));
     let greatest = Record::State { number: NUMBERS - 1, state: STATES - 1, wave: 0, at: 0 };
     assert_eq!(decode(&bytes, 0), Some((Frame::Record(greatest), 16)));
 }

@@ -21,13 +21,16 @@ const SEED: &str = "WEIR_JOURNAL_SEED";
 const KILLS: &str = "WEIR_JOURNAL_KILLS";
 const KILLS_DEFAULT: u32 = 200;
 
+/// Bytes of a file when the disk is full. Not a multiple of a frame: the last write is torn.
+const LIMIT: u64 = 65_001;
+
 const BOUND: Duration = Duration::from_secs(10);
 const EFBIG: i32 = 27;
 /// Who append at once, each its own count.
-const STREAMS: u64 = 4;
+const STREAMS: usize = 4;
 
 /// What the journal says of each stream: its last count.
-type Last = [u32; STREAMS as usize];
+type Last = [u32; STREAMS];
 
 /// Opens the journal; every stream must go on where it stood, from the first record or from a snapshot.
 fn open(room: &Path) -> Result<(Opened, Last), OpenError> {
@@ -78,13 +81,13 @@ fn child_that_appends() {
     fastrand::seed(seed);
     let (mut opened, last) = open(&room).unwrap();
     if fastrand::u8(..4) == 0 {
-        let snapshot = (0..STREAMS).zip(last).filter(|(_, at)| *at > 0);
+        let snapshot = (0..).zip(last).filter(|(_, at)| *at > 0);
         opened = opened.compact(snapshot.map(|(number, at)| counted(number, at))).unwrap();
     }
     let journal = opened.start(Clock::machine()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let streams: Vec<_> = (0..STREAMS)
+        let streams: Vec<_> = (0..)
             .zip(last)
             .map(|(number, at)| tokio::spawn(stream(journal.clone(), number, at, room.clone())))
             .collect();
@@ -186,12 +189,10 @@ fn a_second_process_is_told_so_and_the_directory_is_free_when_the_first_is_kille
 #[test]
 fn child_that_runs_out_of_room() {
     let Some(room) = inherited() else { return };
-    // Not a multiple of a frame: the last write is torn.
-    const ROOM: u64 = 65_001;
     let (opened, _) = open(&room).unwrap();
     let journal = opened.start(Clock::machine()).unwrap();
     let unlimited = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(ROOM), ..unlimited }).unwrap();
+    setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT), ..unlimited }).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut written = 0;
@@ -202,7 +203,7 @@ fn child_that_runs_out_of_room() {
             }
         };
         assert_eq!(refused, AppendError::Disk(EFBIG));
-        assert!(u64::from(written) * 16 > ROOM - 1000 && !journal.is_healthy());
+        assert!(u64::from(written) * 16 > LIMIT - 1000 && !journal.is_healthy());
         assert_eq!(journal.append(counted(0, 0)).await, Err(AppendError::Disk(EFBIG)));
         setrlimit(Resource::Fsize, unlimited).unwrap();
         let healed = async {
