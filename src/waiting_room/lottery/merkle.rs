@@ -282,6 +282,7 @@ mod tests {
                 assert_eq!(proof.root(leaves[index], at, all), root, "{index} of {count}");
                 assert_ne!(proof.root(sha256(b"x"), at, all), root);
                 assert_ne!(proof.root(leaves[index], at ^ 1, all), root);
+                assert_ne!(proof.root(leaves[index], at, all * 2), root, "of twice as many");
                 for cut in 0..proof.0.len() {
                     let mut other = proof.clone();
                     other.0.remove(cut);

@@ -186,18 +186,47 @@ fn every_word_of_a_receipt_counts() {
     let registrations = registrations(40);
     let draw = hold(&registrations);
     let document = document(&draw, &registrations);
-    let text = serde_json::to_string(&receipt(&draw, &registrations, 17)).unwrap();
-    let mut readable = 0;
-    for (at, bit) in (0..text.len()).flat_map(|at| (0..7).map(move |bit| (at, bit))) {
-        let mut bytes = text.clone().into_bytes();
-        bytes[at] ^= 1 << bit;
-        let other = String::from_utf8(bytes).unwrap();
-        if let Ok(receipt) = Receipt::parse(&other) {
-            readable += 1;
-            assert!(!found(&document, Some(&receipt)).holds(), "{other}");
+    let after = receipt(&draw, &registrations, 17);
+    let before = Receipt { drawn: None, ..after.clone() };
+    for (receipt, values) in [(before, 200), (after, 500)] {
+        let text = serde_json::to_string(&receipt).unwrap();
+        let mut readable = 0;
+        for (at, bit) in (0..text.len()).flat_map(|at| (0..7).map(move |bit| (at, bit))) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            let other = String::from_utf8(bytes).unwrap();
+            if let Ok(receipt) = Receipt::parse(&other) {
+                readable += 1;
+                assert!(!found(&document, Some(&receipt)).holds(), "{other}");
+            }
         }
+        assert!(readable > values, "{readable} changes were of a value");
     }
-    assert!(readable > 500, "{readable} changes were of a value");
+}
+
+#[test]
+fn what_a_receipt_says_otherwise_is_told() {
+    let registrations = registrations(40);
+    let draw = hold(&registrations);
+    let document = document(&draw, &registrations);
+    let held = receipt(&draw, &registrations, 17);
+    let told = |change: &dyn Fn(&mut Receipt, &mut Drawn)| {
+        let (mut receipt, mut drawn) = (held.clone(), held.drawn.clone().unwrap());
+        change(&mut receipt, &mut drawn);
+        found(&document, Some(&Receipt { drawn: Some(drawn), ..receipt })).faults
+    };
+    assert_eq!(told(&|_, drawn| drawn.place += 1), [Fault::Receipt("place")]);
+    assert_eq!(told(&|_, drawn| drawn.secret.0[0] ^= 1), [Fault::Receipt("secret")]);
+    assert_eq!(told(&|_, drawn| drawn.root.0[0] ^= 1), [Fault::Receipt("root"), Fault::Path]);
+    assert_eq!(told(&|_, drawn| drawn.index += 1), [Fault::Receipt("index"), Fault::Path]);
+    assert_eq!(told(&|_, drawn| drawn.count = 4), [Fault::Receipt("count"), Fault::Path]);
+    assert_eq!(told(&|receipt, _| receipt.issued += 1), [Fault::Receipt("instant of issue"), Fault::Path]);
+    assert_eq!(told(&|receipt, _| receipt.tag.0[0] ^= 1), [Fault::Receipt("tag"), Fault::Path]);
+    assert_eq!(told(&|receipt, _| receipt.commitment.0[0] ^= 1), [Fault::Receipt("commitment")]);
+    assert_eq!(told(&|receipt, _| receipt.wave += 1), [Fault::Receipt("room, generation or wave")]);
+    assert_eq!(told(&|receipt, _| receipt.number = 1_000), [Fault::Missing(1_000)]);
+    let other = receipt(&draw, &registrations, 16).drawn.unwrap().path;
+    assert_eq!(told(&|_, drawn| drawn.path = other.clone()), [Fault::Path]);
 }
 
 #[test]
