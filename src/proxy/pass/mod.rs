@@ -28,13 +28,13 @@ use crate::telemetry::Registry;
 /// Header in which a pass travels, to and from clients that keep no cookies.
 pub const WEIR_PASS: HeaderName = HeaderName::from_static(plan::Pass::HEADER);
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes of a moment: 48 bits of Unix seconds are enough for nine million years.
 const MOMENT: usize = 6;
 
-/// Version, admitted, expires, session.
-const BODY: usize = 1 + 2 * MOMENT + 8;
+/// Version, admitted, expires, session, room.
+const BODY: usize = 1 + 2 * MOMENT + 8 + 4;
 
 /// Bytes of the HMAC that travel: half of it is the least that RFC 2104 allows, and 2^127 guesses are enough.
 const MAC: usize = 16;
@@ -57,6 +57,8 @@ pub struct Passes {
 pub struct Pass {
     /// Whose it is: the same number as long as it lives, also when it is renewed.
     pub session: u64,
+    /// The waiting room through which he came, by the tag of its tickets; 0 for none.
+    pub room: u32,
     /// When he was let in.
     pub admitted: Duration,
     /// Until when it is good.
@@ -83,23 +85,30 @@ impl Passes {
         Some(Self { keys: keys(plan.key.secret()?, &plan.old_keys), life: plan.life, granted, renewed })
     }
 
-    /// Who asks with `headers` on a route of `class`. A pass makes a newcomer one in progress, and leaves others what they are.
+    /// Who asks with `headers` on a route of `class`, which leads into the waiting room `room`, if into any: there only passes of that room
+    /// count. A pass makes a newcomer one in progress, and leaves others what they are.
     #[must_use]
-    pub fn bearer(&self, class: Class, headers: &HeaderMap, now: Duration) -> Bearer {
+    pub fn bearer(&self, class: Class, room: Option<u32>, headers: &HeaderMap, now: Duration) -> Bearer {
         let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
-        let Some(pass) = self.find(headers, now).filter(|_| counts) else { return Bearer::without(class) };
-        let inside = Some(Session { client: ClientHash(pass.session), age: now.saturating_sub(pass.admitted) });
-        Bearer { person: Person { class: Class::InProgress, inside }, pass: Some(pass) }
+        let Some(pass) = self.find(headers, room, now).filter(|_| counts) else { return Bearer::without(class) };
+        Bearer { pass: Some(pass), ..Bearer::inside(pass.session, now.saturating_sub(pass.admitted)) }
     }
 
-    /// Gives `bearer` a pass with `response`, or renews the one he has when less than half of its life is left; `random` numbers
-    /// the session, and `secure` says that he came by TLS.
-    pub fn grant<B>(&self, bearer: &Bearer, response: &mut Response<B>, now: Duration, random: u64, secure: bool) {
+    /// Gives `bearer` a pass with `response`, or renews the one he has when less than half of its life is left. A new one is of
+    /// `session` and of the waiting room `room`, or 0; `secure` says that he came by TLS.
+    pub fn grant<B>(
+        &self,
+        bearer: &Bearer,
+        response: &mut Response<B>,
+        now: Duration,
+        (room, session): (u32, u64),
+        secure: bool,
+    ) {
         let expires = now.saturating_add(self.life);
         let pass = match bearer.pass {
             None => {
                 self.granted.increment(1);
-                Pass { session: random, admitted: now, expires }
+                Pass { session, room, admitted: now, expires }
             }
             Some(pass) if pass.expires.saturating_sub(now) < self.life / 2 => {
                 self.renewed.increment(1);
@@ -124,6 +133,7 @@ impl Passes {
         let moment = |moment: Duration| moment.as_secs().to_be_bytes().into_iter().skip(8 - MOMENT);
         let mut bytes = vec![VERSION];
         bytes.extend(moment(pass.admitted).chain(moment(pass.expires)).chain(pass.session.to_be_bytes()));
+        bytes.extend(pass.room.to_be_bytes());
         if let Some(key) = self.keys.first() {
             let mac = hmac::sign(key, &bytes);
             bytes.extend(mac.as_ref().iter().take(MAC));
@@ -149,18 +159,21 @@ impl Passes {
         }
         let (version, rest) = body.split_first()?;
         let (admitted, rest) = rest.split_at_checked(MOMENT)?;
-        let (expires, session) = rest.split_at_checked(MOMENT)?;
+        let (expires, rest) = rest.split_at_checked(MOMENT)?;
+        let (session, room) = rest.split_first_chunk()?;
+        let (session, room) = (u64::from_be_bytes(*session), u32::from_be_bytes(*room.first_chunk()?));
         let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
         let moment = |bytes| Duration::from_secs(number(bytes));
-        let pass = Pass { session: number(session), admitted: moment(admitted), expires: moment(expires) };
+        let pass = Pass { session, room, admitted: moment(admitted), expires: moment(expires) };
         (*version == VERSION && now < pass.expires).then_some(pass)
     }
 
-    /// The first good pass that a request with `headers` carries.
-    fn find(&self, headers: &HeaderMap, now: Duration) -> Option<Pass> {
+    /// The first good pass that a request with `headers` carries, of `room` if that matters.
+    fn find(&self, headers: &HeaderMap, room: Option<u32>, now: Duration) -> Option<Pass> {
         let fields = headers.get_all(WEIR_PASS).iter().map(|value| value.as_bytes().trim_ascii());
         let cookies = cookies::values(headers, cookies::PASS);
-        fields.chain(cookies).take(TRIED).find_map(|text| self.verify(text, now))
+        let mut good = fields.chain(cookies).take(TRIED).filter_map(|text| self.verify(text, now));
+        good.find(|pass| room.is_none_or(|room| pass.room == room))
     }
 }
 
@@ -169,6 +182,19 @@ impl Bearer {
     #[must_use]
     pub const fn without(class: Class) -> Self {
         Self { person: Person::of(class), pass: None }
+    }
+
+    /// Somebody who was let in `age` ago, whatever shows it.
+    #[must_use]
+    pub const fn inside(session: u64, age: Duration) -> Self {
+        let inside = Some(Session { client: ClientHash(session), age });
+        Self { person: Person { class: Class::InProgress, inside }, pass: None }
+    }
+
+    /// The session of his pass.
+    #[must_use]
+    pub fn session(&self) -> Option<u64> {
+        self.pass.map(|pass| pass.session)
     }
 
     /// Whether he has a good pass.

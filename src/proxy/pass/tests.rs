@@ -18,7 +18,7 @@ fn passes(first: u8, old: &[u8]) -> Passes {
 }
 
 fn pass(session: u64) -> Pass {
-    Pass { session, admitted: NOON, expires: NOON + LIFE }
+    Pass { session, room: 5, admitted: NOON, expires: NOON + LIFE }
 }
 
 fn cookies(fields: &[&str]) -> HeaderMap {
@@ -42,22 +42,22 @@ fn a_pass_is_good_for_its_life_and_no_longer() {
 #[test]
 fn the_form_is_fixed() {
     let text = passes(1, &[]).sign(pass(42));
-    assert!(text.starts_with("0100005e91984000005e919f48000000000000002a"), "{text}");
+    assert!(text.starts_with("0200005e91984000005e919f48000000000000002a00000005"), "{text}");
     assert!(text.ends_with(MAC_ELSEWHERE), "{text}");
 }
 
 /// Computed by Python's hmac.
-const MAC_ELSEWHERE: &str = "0902b415f1bb975f2878d586d1eab31a";
+const MAC_ELSEWHERE: &str = "20df9357588e7711253a6a7cb35ceef7";
 
 #[test]
 fn it_travels_by_header_and_by_cookie() {
     let mut response = Response::new(());
-    passes(1, &[]).grant(&Bearer::without(Class::New), &mut response, NOON, 7, true);
+    passes(1, &[]).grant(&Bearer::without(Class::New), &mut response, NOON, (5, 7), true);
     let cookie = response.headers()[SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.ends_with("; Path=/; Max-Age=1800; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
     assert_eq!(response.headers()[CACHE_CONTROL], "private");
     let by_header: HeaderMap = [(WEIR_PASS, response.headers()[WEIR_PASS].clone())].into_iter().collect();
-    assert_eq!(passes(1, &[]).find(&by_header, NOON), Some(pass(7)));
+    assert_eq!(passes(1, &[]).find(&by_header, None, NOON), Some(pass(7)));
     let ours = cookie.split(';').next().unwrap();
     // Several of the name: a stale one does not hide the good one.
     for fields in [
@@ -67,14 +67,14 @@ fn it_travels_by_header_and_by_cookie() {
         vec!["weir_pass=".to_owned(), "x".to_owned(), ours.to_owned()],
     ] {
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        assert_eq!(passes(1, &[]).find(&cookies(&fields), NOON), Some(pass(7)), "{fields:?}");
+        assert_eq!(passes(1, &[]).find(&cookies(&fields), None, NOON), Some(pass(7)), "{fields:?}");
     }
     let others = ours.replace("weir_pass", "Weir_Pass");
-    assert_eq!(passes(1, &[]).find(&cookies(&[&others]), NOON), None, "case counts in names of cookies");
+    assert_eq!(passes(1, &[]).find(&cookies(&[&others]), None, NOON), None, "case counts in names of cookies");
     let many = format!("{}{ours}", "weir_pass=x; ".repeat(TRIED));
-    assert_eq!(passes(1, &[]).find(&cookies(&[&many]), NOON), None, "nobody makes us try for ever");
+    assert_eq!(passes(1, &[]).find(&cookies(&[&many]), None, NOON), None, "nobody makes us try for ever");
     let mut insecure = Response::new(());
-    passes(1, &[]).grant(&Bearer::without(Class::New), &mut insecure, NOON, 7, false);
+    passes(1, &[]).grant(&Bearer::without(Class::New), &mut insecure, NOON, (5, 7), false);
     assert!(!insecure.headers()[SET_COOKIE].to_str().unwrap().contains("Secure"));
 }
 
@@ -84,15 +84,17 @@ fn a_pass_makes_newcomers_and_nobody_else() {
     let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
     let later = NOON + Duration::from_secs(20);
     for class in [Class::New, Class::Returning, Class::InProgress] {
-        let bearer = passes.bearer(class, &headers, later);
+        let bearer = passes.bearer(class, None, &headers, later);
         let inside = Some(Session { client: ClientHash(7), age: Duration::from_secs(20) });
         assert_eq!(bearer.person, Person { class: Class::InProgress, inside });
         assert!(!bearer.is_newcomer());
     }
     for class in [Class::Exempt, Class::Bulk] {
-        assert_eq!(passes.bearer(class, &headers, later).person, Person::of(class));
+        assert_eq!(passes.bearer(class, None, &headers, later).person, Person::of(class));
     }
-    assert!(passes.bearer(Class::New, &headers, NOON + LIFE).is_newcomer(), "expired is as good as none");
+    assert!(passes.bearer(Class::New, None, &headers, NOON + LIFE).is_newcomer(), "expired is as good as none");
+    assert!(!passes.bearer(Class::New, Some(5), &headers, later).is_newcomer());
+    assert!(passes.bearer(Class::New, Some(6), &headers, later).is_newcomer(), "of another waiting room");
 }
 
 #[test]
@@ -101,7 +103,7 @@ fn whoever_has_a_pass_keeps_it_and_it_is_renewed_in_its_second_half() {
     let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
     let given = |at: Duration| {
         let mut response = Response::new(());
-        passes.grant(&passes.bearer(Class::New, &headers, at), &mut response, at, 9, false);
+        passes.grant(&passes.bearer(Class::New, None, &headers, at), &mut response, at, (5, 9), false);
         let text = response.headers().get(WEIR_PASS).cloned()?;
         passes.verify(text.as_bytes(), at)
     };
@@ -109,7 +111,7 @@ fn whoever_has_a_pass_keeps_it_and_it_is_renewed_in_its_second_half() {
     let late = NOON + LIFE / 2 + Duration::from_secs(1);
     assert_eq!(given(late), Some(Pass { expires: late + LIFE, ..pass(7) }));
     let over = NOON + LIFE;
-    assert_eq!(given(over), Some(Pass { session: 9, admitted: over, expires: over + LIFE }));
+    assert_eq!(given(over), Some(Pass { session: 9, room: 5, admitted: over, expires: over + LIFE }));
 }
 
 proptest! {
@@ -133,7 +135,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_no_pass(text in "\\PC{0,90}|[0-9a-f]{74}") {
+    fn garbage_is_no_pass(text in "\\PC{0,90}|[0-9a-f]{82}") {
         prop_assert_eq!(passes(1, &[2]).verify(text.as_bytes(), NOON), None);
     }
 }
