@@ -90,7 +90,6 @@ impl Entry {
         self.0 & COUNTED != 0
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "two bits")]
     pub(super) const fn wave(self) -> u8 {
         (self.0 >> WAVE_SHIFT & WAVE_MASK) as u8
     }

@@ -290,15 +290,14 @@ impl Order {
     pub fn set(&self, number: u64, from: State, to: State, unix: Duration) -> bool {
         let time = Unit::of(unix, self.generation);
         let change = |entry: Entry| (entry.state() == from).then(|| entry.in_state(to).at(time));
-        let set = from.leads_to(to)
+        from.leads_to(to)
             && self.at(number, |chunk, index, _| {
                 let set = chunk.update(index, change).is_ok();
                 if set {
                     chunk.forget(index);
                 }
                 set
-            }) == Some(true);
-        set
+            }) == Some(true)
     }
 
     /// What has become of `number`; [`None`] if it was never given. Of whom nothing is remembered any more, he is gone.

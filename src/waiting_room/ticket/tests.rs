@@ -210,8 +210,8 @@ fn a_ticket_is_not_in_debug_forms_and_costs_no_memory() {
     assert_eq!(info.count_total, 0);
 }
 
-/// Forges by `change` of a good text, `forgeries()` times; whatever differs from the original is refused.
-fn fuzz(seed: u64, change: fn(&mut fastrand::Rng, &mut [u8; LENGTH])) {
+/// Changes a good text, `forgeries()` times; whatever differs from the original is refused.
+fn fuzz(seed: u64, forge: fn(&mut fastrand::Rng, &mut [u8; LENGTH])) {
     let ring = ring(1, &[]);
     let mut chance = fastrand::Rng::with_seed(seed);
     let mut text = ring.sign(&ticket());
@@ -222,7 +222,7 @@ fn fuzz(seed: u64, change: fn(&mut fastrand::Rng, &mut [u8; LENGTH])) {
             assert!(ring.verify(&text.0).is_some());
         }
         let mut forged = text.0;
-        change(&mut chance, &mut forged);
+        forge(&mut chance, &mut forged);
         accepted += u32::from(forged != text.0 && ring.verify(&forged).is_some());
     }
     assert_eq!(accepted, 0);
