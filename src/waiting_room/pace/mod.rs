@@ -13,7 +13,9 @@
 //! * Never more are called than wait, nor than the quota has left for those called and not yet through.
 //! * Paused calls nobody; a fixed pace calls exactly its rate while the gate can take it, and never more.
 //! * A gate that starves is never a reason to call fewer.
-//! * Of people who come for sure, never more are called and not served than [`SLACK`] times `rate·(work + time to come)`.
+//! * Nobody is called while those in line and those believed to come are more than the work in line, what is free, and
+//!   [`PRESS_MOST`] times what the services take in the mean time to come.
+//! * At a measured pace never more than [`RUSH`] times what the services take are called a second, and a second's worth at once.
 //!
 //! **Cost**: some nanoseconds a cohort of the last two minutes, once a step; nothing a request.
 //! **Bound**: as many cohorts as there are steps in two minutes.
