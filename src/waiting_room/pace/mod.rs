@@ -17,8 +17,8 @@
 //!   [`PRESS_MOST`] times what the services take in the mean time to come.
 //! * At a measured pace never more than [`RUSH`] times what the services take are called a second, and a second's worth at once.
 //!
-//! **Cost**: some nanoseconds a cohort of the last two minutes, once a step; nothing a request.
-//! **Bound**: as many cohorts as there are steps in two minutes.
+//! **Cost**: some nanoseconds a cohort, once a step; nothing a request.
+//! **Bound**: as many cohorts as there are steps in sixteen seconds.
 //! **Not here**: whom (`order`), the gates (`admission`), the quota's exactness (`quota`).
 
 mod returns;
@@ -108,7 +108,8 @@ pub struct Gauge<'a> {
     pub free: u64,
     /// Live people who are not called.
     pub waiting: u64,
-    /// Those called in the last two minutes, oldest first.
+    /// Those called lately, oldest first: for sixteen seconds at least. Whoever of them has not come counts against what the quota
+    /// has left.
     pub cohorts: &'a [Cohort],
     /// Places that the quota has left; [`None`] without one.
     pub left: Option<u64>,
