@@ -57,8 +57,8 @@ doc:
 unit: ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
 
-loom: ## the permit gates under the model checker
-	$(CARGO) test --locked --lib --features loom admission::model
+loom: ## the permit gates and the quota under the model checker
+	$(CARGO) test --locked --lib --features loom model::
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny

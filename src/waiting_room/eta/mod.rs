@@ -37,6 +37,9 @@ pub const REMEMBERED: Duration = Duration::from_mins(11);
 /// What was told is remembered at this interval.
 const SAMPLE: Duration = Duration::from_secs(10);
 
+/// So that a share can be divided by.
+const SHOWS_LEAST: f64 = 0.01;
+
 /// No wait is told to be longer: a year says what there is to say.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
@@ -165,18 +168,17 @@ impl Eta {
         if self.resumed.is_some_and(|at| now.since(at) < REMEMBERED) {
             return Some(Jump::Resumed);
         }
-        let speed = self.forecast.reading.speed;
-        let change = |told: &&Told| (speed / told.speed).ln();
-        let farthest = self.told.iter().max_by(|a, b| change(a).abs().total_cmp(&change(b).abs()))?;
-        let moved = change(&farthest);
+        // The oldest that differs: in between, what is known of no-shows and of the speed do not belong together.
+        let change = |told: &Told| (self.forecast.reading.speed / told.speed).ln();
+        let before = self.told.iter().find(|told| change(told).abs() > (1.0 + JUMP).ln())?;
+        let moved = change(before);
         // What the services take is what is called less those who do not come.
-        let served = moved + ((1.0 - seen.no_show).max(0.01) / (1.0 - farthest.no_show).max(0.01)).ln();
-        match moved {
-            _ if moved.abs() <= (1.0 + JUMP).ln() => None,
-            _ if served.abs() < moved.abs() / 2.0 => Some(Jump::NoShows),
-            _ if moved > 0.0 => Some(Jump::ServiceFaster),
-            _ => Some(Jump::ServiceSlower),
-        }
+        let served = moved + ((1.0 - seen.no_show).max(SHOWS_LEAST) / (1.0 - before.no_show).max(SHOWS_LEAST)).ln();
+        Some(match moved {
+            _ if served.abs() < moved.abs() / 2.0 => Jump::NoShows,
+            _ if moved > 0.0 => Jump::ServiceFaster,
+            _ => Jump::ServiceSlower,
+        })
     }
 }
 

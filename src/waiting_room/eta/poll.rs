@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::Forecast;
 
-/// Whoever joined comes back for the first time after this, by chance: only then something is remembered of him.
-const FIRST: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
+/// Whoever joined comes back for the first time after this, ...
+const FIRST: Duration = Duration::from_secs(5);
+
+/// ... and up to so much more by chance: only then something is remembered of him.
+const FIRST_SPREAD: Duration = Duration::from_secs(10);
 
 /// Nobody asks more often.
 pub const FLOOR: Duration = Duration::from_secs(2);
@@ -16,9 +19,9 @@ pub const FLOOR: Duration = Duration::from_secs(2);
 /// In a pause nobody asks more often than this: it may last, and then nobody's turn is missed.
 const FLOOR_PAUSED: Duration = Duration::from_secs(5);
 
-/// Nobody asks less often, so that a room that is much faster than it was finds people: with less than three hours
+/// Nobody asks less often, so that a room that is much faster than it was finds people: with less than five hours
 /// it would be more than thirty visits in a wait of 21 hours.
-pub(super) const CEILING: Duration = Duration::from_hours(3);
+pub(super) const CEILING: Duration = Duration::from_hours(5);
 
 /// Visits before the turn, of what is left to wait.
 const VISITS: f64 = 3.0;
@@ -26,14 +29,14 @@ const VISITS: f64 = 3.0;
 /// Visits told at one moment shall not come at one moment: a tenth either way.
 const JITTER: f64 = 0.1;
 
-/// A speed that was counted for less than so many seconds, or fewer people, is a guess: ...
+/// A speed that was counted for less than so many seconds, or fewer people, is a guess, ...
 const YOUNG: (f64, f64) = (16.0, 50.0);
 
-/// ... then the front, ...
-const FRONT: u64 = 5_000;
-
-/// ... comes again after this, or twice the time it was counted for.
+/// ... upon which nobody sleeps longer than this or twice the time it was counted for, ...
 const YOUNG_CEILING: f64 = 10.0;
+
+/// ... or a second for so many people ahead, as if a fast service had been measured: all of a country are then some thousand polls a second.
+const YOUNG_SPEED: f64 = 1_500.0;
 
 /// At an opening so many may come a second: a small part of what a worker answers.
 const OPENING: f64 = 5_000.0;
@@ -44,7 +47,7 @@ const LOBBY: Duration = Duration::from_mins(5);
 /// When somebody who joined now comes back for the first time; `chance` in `0..1`.
 #[must_use]
 pub fn first_return(chance: f64) -> Duration {
-    FIRST.0 + (FIRST.1 - FIRST.0).mul_f64(chance.clamp(0.0, 1.0))
+    FIRST + FIRST_SPREAD.mul_f64(chance.clamp(0.0, 1.0))
 }
 
 /// When one of `people` in a lobby comes back, if it opens in `left`; `chance` in `0..1`. Those who come for the opening come after it and one
@@ -66,8 +69,8 @@ impl Forecast {
     pub fn poll_after(&self, ahead: u64, chance: f64) -> Duration {
         let wait = (ahead as f64 + 1.0) / self.brisk;
         let mut most = CEILING.as_secs_f64();
-        if ahead < FRONT && (self.reading.seconds < YOUNG.0 || self.reading.people < YOUNG.1) {
-            most = YOUNG_CEILING.max(2.0 * self.reading.seconds);
+        if self.reading.seconds < YOUNG.0 || self.reading.people < YOUNG.1 {
+            most = most.min(YOUNG_CEILING.max(2.0 * self.reading.seconds).max(ahead as f64 / YOUNG_SPEED));
         }
         let floor = if self.paused { FLOOR_PAUSED } else { FLOOR };
         jittered((wait / VISITS).clamp(floor.as_secs_f64(), most), chance)

@@ -13,10 +13,12 @@
 //! * Never more are called than wait, nor than the quota has left for those called and not yet through.
 //! * Paused calls nobody; a fixed pace calls exactly its rate while the gate can take it, and never more.
 //! * A gate that starves is never a reason to call fewer.
-//! * Of people who come for sure, never more are called and not served than [`SLACK`] times `rate·(work + time to come)`.
+//! * Nobody is called while those in line and those believed to come are more than the work in line, what is free, and
+//!   [`PRESS_MOST`] times what the services take in the mean time to come.
+//! * At a measured pace never more than [`RUSH`] times what the services take are called a second, and a second's worth at once.
 //!
-//! **Cost**: some nanoseconds a cohort of the last two minutes, once a step; nothing a request.
-//! **Bound**: as many cohorts as there are steps in two minutes.
+//! **Cost**: some nanoseconds a cohort, once a step; nothing a request.
+//! **Bound**: as many cohorts as there are steps in sixteen seconds.
 //! **Not here**: whom (`order`), the gates (`admission`), the quota's exactness (`quota`).
 
 mod returns;
@@ -55,6 +57,10 @@ const PRESS_GROWTH: f64 = 1.5;
 
 /// ... but not more than so many times what is measured, or what comes without saturating the gate.
 const PRESS_MOST: f64 = 3.0;
+
+/// However many do not come, so many times as many as the services take are called a second, and a second's worth at once: a crowd
+/// that cannot be reached for a while shall not have been called as a whole.
+const RUSH: f64 = 10.0;
 
 /// A fixed pace that could not be kept for longer, because the chore was late, is not made up for.
 const LATENESS: Duration = Duration::from_secs(1);
@@ -102,7 +108,8 @@ pub struct Gauge<'a> {
     pub free: u64,
     /// Live people who are not called.
     pub waiting: u64,
-    /// Those called in the last two minutes, oldest first.
+    /// Those called lately, oldest first: for sixteen seconds at least. Whoever of them has not come counts against what the quota
+    /// has left.
     pub cohorts: &'a [Cohort],
     /// Places that the quota has left; [`None`] without one.
     pub left: Option<u64>,
@@ -120,6 +127,8 @@ pub struct Pace {
     press: f64,
     pressed: Tick,
     stepped: Tick,
+    /// People who may be called before it is a rush; [`None`] at the first step.
+    allowance: Option<f64>,
     /// Of a fixed pace, the part of a person.
     credit: f64,
 }
@@ -136,6 +145,7 @@ impl Pace {
             press: 0.0,
             pressed: now,
             stepped: now,
+            allowance: None,
             credit: 0.0,
         }
     }
@@ -183,15 +193,14 @@ impl Pace {
         self.press_on(now, gauge);
         let wanted = match self.plan {
             PacePlan::Paused => 0.0,
-            PacePlan::Measured => self.room(now, gauge),
+            PacePlan::Measured => self.room(now, gauge).min(self.allowed(gauge, passed)),
             PacePlan::Fixed(pace) => self.fixed(now, gauge, pace, passed),
         };
         let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
         let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(outstanding.saturating_add(gauge.held)));
         let called = whole(wanted).min(gauge.waiting).min(bound);
-        if matches!(self.plan, PacePlan::Fixed(_)) {
-            self.credit = (self.credit - called as f64).clamp(0.0, 1.0);
-        }
+        self.credit = (self.credit - called as f64).clamp(0.0, 1.0);
+        self.allowance = self.allowance.map(|allowance| (allowance - called as f64).max(0.0));
         called
     }
 
@@ -210,6 +219,14 @@ impl Pace {
         let ahead = line + asked * LEAD.as_secs_f64() - held - soon;
         let stock = line + asked * self.returns.delay() - held - ever;
         (ahead / self.returns.share_within(LEAD)).min(stock / self.returns.share()).max(0.0)
+    }
+
+    /// People who may be called now without a rush, `passed` after the last step.
+    fn allowed(&mut self, gauge: &Gauge<'_>, passed: Duration) -> f64 {
+        let rush = RUSH * self.rate.max(self.returns.flow());
+        let most = gauge.free as f64 + LINE_LEAST + rush;
+        let allowed = self.allowance.map_or(most, |left| (left + rush * passed.as_secs_f64()).min(most));
+        *self.allowance.insert(allowed)
     }
 
     /// People of a fixed `pace` that are due after `passed`, as far as the gate takes them.

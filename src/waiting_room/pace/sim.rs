@@ -3,6 +3,8 @@
 //! The room is the plainest there is: numbers are called in order, cohorts are ranges of them. The gate measures its rate
 //! only over quarters of a second in which somebody was in line all the time.
 
+#![expect(clippy::cast_possible_truncation, clippy::similar_names, reason = "small figures of a simulation")]
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -47,6 +49,8 @@ pub(super) struct World {
     pub(super) scale: f64,
     pub(super) limit: usize,
     pub(super) no_show: f64,
+    /// Nobody can reach the gateway.
+    pub(super) away: bool,
     /// Numbers given; those beyond the crowd that is followed never return.
     pub(super) issued: u64,
     /// Somebody joins whenever fewer than this wait.
@@ -81,6 +85,7 @@ impl World {
             scale,
             limit: 64,
             no_show: 0.0,
+            away: false,
             issued: 0,
             kept: 0,
             left: None,
@@ -133,6 +138,11 @@ impl World {
         self.ranges.clear();
     }
 
+    /// People called in all.
+    pub(super) fn called(&self) -> u64 {
+        self.serving
+    }
+
     pub(super) fn waiting(&self) -> u64 {
         self.issued - self.serving
     }
@@ -146,7 +156,7 @@ impl World {
         for _ in 0..seconds {
             let mut second = Second::default();
             for _ in 0..1_000 / STEP {
-                if self.now % CHORE == 0 {
+                if self.now.is_multiple_of(CHORE) {
                     second.called += self.chore();
                 }
                 self.people();
@@ -166,7 +176,7 @@ impl World {
             self.join();
         }
         let tick = Tick::from_nanos(self.now * 1_000_000);
-        while self.ranges.front().is_some_and(|(_, cohort)| tick.since(cohort.called) > Duration::from_secs(120)) {
+        while self.ranges.front().is_some_and(|(_, cohort)| tick.since(cohort.called) > Duration::from_mins(2)) {
             self.ranges.pop_front();
         }
         let cohorts: Vec<_> = self.ranges.iter().map(|(_, cohort)| *cohort).collect();
@@ -199,7 +209,7 @@ impl World {
 
     /// Whoever is due polls; of those called, some have gone, and the others stand in line.
     fn people(&mut self) {
-        while self.due.peek().is_some_and(|Reverse((at, _))| *at <= self.now) {
+        while !self.away && self.due.peek().is_some_and(|Reverse((at, _))| *at <= self.now) {
             let Some(Reverse((_, number))) = self.due.pop() else { return };
             self.polls += 1;
             if number >= self.serving {
@@ -231,7 +241,7 @@ impl World {
             self.flying.push(0.5 + self.chance.f64() + spare.pop().unwrap_or_default());
         }
         self.quarter = (self.quarter.0 + done, self.quarter.1 && saturated);
-        if self.now % MEASURE == 0 {
+        if self.now.is_multiple_of(MEASURE) {
             if self.quarter.1 {
                 self.rate += 0.3 * (self.quarter.0 as f64 * 1e3 / MEASURE as f64 - self.rate);
             }

@@ -1,13 +1,16 @@
 //! Goals of the pace, in virtual time, and its rules one by one.
 
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small figures of a simulation")]
+
 use std::time::Duration;
 
 use super::sim::{PATIENCE, PEAK, World};
 use super::{Cohort, Gauge, Pace, PacePlan};
 use crate::clock::Tick;
+use crate::waiting_room::eta::Jump;
 
 /// People of the country, and as many of them as are reached here.
-const COUNTRY: (u64, u64) = (1_432_133, 60_000);
+const COUNTRY: (u64, u64) = (1_432_133, 80_000);
 
 /// A steady room: its crowd has been told the truth for long.
 fn steady(seed: u64) -> World {
@@ -123,6 +126,17 @@ fn a_fixed_pace_beyond_the_service_waits_for_it() {
     assert!(world.held(10, 40) <= 7 * PEAK as usize, "held {}", world.held(10, 40));
 }
 
+/// A crowd none of which can be reached for a minute: it is not called as a whole, and is served when it can be.
+#[test]
+fn a_crowd_out_of_reach_is_not_called_as_a_whole() {
+    let mut world = steady(14);
+    let before = world.called();
+    world.away = true;
+    world.run(60);
+    let called = world.called() - before;
+    assert!(called <= (61.0 * 10.0 * PEAK) as u64 + 1_000, "called {called}");
+}
+
 /// A room that believes in a hundredth of the service, at a gate that shows no better.
 #[test]
 fn no_death_spiral() {
@@ -161,6 +175,36 @@ fn a_hundred_and_a_million_alike() {
         assert!(world.goodput(30, 120) >= 0.98, "{:?}", world.log);
         assert!(world.held(0, 120) <= 180, "held {}", world.held(0, 120));
     }
+}
+
+/// What the crowd is told while this pace calls it.
+#[test]
+fn what_people_are_told_comes_true() {
+    let mut world = steady(16);
+    world.run(30);
+    let mut told = Vec::new();
+    let mut called: Vec<u64> = Vec::new();
+    for second in 0..60_usize {
+        world.run(1);
+        called.push(world.called());
+        for ahead in [5_000, 10_000] {
+            told.push((second, world.called() + ahead, world.forecast.estimate(ahead).p50.as_secs_f64()));
+        }
+    }
+    let errors = told.iter().filter_map(|(second, until, p50)| {
+        // Within a second people are called evenly.
+        let at = called.iter().position(|called| called > until)?;
+        let (before, after) = (called[at - 1] as f64, called[at] as f64);
+        let took = (at - 1 - second) as f64 + (*until as f64 - before) / (after - before);
+        Some((p50 / took - 1.0).abs())
+    });
+    let mut errors: Vec<f64> = errors.collect();
+    errors.sort_by(f64::total_cmp);
+    let (half, most) = (errors[errors.len() / 2], errors[errors.len() * 95 / 100]);
+    assert!(errors.len() > 60 && half <= 0.05 && most <= 0.15, "median {half}, p95 {most}");
+    world.no_show = 0.5;
+    world.run(40);
+    assert_eq!(world.forecast.estimate(5_000).reason, Some(Jump::NoShows));
 }
 
 fn gauge(cohorts: &[Cohort]) -> Gauge<'_> {
