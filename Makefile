@@ -44,6 +44,11 @@ tools: ## install, or ask for, the programs that the tests run
 			echo "make test needs these packages:$$missing (Debian: sudo apt-get install$$missing)" >&2; exit 1; \
 		fi; \
 	fi
+	@if ! [ -e target/axe/package/axe.min.js ]; then \
+		mkdir -p target/axe; \
+		npm pack --silent --pack-destination target/axe axe-core@$(AXE_VERSION) >/dev/null; \
+		tar -C target/axe -xf target/axe/axe-core-$(AXE_VERSION).tgz package/axe.min.js; \
+	fi
 
 fmt:
 	$(CARGO) fmt --all --check

@@ -1,4 +1,4 @@
-//! Chromium, driven by its DevTools protocol over a pipe: no port, no web socket, no driver of another version.
+//! Chromium, driven by its `DevTools` protocol over a pipe: no port, no web socket, no driver of another version.
 
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -70,7 +70,8 @@ impl Browser {
         };
         let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        browser.session = browser.call("Target.attachToTarget", &attach)["sessionId"].as_str().unwrap().to_owned();
+        let attached = browser.call("Target.attachToTarget", &attach);
+        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
         for domain in ["Page", "Network", "Log", "Runtime"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }

@@ -35,18 +35,18 @@ fn with_script_the_place_moves_and_the_turn_is_taken_without_loading_anew() {
     let mut browser = Browser::start(INDONESIAN);
     browser.open(&room.url("/register"));
     assert_eq!(browser.text("h1"), "Anda dalam antrean");
-    assert_eq!(browser.text("[data-slot=place]"), "Tempat ke-12.346");
+    assert_eq!(browser.text("[data-slot=place]"), "Urutan 12.346");
     assert_eq!(browser.eval("document.documentElement.lang"), "id");
     browser.eval("window.untouched = true");
 
     room.scene().state = State::Waiting(waiting(7_000));
-    browser.until("document.querySelector('[data-slot=place]').textContent === 'Tempat ke-7.001'");
+    browser.until("document.querySelector('[data-slot=place]').textContent === 'Urutan 7.001'");
     assert_eq!(browser.text("[data-slot=ahead]"), "7.000 orang di depan Anda.");
     assert_eq!(browser.eval("document.title"), "7.001 · Anda dalam antrean · Pendaftaran Gelombang 4");
 
     // Paused and moving again in the same page as well.
     room.scene().state = State::Paused(weir::waiting_room::page::Waiting { wait: None, ..waiting(6_999) });
-    browser.until("document.querySelector('h1').textContent === 'Antrean sedang dihentikan sementara'");
+    browser.until("document.querySelector('h1').textContent === 'Antrean sedang dijeda'");
     assert_eq!(browser.eval("document.querySelector('progress').hidden"), true);
     room.scene().state = State::Waiting(waiting(6_000));
     browser.until("document.querySelector('h1').textContent === 'Anda dalam antrean'");
@@ -195,7 +195,7 @@ fn a_broken_connection_is_waited_out() {
     room.scene().broken = false;
     room.scene().state = State::Waiting(waiting(20));
     browser.until("document.querySelector('#lost').hidden");
-    assert_eq!(browser.text("[data-slot=place]"), "Tempat ke-21");
+    assert_eq!(browser.text("[data-slot=place]"), "Urutan 21");
     assert_eq!(browser.eval("window.untouched"), true);
 }
 
@@ -213,7 +213,7 @@ fn everything_can_be_done_by_keyboard_and_the_focus_is_seen() {
     assert_eq!(
         reached,
         [
-            "A|Look now (you may save this link to come back to your place)|solid",
+            "A|Check now (you may save this link to come back to your place)|solid",
             "A|Another person on this computer (new tab)|solid",
             "SUMMARY|Leave the line|solid",
         ]
@@ -253,7 +253,7 @@ fn the_opening_is_counted_down_and_becomes_a_place() {
     browser.open(&room.url("/register"));
     browser.until("/^1:01:(0|1)\\d$/.test(document.querySelector('[data-left]').textContent)");
     room.scene().state = State::Waiting(waiting(4_000));
-    browser.until("document.querySelector('[data-slot=place]').textContent === 'Tempat ke-4.001'");
+    browser.until("document.querySelector('[data-slot=place]').textContent === 'Urutan 4.001'");
     assert_eq!(browser.eval("document.querySelector('#opens').hidden"), true);
     assert_eq!(browser.text("[data-slot=schedule]"), "");
 }

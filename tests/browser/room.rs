@@ -12,7 +12,7 @@ use weir::waiting_room::page::{
 };
 
 /// A Saturday evening.
-pub(crate) const OPENS: Moment = Moment { unix: Duration::from_secs(1_775_908_800), offset_minutes: 420 };
+pub(crate) const OPENS: Moment = Moment { unix: Duration::from_hours(493_308), offset_minutes: 420 };
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub(crate) const fn waiting(ahead: u64) -> Waiting {
     Waiting {
         place: ahead + 1,
         ahead,
-        wait: Some(Wait { p50: Duration::from_secs(720), p90: Duration::from_secs(1_070) }),
-        waited: Some(Duration::from_secs(900)),
+        wait: Some(Wait { p50: Duration::from_mins(12), p90: Duration::from_secs(1_070) }),
+        waited: Some(Duration::from_mins(15)),
         jump: None,
         beyond_quota: false,
         closes: None,
@@ -64,8 +64,8 @@ pub(crate) fn states() -> Vec<(&'static str, State<'static>)> {
         ("waiting", State::Waiting(waiting(12_345))),
         ("waiting-full", State::Waiting(full)),
         ("paused", State::Paused(Waiting { wait: None, ..waiting(12_345) })),
-        ("turn", State::Turn { enter, kept: Some(Duration::from_secs(1_800)) }),
-        ("turn-form", State::Turn { enter: Enter::SendAgain, kept: Some(Duration::from_secs(1_800)) }),
+        ("turn", State::Turn { enter, kept: Some(Duration::from_mins(30)) }),
+        ("turn-form", State::Turn { enter: Enter::SendAgain, kept: Some(Duration::from_mins(30)) }),
         ("closed", State::Closed { next: Some(OPENS), place: KeptPlace::Carried }),
         ("spent", State::Spent { next: Some(OPENS), place: KeptPlace::Ended }),
         ("unclear", State::Unclear),
@@ -117,7 +117,7 @@ fn serve(socket: TcpStream, scene: &Mutex<Scene>) -> std::io::Result<()> {
             break;
         }
         let (name, value) = next.split_once(':').unwrap_or((&next, ""));
-        fields.push_str(&format!("{}: {}\n", name.to_lowercase(), value.trim()));
+        fields.extend([&name.to_lowercase(), ": ", value.trim(), "\n"]);
     }
     let mut body = vec![0; field(&fields, "content-length").map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body)?;

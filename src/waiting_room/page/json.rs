@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::language::Language;
-use super::view::{Closes, Enter, State, View, Wait, Waiting, whole_seconds};
+use super::view::{Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
 use super::words::Words;
 
 /// Prefix of a problem's `type`, as of every other answer's (`proxy`).
@@ -102,7 +102,7 @@ impl<'a> Document<'a> {
                 .and_then(|waiting| waiting.wait)
                 .map(|Wait { p50, p90 }| Seconds { p50: whole_seconds(p50), p90: whole_seconds(p90) }),
             progress_percent: view.state.progress_percent(),
-            reason: waiting.and_then(|waiting| waiting.jump).map(|jump| jump.as_str()),
+            reason: waiting.and_then(|waiting| waiting.jump).map(Jump::as_str),
             beyond_quota: waiting.map(|waiting| waiting.beyond_quota),
             opens,
             opens_in_seconds: view.opens_in().map(whole_seconds),

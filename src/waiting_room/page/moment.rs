@@ -84,7 +84,7 @@ mod tests {
             (-210, "2026-04-11T08:30:00-03:30", "UTC−3:30", 6),
             (840, "2026-04-12T02:00:00+14:00", "UTC+14", 0),
         ] {
-            let moment = Moment { unix: Duration::from_secs(1_775_908_800), offset_minutes };
+            let moment = Moment { unix: Duration::from_hours(493_308), offset_minutes };
             assert_eq!((moment.to_string().as_str(), moment.zone().as_str()), (rfc3339, zone));
             assert_eq!(moment.civil().weekday, weekday);
         }

@@ -58,11 +58,10 @@ impl Format {
         match (hints.mode.map(HeaderValue::as_bytes), hints.dest.map(HeaderValue::as_bytes)) {
             // The address line, a link, a form, a frame: somebody will read it.
             (Some(b"navigate"), _) => Self::Html,
-            // `fetch` and XHR say for themselves what they want.
-            (_, None | Some(b"empty")) => Self::weigh(accept),
+            // `fetch` and XHR say for themselves what they want; whoever sends half of the hints is no browser.
+            (None, _) | (_, None | Some(b"empty")) => Self::weigh(accept),
             // An image, a style sheet, a script: nobody will read it, and JSON is small.
             (Some(_), Some(_)) => Self::Json,
-            (None, Some(_)) => Self::weigh(accept),
         }
     }
 

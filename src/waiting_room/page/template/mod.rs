@@ -261,7 +261,8 @@ impl Parser {
         let placeholder =
             Placeholder::parse(name).ok_or_else(|| TemplateError::Unknown { line, name: name.to_owned() })?;
         let position = self.reader.position();
-        let unsafe_place = position.unsafe_for_value().filter(|_| sign.is_none()).or(position.unsafe_for_section());
+        let unsafe_place =
+            position.unsafe_for_value().filter(|_| sign.is_none()).or_else(|| position.unsafe_for_section());
         if let Some(place) = unsafe_place {
             return Err(TemplateError::Unsafe { line, name: name.to_owned(), place });
         }

@@ -118,7 +118,7 @@ fn what_does_not_apply_is_not_there() {
     let page = |view: &View<'_>| text(&Page::default().html(view, Language::English)).to_owned();
     let bare = View { anew: None, leave: None, number: None, ticket: None, poll_after: None, ..view(State::Unclear) };
     for absent in
-        ["<form", "target=\"_blank\"", "<progress", "class=\"go\"", "<details", "Ticket 4", "id=\"back\"", "Look now"]
+        ["<form", "target=\"_blank\"", "<progress", "class=\"go\"", "<details", "Ticket 4", "id=\"back\"", "Check now"]
     {
         assert!(!page(&bare).contains(absent), "{absent}");
     }

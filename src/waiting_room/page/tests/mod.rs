@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use super::*;
 
-pub(super) const OPENS: Moment = Moment { unix: Duration::from_secs(1_775_908_800), offset_minutes: 420 };
+pub(super) const OPENS: Moment = Moment { unix: Duration::from_hours(493_308), offset_minutes: 420 };
 
 pub(super) const fn waiting() -> Waiting {
     Waiting {
         place: 12_346,
         ahead: 12_345,
-        wait: Some(Wait { p50: Duration::from_secs(720), p90: Duration::from_secs(1_070) }),
-        waited: Some(Duration::from_secs(240)),
+        wait: Some(Wait { p50: Duration::from_mins(12), p90: Duration::from_secs(1_070) }),
+        waited: Some(Duration::from_mins(4)),
         jump: Some(Jump::ServiceSlower),
         beyond_quota: true,
         closes: Some(Closes { at: OPENS, then: AtClose::Carry }),
@@ -31,7 +31,7 @@ pub(super) fn states() -> Vec<State<'static>> {
         State::Lobby { opens: OPENS, drawn: false },
         State::Waiting(waiting()),
         State::Paused(Waiting { wait: None, jump: None, ..waiting() }),
-        State::Turn { enter: Enter::Follow(local), kept: Some(Duration::from_secs(1_800)) },
+        State::Turn { enter: Enter::Follow(local), kept: Some(Duration::from_mins(30)) },
         State::Turn { enter: Enter::SendAgain, kept: None },
         State::Closed { next: Some(OPENS), place: KeptPlace::Carried },
         State::Closed { next: None, place: KeptPlace::Ended },

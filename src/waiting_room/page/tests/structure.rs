@@ -24,7 +24,7 @@ fn tags(page: &str) -> Vec<(String, String)> {
         let (name, attributes) = tag.split_once([' ', '\n']).unwrap_or((tag, ""));
         tags.push((name.to_lowercase(), attributes.to_owned()));
         rest = match name {
-            "script" | "style" => &after[after.find(&format!("</{name}")).unwrap()..],
+            "script" | "style" => after.split_at(after.find(&format!("</{name}")).unwrap()).1,
             _ => after,
         };
     }

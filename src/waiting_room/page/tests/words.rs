@@ -96,7 +96,7 @@ fn what_becomes_of_a_place_is_told() {
     );
     assert_eq!(said.schedule, "Pembukaan berikutnya: Sabtu, 11 April 2026 pukul 19.00 WIB (UTC+7).");
     let said = words(State::Lobby { opens: OPENS, drawn: true }, Language::Indonesian);
-    assert_eq!(said.schedule, "Dibuka Sabtu, 11 April 2026 pukul 19.00 WIB (UTC+7), 65 menit lagi.");
+    assert_eq!(said.schedule, "Dibuka Sabtu, 11 April 2026 pukul 19.00 WIB (UTC+7), 62 menit lagi.");
     assert!(said.message.contains("diundi"));
 }
 

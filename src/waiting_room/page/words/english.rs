@@ -10,9 +10,9 @@ pub(super) struct English;
 const LABELS: Labels = Labels {
     progress: "How much of the wait is over",
     countdown: "Opens in",
-    next_look: "Next look in",
+    next_look: "Next check in",
     lost: "No connection just now. Your place is kept; this page keeps trying.",
-    again: "Look now (you may save this link to come back to your place)",
+    again: "Check now (you may save this link to come back to your place)",
     enter: "Go in now",
     back: "Back to the form",
     anew: "Another person on this computer (new tab)",
@@ -107,7 +107,7 @@ impl Phrases for English {
                 "Nobody is being let in at the moment. Your place is kept; when the line moves again, this page does too."
             }
             State::Closed { .. } => "This opening is over.",
-            State::Spent { .. } => "Everything that there was to give out in this opening has been given out.",
+            State::Spent { .. } => "Everything there was to give out this time has been given out.",
             State::Unclear => {
                 "The service failed while it was working on what you sent. It may have been received all the same. Do not \
                  send it again yet: look for a confirmation first. If none comes, ask the service and give the reference \

@@ -78,7 +78,7 @@ impl Phrases for Indonesian {
             State::Lobby { .. } => "Belum dibuka",
             State::Waiting(_) => "Anda dalam antrean",
             State::Turn { .. } => "Sekarang giliran Anda",
-            State::Paused(_) => "Antrean sedang dihentikan sementara",
+            State::Paused(_) => "Antrean sedang dijeda",
             State::Closed { .. } => "Sudah ditutup",
             State::Spent { .. } => "Kuota sudah habis",
             State::Unclear => "Belum pasti apakah data Anda diterima",
@@ -96,7 +96,7 @@ impl Phrases for Indonesian {
                  tempat Anda tetap disimpan."
             }
             State::Waiting(_) => {
-                "Anda tidak perlu melakukan apa-apa: halaman ini diperbarui sendiri. Halaman ini boleh ditutup dan dibuka \
+                "Anda tidak perlu melakukan apa pun: halaman ini diperbarui sendiri. Halaman ini boleh ditutup dan dibuka \
                  lagi: tempat Anda tetap disimpan."
             }
             State::Turn { enter: Enter::Follow(_), .. } => "Silakan masuk sekarang.",
@@ -118,7 +118,7 @@ impl Phrases for Indonesian {
     }
 
     fn place(&self, place: u64) -> String {
-        format!("Tempat ke-{}", grouped(place, '.'))
+        format!("Urutan {}", grouped(place, '.'))
     }
 
     fn title(&self, place: u64) -> String {
@@ -147,7 +147,7 @@ impl Phrases for Indonesian {
         match jump {
             Jump::ServiceSlower => "Waktu tunggu bertambah karena layanan melambat. Tempat Anda tidak berubah.",
             Jump::ServiceFaster => "Waktu tunggu berkurang karena layanan lebih cepat.",
-            Jump::Paused => "Waktu tunggu bertambah karena antrean sempat dihentikan. Tempat Anda tidak berubah.",
+            Jump::Paused => "Waktu tunggu bertambah karena antrean sempat dijeda. Tempat Anda tidak berubah.",
             Jump::Resumed => "Antrean bergerak lagi.",
             Jump::NoShows => "Waktu tunggu berkurang karena ada yang tidak datang di depan Anda.",
         }

@@ -108,7 +108,7 @@ impl Words {
         };
         match &view.state {
             State::Lobby { opens, .. } => {
-                words.schedule = say.opens(*opens, Span::upper(view.opens_in().unwrap_or_default()));
+                words.schedule = say.opens(*opens, Span::exact(view.opens_in().unwrap_or_default()));
             }
             State::Waiting(waiting) | State::Paused(waiting) => words.of_place(waiting, say),
             State::Turn { kept, .. } => {

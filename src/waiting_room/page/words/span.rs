@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::view::whole_seconds;
+
 /// A duration, rounded so that it can be said: single minutes up to twenty, then steps of five, fifteen and sixty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Span {
@@ -44,6 +46,11 @@ impl Span {
         Self::rounded(duration, Toward::Lower)
     }
 
+    /// For what is known: to the minute, rounded up.
+    pub(super) fn exact(duration: Duration) -> Self {
+        Self::of_minutes(duration, whole_seconds(duration).div_ceil(60))
+    }
+
     fn rounded(duration: Duration, toward: Toward) -> Self {
         let seconds = duration.as_secs();
         let minutes = seconds / 60;
@@ -51,11 +58,14 @@ impl Span {
         let steps = match toward {
             Toward::Lower => seconds / step,
             Toward::Near => (seconds + step / 2) / step,
-            Toward::Upper => super::super::view::whole_seconds(duration).div_ceil(step),
+            Toward::Upper => whole_seconds(duration).div_ceil(step),
         };
-        let minutes = steps.saturating_mul(step) / 60;
+        Self::of_minutes(duration, steps.saturating_mul(step) / 60)
+    }
+
+    fn of_minutes(duration: Duration, minutes: u64) -> Self {
         match minutes {
-            _ if seconds < 60 => Self::Moments,
+            _ if duration.as_secs() < 60 => Self::Moments,
             0..=90 => Self::Minutes(minutes),
             91..2_880 => Self::Hours { hours: minutes / 60, minutes: minutes % 60 },
             _ => Self::Days { days: minutes / 1_440, hours: minutes / 60 % 24 },
@@ -93,6 +103,8 @@ mod tests {
             let duration = Duration::from_secs(seconds);
             assert_eq!((Span::lower(duration), Span::near(duration), Span::upper(duration)), (lower, near, upper));
         }
+        assert_eq!(Span::exact(Duration::from_secs(3_672)), Span::Minutes(62));
+        assert_eq!(Span::exact(Duration::from_hours(24)), hours(24, 0));
         assert_eq!(Span::upper(Duration::from_millis(60_001)), Span::Minutes(2));
         assert!(matches!(Span::upper(Duration::MAX), Span::Days { .. }));
     }
