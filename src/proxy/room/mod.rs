@@ -1,0 +1,241 @@
+//! The door of a waiting room: who may try to come in, and what everybody else is told.
+//!
+//! ```text
+//! pass of this room ───────────────────→ admission, in progress
+//! ticket or identity ── called ────────→ admission, returning ── permit → redeemed → forwarded
+//!                    └─ not called ────→ told where he stands
+//! nobody known ── nobody waits ────────→ admission, new ── permit → a number, redeemed → forwarded
+//!              └─ somebody does, or admission refuses → a place, and told so
+//! ```
+//!
+//! **Invariants**: whoever is not in is told where he stands and when to ask again; a request is forwarded only when its redemption is in the
+//! journal; nobody who could wait in the room is told to come back without a place.
+//! **Cost**: for those with a pass the look-up of their place; else what the room's `find` and `look` cost.
+//! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
+
+pub mod carried;
+pub mod told;
+pub mod wicket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use tokio::time::timeout;
+
+use self::told::Told;
+use super::answer::Answer;
+use super::gateway::Route;
+use super::pass::{Bearer, unix_time};
+use super::target::Target;
+use super::{Asker, Worker, headers};
+use crate::admission::verdict::Reason;
+use crate::config::plan::{self, Class, Identity};
+use crate::proxy::cookies;
+use crate::waiting_room::journal::Appended;
+use crate::waiting_room::room::{NotEntered, Place, Room, Stand, Turn};
+
+/// The journal is waited for at most so long: a disk that hangs shall not hold permits.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whoever could not be let in because the journal failed tries again after this.
+const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
+
+/// A request that a service recognises carries this (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A waiting room as requests meet it.
+#[derive(Debug)]
+pub struct Doorway {
+    room: Arc<Room>,
+    tag: u32,
+    identity: Option<Identity>,
+    cookie: String,
+}
+
+/// Who stands at the door.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor {
+    /// What he is to admission.
+    pub(super) bearer: Bearer,
+    /// His place; [`None`] of a newcomer, and where there is no room.
+    pub(super) place: Option<Place>,
+}
+
+/// All that a request says, as far as the door needs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) doorway: &'a Doorway,
+    pub(super) asker: &'a Asker<'a>,
+    pub(super) head: &'a Parts,
+    pub(super) target: &'a Target,
+    pub(super) class: Class,
+}
+
+impl Doorway {
+    /// The door of `room`, planned as `plan`; `alone` if there is no other room.
+    #[must_use]
+    pub fn new(room: Arc<Room>, plan: &plan::WaitingRoom, alone: bool) -> Self {
+        let cookie = if alone { cookies::TICKET.to_owned() } else { format!("{}_{}", cookies::TICKET, plan.name) };
+        Self { tag: room.tag(), room, identity: plan.identity.clone(), cookie }
+    }
+
+    /// The room behind it.
+    #[must_use]
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Name of the cookie in which its tickets travel.
+    #[must_use]
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
+    /// By which its passes are known.
+    #[must_use]
+    pub fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    fn find(&self, headers: &HeaderMap, query: Option<&str>, unix: Duration) -> Option<Place> {
+        self.room.find(carried::tickets(headers, query, &self.cookie), self.identity_of(headers), unix)
+    }
+
+    fn identity_of<'h>(&'h self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
+        carried::identity(headers, self.identity.as_ref())
+    }
+}
+
+impl Worker {
+    /// Who may try to come in; an error is what he is told instead.
+    pub(super) async fn approach(&self, request: &Request<'_>, bearer: Bearer) -> Result<Visitor, Answer> {
+        let Request { doorway, head, class, .. } = *request;
+        if !matches!(class, Class::New | Class::Bulk) {
+            return Ok(Visitor { bearer, place: None });
+        }
+        let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
+        if let Some(session) = bearer.session() {
+            // Of a place that is not remembered the pass alone speaks.
+            let Some(place) = room.inside(session, unix) else { return Ok(Visitor { bearer, place: None }) };
+            if room.stays(&place, unix) {
+                return Ok(Visitor { bearer, place: Some(place) });
+            }
+        }
+        let Some(place) = doorway.find(&head.headers, head.uri.query(), unix) else {
+            return self.newcomer(request, bearer, unix).await;
+        };
+        let look = room.look(&place, unix, fastrand::f64());
+        written(look.recorded).await;
+        match look.stand {
+            Stand::Called => match room.approach(&place, now) {
+                Ok(()) => Ok(Visitor { bearer: Bearer::without(returning(place.class())), place: Some(place) }),
+                Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
+            },
+            Stand::Inside | Stand::Sending | Stand::Done => {
+                let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
+                Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
+            }
+            Stand::Unknown => self.newcomer(request, bearer, unix).await,
+            stand => Err(Told::new(request, Some(&place), stand, look.poll_after).into()),
+        }
+    }
+
+    /// Somebody of whom nothing is known.
+    async fn newcomer(&self, request: &Request<'_>, bearer: Bearer, unix: Duration) -> Result<Visitor, Answer> {
+        let room = &request.doorway.room;
+        if room.is_clear() {
+            let bearer = if bearer.session().is_some() { Bearer::without(request.class) } else { bearer };
+            return Ok(Visitor { bearer, place: None });
+        }
+        Err(self.join(request, unix).await)
+    }
+
+    /// Gives a newcomer a place, and tells him so.
+    async fn join(&self, request: &Request<'_>, unix: Duration) -> Answer {
+        let room = &request.doorway.room;
+        if !room.takes() {
+            return Told::new(request, None, room.closed(), told::CLOSED_AGAIN).into();
+        }
+        let identity = request.doorway.identity_of(&request.head.headers);
+        let Some(joined) = room.join(identity, request.class, unix) else { return Reason::RoomFull.into() };
+        written(joined.recorded).await;
+        let stand = room.standing(&joined.place);
+        Told::new(request, Some(&joined.place), stand, room.first_visit(&stand, unix, fastrand::f64())).into()
+    }
+
+    /// Admission refused somebody who stood at the door: he has, or gets, a place.
+    pub(super) async fn turned_away(&self, request: &Request<'_>, visitor: &Visitor, answer: Answer) -> Answer {
+        let busy = matches!(answer.reason, Reason::QueueFull | Reason::WaitTooLong | Reason::Expired);
+        let again = answer.retry_after.unwrap_or(JOURNAL_AGAIN);
+        match (busy, &visitor.place) {
+            (false, _) => answer,
+            (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
+            (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
+                Told::new(request, Some(place), Stand::Called, again).into()
+            }
+            (true, _) => answer,
+        }
+    }
+
+    /// Redeems the place of somebody who has a permit, or gives a newcomer one; `route` says what a success is.
+    pub(super) async fn enter(
+        &self,
+        request: &Request<'_>,
+        visitor: &mut Visitor,
+        route: &Route,
+    ) -> Result<Option<Turn>, Answer> {
+        let Some(limits) = route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
+        let upstream = self.gateway.plan().upstreams.get(limits.upstream.0);
+        let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
+        let again = recognised && request.head.headers.contains_key(IDEMPOTENCY_KEY);
+        let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
+        if visitor.place.is_none() && visitor.bearer.session().is_none() {
+            let identity = request.doorway.identity_of(&request.head.headers);
+            visitor.place = room.welcome(identity, request.class, now);
+        }
+        let Some(place) = visitor.place else { return Ok(None) };
+        match room.enter(&place, limits.counts, again, now) {
+            Ok(entered) => {
+                let mut turn = entered.turn;
+                if written(entered.recorded).await {
+                    return Ok(Some(turn));
+                }
+                turn.unsent();
+                Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into())
+            }
+            Err(NotEntered::Late(again)) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
+            Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
+            Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
+            Err(NotEntered::NotCalled) => Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into()),
+            Err(NotEntered::Sending) => Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() }),
+            Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
+        }
+    }
+}
+
+/// What a called ticket makes of a request: what can wait stays so.
+const fn returning(class: Class) -> Class {
+    match class {
+        Class::Bulk => Class::Bulk,
+        _ => Class::Returning,
+    }
+}
+
+/// Whether what had to be in the journal is there.
+async fn written(record: Option<Appended>) -> bool {
+    let Some(record) = record else { return true };
+    matches!(timeout(JOURNAL_PATIENCE, record).await, Ok(Ok(())))
+}
+
+/// Whether a page can be had again by following a link.
+pub(super) fn is_navigable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether the client came by TLS, as far as is known.
+pub(super) fn is_secure(request: &Request<'_>) -> bool {
+    headers::came_by_tls(&request.head.headers, request.asker.peer.tls, request.asker.trusted)
+}

@@ -1,0 +1,300 @@
+//! What somebody who waits is told: a page for people, a problem for programs, and the ticket in every way it can travel.
+//!
+//! **Invariants**: the same place by header, cookie, and, where no cookie came back, in the page's own links; never cached; nothing the client
+//! sent is repeated but the path that was matched and what is not ours of the query.
+//! **Cost**: see `waiting_room::page`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+};
+use http::{Response, StatusCode};
+
+use super::{Request, carried, is_navigable, is_secure};
+use crate::admission::verdict::Reason;
+use crate::proxy::answer::Answer;
+use crate::proxy::cookies;
+use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
+use crate::proxy::pass::unix_time;
+use crate::waiting_room::eta::Jump;
+use crate::waiting_room::page::{
+    self, AtClose, Closes, Enter, FetchHints, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
+};
+use crate::waiting_room::room::{Place, Room, Stand};
+use crate::waiting_room::ticket::TicketText;
+
+/// Of a closed room nothing new is to be had for so long.
+pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
+
+/// A ticket's cookie lives for so long: longer than any ticket is good; the ticket says for itself.
+const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// Fetch Metadata (W3C).
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What somebody is told, before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    reason: Reason,
+    poll_after: Duration,
+    /// Boxed: answers that are refusals of other kinds shall stay small.
+    page: Box<Rendered>,
+}
+
+/// Written: in the format and language that the client prefers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rendered {
+    status: StatusCode,
+    body: Bytes,
+    kind: &'static str,
+    language: &'static str,
+    policy: Option<HeaderValue>,
+    ticket: Option<TicketText>,
+    cookie: Option<HeaderValue>,
+}
+
+/// The links of a page.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) again: String,
+    pub(super) status: String,
+    pub(super) anew: String,
+    pub(super) leave: String,
+    pub(super) navigable: bool,
+}
+
+impl Told {
+    /// What is said to whoever sent `request` and stands at `stand` with `place`.
+    pub(super) fn new(request: &Request<'_>, place: Option<&Place>, stand: Stand, poll_after: Duration) -> Self {
+        let doorway = request.doorway;
+        let room = doorway.room();
+        let headers = &request.head.headers;
+        let ticket = place.map(|place| room.sign(place));
+        let came_back = cookies::values(headers, doorway.cookie()).next().is_some();
+        let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| !came_back);
+        let links = Links::new(request.target.path.as_ref(), request.head.uri.query(), carried, room, is_navigable(&request.head.method));
+        let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
+        let format = Format::negotiate(headers.get_all(ACCEPT), hints);
+        let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
+        let id = request.asker.id.as_str();
+        let view = view(room, place, &stand, poll_after, ticket.as_ref(), &links, id);
+        let (body, kind, policy) = match format {
+            Format::Html => {
+                let page = room.page();
+                (page.html(&view, language), "text/html; charset=utf-8", Some(page.content_security_policy().clone()))
+            }
+            Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
+        };
+        let secure = if is_secure(request) { "; Secure" } else { "" };
+        let cookie = ticket.as_ref().and_then(|ticket| {
+            let life = COOKIE_LIFE.as_secs();
+            let name = doorway.cookie();
+            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")).ok()
+        });
+        let status = view.state.status();
+        let rendered = Rendered { status, body, kind, language: language.tag(), policy, ticket, cookie };
+        Self { reason: reason(&stand), poll_after, page: Box::new(rendered) }
+    }
+
+    /// The status that it has.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.page.status
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn response(&self, id: &RequestId) -> Response<Bytes> {
+        let page = &self.page;
+        let mut response = Response::new(page.body.clone());
+        *response.status_mut() = page.status;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(page.kind));
+        fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(page.language));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(VARY, HeaderValue::from_static("accept, accept-language, cookie, sec-fetch-mode, weir-ticket"));
+        // The address of the page may carry the ticket.
+        fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        fields.insert(X_REQUEST_ID, id.value().clone());
+        fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(self.poll_after)));
+        if let Some(policy) = &page.policy {
+            fields.insert(CONTENT_SECURITY_POLICY, policy.clone());
+        }
+        if let Some(ticket) = page.ticket.as_ref().and_then(|ticket| HeaderValue::from_str(ticket.as_ref()).ok()) {
+            fields.insert(WEIR_TICKET, ticket);
+        }
+        if let Some(cookie) = &page.cookie {
+            fields.append(SET_COOKIE, cookie.clone());
+        }
+        response
+    }
+}
+
+impl From<Told> for Answer {
+    fn from(told: Told) -> Self {
+        Self { retry_after: Some(told.poll_after), ..Self::from(told.reason) }.telling(told)
+    }
+}
+
+impl Links {
+    /// The links of a page at `path`, whose ticket travels in them if `ticket` is there.
+    pub(super) fn new(path: &str, query: Option<&str>, ticket: Option<&str>, room: &Room, navigable: bool) -> Self {
+        let foreign = query.and_then(carried::foreign).filter(|query| !query.is_empty());
+        let join = |more: Option<String>| {
+            let pairs: Vec<&str> = foreign.as_deref().into_iter().chain(more.as_deref()).collect();
+            if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
+        };
+        let own = ticket.map(|ticket| format!("{}={ticket}", carried::QUERY_TICKET));
+        let mut status = format!("/.weir/place?room={}", room.name());
+        if navigable {
+            status.push_str("&to=");
+            status.push_str(&encoded(&join(own.clone())));
+        }
+        let leave = format!("/.weir/leave?room={}", room.name());
+        let with = |mut link: String| {
+            if let Some(own) = &own {
+                link.push('&');
+                link.push_str(own);
+            }
+            link
+        };
+        Self {
+            status: with(status),
+            leave: with(leave),
+            anew: join(Some(format!("{}=1", carried::QUERY_ANEW))),
+            again: join(own),
+            navigable,
+        }
+    }
+}
+
+/// What there is to say of `stand`.
+pub(super) fn view<'a>(
+    room: &'a Arc<Room>,
+    place: Option<&Place>,
+    stand: &Stand,
+    poll_after: Duration,
+    ticket: Option<&'a TicketText>,
+    links: &'a Links,
+    request_id: &'a str,
+) -> View<'a> {
+    let now = unix_time();
+    let root = Local::ROOT;
+    let local = |link: &'a str| Local::parse(link);
+    let again = local(&links.again).unwrap_or(root);
+    let waiting = place.is_some() && !matches!(stand, Stand::Over { carried: false, .. });
+    View {
+        room: room.name(),
+        state: state(room, place, stand, links, now),
+        now,
+        poll_after: Some(poll_after),
+        ticket: ticket.map(TicketText::as_ref),
+        number: place.map(|place| place.number().saturating_add(1)),
+        again,
+        status: local(&links.status).unwrap_or(root),
+        anew: local(&links.anew).filter(|_| links.navigable),
+        leave: local(&links.leave).filter(|_| waiting),
+        receipt: None,
+        request_id,
+    }
+}
+
+fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links, now: Duration) -> State<'a> {
+    match *stand {
+        Stand::Lobby { wave, .. } => match room.opening(wave) {
+            Some(opens) => State::Lobby { opens, drawn: true },
+            None => State::Paused(waiting(place, 0, None, now)),
+        },
+        Stand::Waiting { ahead, estimate, beyond, closes, paused } => {
+            let wait = Wait { p50: estimate.p50, p90: estimate.p90 };
+            let waiting = Waiting {
+                jump: estimate.reason.map(jump),
+                beyond_quota: beyond,
+                closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: at_close(room) }),
+                ..waiting(place, ahead, Some(wait), now)
+            };
+            if paused { State::Paused(waiting) } else { State::Waiting(waiting) }
+        }
+        Stand::Taken => State::Waiting(Waiting { beyond_quota: true, ..waiting(place, 0, None, now) }),
+        Stand::Over { spent, carried, .. } => {
+            let kept = match (place, carried) {
+                (None, _) => KeptPlace::None,
+                (Some(_), true) => KeptPlace::Carried,
+                (Some(_), false) => KeptPlace::Ended,
+            };
+            let next = room.next_opening();
+            if spent { State::Spent { next, place: kept } } else { State::Closed { next, place: kept } }
+        }
+        Stand::Unclear | Stand::Sending => State::Unclear,
+        Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown => {
+            let link = Local::parse(&links.again).filter(|_| links.navigable);
+            State::Turn { enter: link.map_or(Enter::SendAgain, Enter::Follow), kept: None }
+        }
+    }
+}
+
+fn waiting(place: Option<&Place>, ahead: u64, wait: Option<Wait>, now: Duration) -> Waiting {
+    Waiting {
+        place: ahead.saturating_add(1),
+        ahead,
+        wait,
+        waited: place.map(|place| now.saturating_sub(place.issued())),
+        jump: None,
+        beyond_quota: false,
+        closes: None,
+    }
+}
+
+const fn jump(jump: Jump) -> page::Jump {
+    match jump {
+        Jump::ServiceSlower => page::Jump::ServiceSlower,
+        Jump::ServiceFaster => page::Jump::ServiceFaster,
+        Jump::Paused => page::Jump::Paused,
+        Jump::Resumed => page::Jump::Resumed,
+        Jump::NoShows => page::Jump::NoShows,
+    }
+}
+
+const fn at_close(room: &Room) -> AtClose {
+    match room.at_close() {
+        crate::config::plan::AtClose::Serve => AtClose::Serve,
+        crate::config::plan::AtClose::Carry => AtClose::Carry,
+        crate::config::plan::AtClose::End => AtClose::End,
+    }
+}
+
+const fn reason(stand: &Stand) -> Reason {
+    match stand {
+        Stand::Lobby { .. } => Reason::NotOpenYet,
+        Stand::Over { spent: true, .. } => Reason::QuotaSpent,
+        Stand::Over { .. } => Reason::Closed,
+        Stand::Unclear | Stand::Sending => Reason::OutcomeUnknown,
+        _ => Reason::Waiting,
+    }
+}
+
+/// Percent-encoded for a query (RFC 3986 §3.4): everything but unreserved characters.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+            out.push(char::from(byte));
+        } else {
+            const DIGITS: [char; 16] =
+                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+            out.push('%');
+            out.extend([byte >> 4, byte & 15].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or('0')));
+        }
+    }
+    out
+}
+
+/// Rounded up, and never nothing.
+fn whole_seconds(span: Duration) -> u64 {
+    (span.as_secs() + u64::from(span.subsec_nanos() > 0)).max(1)
+}
