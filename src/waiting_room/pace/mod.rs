@@ -55,7 +55,7 @@ const PRESS_EVERY: Duration = Duration::from_millis(250);
 /// ... with so many times as many people, ...
 const PRESS_GROWTH: f64 = 1.5;
 
-/// ... but not more than so many times what is measured, or what comes without saturating the gate.
+/// ... but not more than so many times what comes without saturating the gate: where nobody comes, it is not the rate that is wrong.
 const PRESS_MOST: f64 = 3.0;
 
 /// However many do not come, so many times as many as the services take are called a second, and a second's worth at once: a crowd
@@ -244,7 +244,7 @@ impl Pace {
         }
         self.pressed = now;
         if starving(gauge) && gauge.waiting > 0 && self.plan == PacePlan::Measured {
-            let most = PRESS_MOST * self.rate.max(self.returns.flow());
+            let most = PRESS_MOST * self.returns.flow();
             self.press = (self.press.max(self.rate) * PRESS_GROWTH).min(most);
         } else {
             self.press /= PRESS_GROWTH;

@@ -163,6 +163,18 @@ fn an_opening_that_knows_nothing() {
     }
 }
 
+/// The service is known, and nobody can come for five seconds: as many are called as come in that time, not as many as may
+/// be. Seven seconds of work, less than the gate holds.
+#[test]
+fn an_opening_that_knows_the_service() {
+    for seed in 11..14 {
+        let mut world = World::new(PacePlan::Measured, 1.0, PEAK, seed).opening(60_000);
+        world.run(40);
+        assert!(world.goodput(9, 40) >= 0.98, "{:?}", world.log);
+        assert!(world.held(0, 40) <= 7 * PEAK as usize, "held {}", world.held(0, 40));
+    }
+}
+
 /// A hundred people at a small service, and the country at the same one.
 #[test]
 fn a_hundred_and_a_million_alike() {
