@@ -161,6 +161,16 @@ impl Gate {
         }
     }
 
+    /// So many could be let in at once: permits that nobody waits for, or one where there is a rate.
+    pub(in crate::admission) fn free(&self, now: Tick) -> u64 {
+        if self.waiting() > 0 || self.is_full(now) {
+            return 0;
+        }
+        let Occupancy { limit, in_flight } = self.occupancy();
+        let permits = u64::from(limit.saturating_sub(in_flight));
+        if self.is_paced() { permits.min(1) } else { permits }
+    }
+
     /// What the classes above `class` leave of its rate.
     pub(in crate::admission) fn left(&self, class: Class) -> f64 {
         self.shares.left(class, self.rate())

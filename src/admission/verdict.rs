@@ -53,13 +53,31 @@ pub enum Reason {
     UpstreamUnreachable,
     /// The target is longer than may be forwarded.
     UriTooLong,
+    /// The request counts once, and has succeeded already.
+    AlreadyDone,
+    /// The same person's request that counts is at the service.
+    AlreadySending,
+    /// The waiting room takes nobody any more.
+    Closed,
+    /// Nothing proves a place in a waiting room.
+    NoPlace,
+    /// Registered in the lobby of a waiting room.
+    NotOpenYet,
+    /// The service failed while a request that counts was there.
+    OutcomeUnknown,
+    /// Nothing is left of the quota.
+    QuotaSpent,
+    /// No number is left in the waiting room.
+    RoomFull,
+    /// A place in a waiting room, whose turn has not come.
+    Waiting,
     /// The line is longer than the route lets anybody wait.
     WaitTooLong,
 }
 
 impl Reason {
     /// All of them, for metrics that must exist before the first event.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 32] = [
         Self::Admitted,
         Self::BadRequest,
         Self::BodyBroken,
@@ -82,6 +100,15 @@ impl Reason {
         Self::UpstreamTimeout,
         Self::UpstreamUnreachable,
         Self::UriTooLong,
+        Self::AlreadyDone,
+        Self::AlreadySending,
+        Self::Closed,
+        Self::NoPlace,
+        Self::NotOpenYet,
+        Self::OutcomeUnknown,
+        Self::QuotaSpent,
+        Self::RoomFull,
+        Self::Waiting,
         Self::WaitTooLong,
     ];
 
@@ -111,6 +138,15 @@ impl Reason {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnreachable => "upstream_unreachable",
             Self::UriTooLong => "uri_too_long",
+            Self::AlreadyDone => "already_done",
+            Self::AlreadySending => "already_sending",
+            Self::Closed => "closed",
+            Self::NoPlace => "no_place",
+            Self::NotOpenYet => "not_open_yet",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::QuotaSpent => "quota_spent",
+            Self::RoomFull => "room_full",
+            Self::Waiting => "waiting",
             Self::WaitTooLong => "wait_too_long",
         }
     }

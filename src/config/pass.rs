@@ -2,7 +2,7 @@
 //!
 //! **Not here**: keys (`secret`), which routes grant passes (`build::route`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -16,6 +16,12 @@ use super::reader::{Parsed, Table, Written};
 use super::scalar::{number, text};
 use super::secret::{self, Source};
 use super::units::duration;
+
+/// The file of the key where nothing is written.
+const IMPLIED_KEY: &str = "pass.key";
+
+const DEFAULT_PASS_LIFE: Duration = secs(1800);
+const DEFAULT_PASS_WAIT: Duration = secs(30);
 
 /// `[pass]`
 #[derive(Debug)]
@@ -34,11 +40,26 @@ impl Pass {
             span: table.span(),
             key: table.required("key", source),
             old_keys: table.list("old_keys", "keys", source).map_or_else(Vec::new, |list| list.value),
-            life: table.or("life", secs(1800), duration(PASS_LIFE)),
-            wait: table.or("wait", secs(30), duration(QUEUE_WAIT)),
+            life: table.or("life", DEFAULT_PASS_LIFE, duration(PASS_LIFE)),
+            wait: table.or("wait", DEFAULT_PASS_WAIT, duration(QUEUE_WAIT)),
             sessions: ClientConcurrency {
                 requests: table.or("concurrency", DEFAULT_SESSION_REQUESTS, at_once),
                 waiting: table.or("waiting", DEFAULT_SESSION_WAITING, number(CLIENT_WAITING)),
+            },
+        }
+    }
+
+    /// What stands for `[pass]` where a waiting room needs passes and nothing is written of them; faults point at `span`.
+    pub(super) fn implied(span: &Span) -> Self {
+        Self {
+            span: span.clone(),
+            key: Some(Written { value: Source::File(PathBuf::from(IMPLIED_KEY)), span: span.clone() }),
+            old_keys: Vec::new(),
+            life: DEFAULT_PASS_LIFE,
+            wait: DEFAULT_PASS_WAIT,
+            sessions: ClientConcurrency {
+                requests: DEFAULT_SESSION_REQUESTS,
+                waiting: DEFAULT_SESSION_WAITING,
             },
         }
     }

@@ -113,6 +113,11 @@ impl Room {
         })
     }
 
+    /// Where it stands.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// Whether any of its waves has a quota.
     pub(super) fn has_quota(&self) -> bool {
         std::iter::once(&self.inline).chain(&self.waves).any(|period| period.quota.is_some())

@@ -25,6 +25,7 @@ mod observe;
 pub mod pass;
 pub mod peer;
 pub mod policy;
+pub mod room;
 pub mod route;
 pub mod target;
 pub mod tunnel;
@@ -52,6 +53,7 @@ use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
 use self::policy::{LimitPolicy, Quota};
+use self::room::{Request as Door, Visitor};
 use self::target::{BadRequest, Target};
 use self::turn::{Client, turn};
 use self::upload::{Upload, UploadError};
@@ -62,6 +64,7 @@ use crate::admission::route::Verdict;
 use crate::admission::verdict::{Account, Reason, Refusal};
 use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
+use crate::waiting_room::room::Turn;
 
 /// How long a service that is being restarted takes to be back is not known here; whoever finds it gone is not called back
 /// sooner than its servers are looked at again, and not everybody at once: up to as long again by chance.
@@ -109,7 +112,7 @@ impl Worker {
                 if let Some(upload) = upload.as_mut().filter(|_| !waits) {
                     upload.drain().await;
                 }
-                visit.refused(answer.reason, answer::status(answer.reason));
+                visit.refused(answer.reason, answer.status());
                 let response = answer.response(accept.as_ref(), &asker.id);
                 if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
             }
@@ -127,13 +130,17 @@ impl Worker {
     ) -> Result<Response<Source>, Answer> {
         let target = Target::of(&head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
+        if let Some(answer) = self.wicket(asker, &head, &target).await {
+            return answer.map(|response| response.map(Source::Own));
+        }
         let route = self.gateway.route(&head.method, &target)?;
         visit.routed(route);
         let limits = route.plan(&self.gateway).ok_or(Reason::Internal)?;
         let body = upload.as_mut().ok_or(Reason::Internal)?;
         visit.counts(body.received());
         body.bound(limits.body_size)?;
-        let bearer = self.gateway.bearer(limits.class, &head.headers);
+        let doorway = route.doorway();
+        let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), &head.headers);
         visit.classed(bearer.person.class);
         if bearer.is_inside() {
             asker.peer.note_inside();
@@ -142,13 +149,31 @@ impl Worker {
             return Err(Answer::overloaded(fastrand::f64()));
         }
         let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
-        let permit = self.admit(asker, &head, (route, &bearer), body, visit).await?;
+        let door = doorway.map(|doorway| Door { doorway, asker, head: &head, target: &target, class: limits.class });
+        let mut visitor = Visitor { bearer, place: None };
+        if let Some(door) = &door {
+            visitor = self.approach(door, bearer).await?;
+            visit.classed(visitor.bearer.person.class);
+        }
+        let permit = match (self.admit(asker, &head, (route, &visitor.bearer), body, visit).await, &door) {
+            (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
+            (admitted, _) => admitted?,
+        };
+        let turn = match &door {
+            Some(door) => self.enter(door, &mut visitor, route).await?,
+            None => None,
+        };
+        let Visitor { bearer, place } = visitor;
         let upgrade = upgrade(&mut head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
-        let mut answered = self.forward(asker, route, request, permit, upgrade, visit).await;
+        let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
         if limits.grants_pass {
-            self.grant(asker.peer, route, &bearer, answered.as_mut().ok(), secure);
+            let session = match (&place, doorway) {
+                (Some(place), Some(doorway)) => (doorway.tag(), place.session()),
+                _ => (0, fastrand::u64(..)),
+            };
+            self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), secure);
         }
         answered
     }
@@ -158,7 +183,7 @@ impl Worker {
         &self,
         peer: &Peer,
         route: &Route,
-        bearer: &Bearer,
+        (bearer, session): (&Bearer, (u32, u64)),
         response: Option<&mut Response<Source>>,
         secure: bool,
     ) {
@@ -167,7 +192,7 @@ impl Worker {
             route.admission().answered(served.is_some());
         }
         if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
-            passes.grant(bearer, response, unix_time(), fastrand::u64(..), secure);
+            passes.grant(bearer, response, unix_time(), session, secure);
             peer.note_inside();
         }
     }
@@ -229,12 +254,12 @@ impl Worker {
         asker: &Asker<'_>,
         route: &Arc<Route>,
         request: Request<Upload>,
-        permit: Permit,
+        (permit, turn): (Permit, Option<Turn>),
         upgrade: Option<OnUpgrade>,
         visit: &mut Visit,
     ) -> Result<Response<Source>, Answer> {
         let pool = self.pools.get(route.upstream().0).ok_or(Reason::Internal)?;
-        let in_service = InService::begin(permit, Arc::clone(route));
+        let in_service = InService::begin(permit, Arc::clone(route), turn);
         visit.sent();
         match exchange(pool, request, in_service).await {
             Ok(Exchanged::Response { mut response, server }) => {
@@ -283,7 +308,8 @@ fn outbound(
         upgrade,
     };
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
-    head.uri = origin_form(&target.path, head.uri.query())?;
+    let query = head.uri.query().and_then(room::carried::foreign);
+    head.uri = origin_form(&target.path, query.as_deref())?;
     head.version = Version::HTTP_11;
     Ok(Request::from_parts(head, body))
 }

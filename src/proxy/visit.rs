@@ -22,6 +22,7 @@ use crate::proxy::gateway::{Gateway, Route};
 use crate::proxy::headers::RequestId;
 use crate::telemetry::access::{AccessRecord, Capped, HOST_MAX, LoggedPath, REQUEST_ID_MAX};
 use crate::upstream::{Guard, Outcome};
+use crate::waiting_room::room::Turn;
 
 /// Status logged for a client that did not wait for its answer; nothing is sent. nginx made the number known.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -176,6 +177,8 @@ impl Drop for Visit {
 #[derive(Debug)]
 pub struct InService {
     route: Arc<Route>,
+    /// What becomes of his place in a waiting room.
+    turn: Option<Turn>,
     // Dropped after `Drop::drop` has recorded the time.
     permit: Permit,
 }
@@ -183,9 +186,9 @@ pub struct InService {
 impl InService {
     /// The service begins.
     #[must_use]
-    pub fn begin(mut permit: Permit, route: Arc<Route>) -> Self {
+    pub fn begin(mut permit: Permit, route: Arc<Route>, turn: Option<Turn>) -> Self {
         permit.spend();
-        Self { route, permit }
+        Self { route, turn, permit }
     }
 }
 
@@ -194,6 +197,15 @@ impl Guard for InService {
     fn outcome(&mut self, outcome: Outcome) {
         if matches!(outcome, Outcome::Unreachable) {
             self.permit.spare();
+            if let Some(turn) = &mut self.turn {
+                turn.unsent();
+            }
+        }
+    }
+
+    fn answered(&mut self, status: StatusCode) {
+        if let Some(turn) = &mut self.turn {
+            turn.answered(status.as_u16());
         }
     }
 

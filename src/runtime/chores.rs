@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use super::descriptors::Descriptors;
 use super::memory;
 use crate::listener::{Connections, Memory, Nudge};
 use crate::proxy::capacity;
 use crate::proxy::gateway::Gateway;
+use crate::proxy::pass::unix_time;
+use crate::proxy::room::{self, Doorway};
 use crate::upstream::SystemResolver;
 
 /// How often clients whose bucket is full again are forgotten.
@@ -24,6 +26,12 @@ const SWEEP_PERIOD: Duration = Duration::from_secs(10);
 
 /// How often it is looked what each class takes: ten times in the memory of it.
 const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
+
+/// How often people are called: a turn is noticed soon after, and a chore that looks at a million numbers has little to do.
+const ROOM_PERIOD: Duration = Duration::from_millis(100);
+
+/// A journal is waited for at most so long.
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// All of them, for ever.
 pub(super) async fn run(
@@ -37,7 +45,15 @@ pub(super) async fn run(
         let memory = memory::look(memory, &connections, &gateway, &nudge);
         tokio::join!(memory, descriptors.keep(&gateway, &connections))
     };
-    tokio::join!(pace(&gateway), control(&gateway), observe(&gateway), sweep(&gateway), tend(&gateway), host);
+    tokio::join!(
+        pace(&gateway),
+        control(&gateway),
+        observe(&gateway),
+        rooms(&gateway),
+        sweep(&gateway),
+        tend(&gateway),
+        host
+    );
 }
 
 /// Serves the lines as tokens of contract rates come.
@@ -89,6 +105,30 @@ async fn observe(gateway: &Gateway) {
     }
 }
 
+/// Calls those who wait.
+async fn rooms(gateway: &Arc<Gateway>) {
+    let mut tasks = JoinSet::new();
+    for doorway in gateway.doorways() {
+        tasks.spawn(call(Arc::clone(gateway), Arc::clone(doorway)));
+    }
+    watch(tasks).await;
+}
+
+/// Calls those who wait in one room.
+async fn call(gateway: Arc<Gateway>, doorway: Arc<Doorway>) {
+    let mut ticks = interval(ROOM_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = gateway.clock().now();
+        let load = room::load(&gateway, &doorway, now);
+        for record in doorway.room().tick((now, unix_time()), &load) {
+            // A disk that refuses shows in the metrics; people are called all the same, and a restart calls them again.
+            drop(timeout(JOURNAL_PATIENCE, record).await);
+        }
+    }
+}
+
 /// Forgets idle clients; the shards are locked one at a time, on a thread where nobody waits.
 async fn sweep(gateway: &Arc<Gateway>) {
     loop {
@@ -110,6 +150,11 @@ async fn tend(gateway: &Gateway) {
     for upstream in gateway.upstreams() {
         tasks.spawn(Arc::clone(upstream).tend(SystemResolver, gateway.clock().clone()));
     }
+    watch(tasks).await;
+}
+
+/// Goes on for as long as `tasks`; the panic of one of them is its own.
+async fn watch(mut tasks: JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
         if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
             // As of any other chore: it ends the thread, and that the process.

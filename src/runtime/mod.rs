@@ -36,9 +36,8 @@ use crate::admin::{self, Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::plan::{Key, Plan};
 use crate::listener::{self, BindError, Connections, DrainSignal};
-use crate::proxy::gateway::Gateway;
+use crate::proxy::gateway::{Gateway, GatewayError};
 use crate::telemetry::{AccessLog, Registry, process};
-use crate::upstream::UpstreamError;
 
 /// How long the last lines of the access log may take.
 const LOG_CLOSE: Duration = Duration::from_secs(2);
@@ -63,9 +62,12 @@ pub enum RunError {
     /// The key of passes cannot be created.
     #[error("cannot create the key of [pass]: {0}")]
     PassKey(#[source] io::Error),
-    /// An upstream cannot be set up.
+    /// The key of tickets cannot be created.
+    #[error("cannot create the key of a [[waiting_room]]: {0}")]
+    RoomKey(#[source] io::Error),
+    /// An upstream or a waiting room cannot be set up.
     #[error(transparent)]
-    Upstream(#[from] UpstreamError),
+    Gateway(#[from] GatewayError),
     /// A thread or its runtime cannot be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -89,7 +91,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let connections = Connections::new(descriptors.clients(&plan), cores);
     let memory = memory::watch(plan.clients.max_memory, &registry, &connections);
     let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
-    obtain_key(&mut plan)?;
+    obtain_keys(&mut plan)?;
     let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
     observe::connections(&registry, &connections);
     observe::access_log(&registry, &access_log);
@@ -122,13 +124,15 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     ended
 }
 
-/// Creates the key of passes if it is missing: without it nobody who was let in could be told from the others.
-fn obtain_key(plan: &mut Plan) -> Result<(), RunError> {
-    let Some(pass) = &mut plan.pass else { return Ok(()) };
+/// Creates the keys of passes and waiting rooms that are missing: without them nobody who was let in, or waits, could be told from others.
+fn obtain_keys(plan: &mut Plan) -> Result<(), RunError> {
     let random = |bytes: &mut [u8; 32]| aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no randomness"));
-    let key = pass.key.obtain(random).map_err(RunError::PassKey)?;
-    pass.key = Key::Known(key);
-    Ok(())
+    let obtain = |key: &mut Key| key.obtain(random).map(|known| *key = Key::Known(known));
+    for room in &mut plan.waiting_rooms {
+        obtain(&mut room.key).map_err(RunError::RoomKey)?;
+    }
+    let pass = plan.pass.as_mut().map_or(Ok(()), |pass| obtain(&mut pass.key));
+    pass.map_err(RunError::PassKey)
 }
 
 fn ready(draining: DrainSignal) -> Box<dyn Fn() -> Readiness + Send + Sync> {

@@ -19,8 +19,8 @@ pub struct Load {
     pub held: usize,
     /// How long somebody who came now would be held.
     pub wait: Duration,
-    /// Whether somebody who came now would be let in at once.
-    pub is_free: bool,
+    /// So many who came now would be let in at once.
+    pub free: u64,
 }
 
 impl RouteAdmission {
@@ -34,7 +34,7 @@ impl RouteAdmission {
             rate,
             held: self.held.load(Ordering::Relaxed),
             wait: self.predicted_wait(Person::of(class), now),
-            is_free: !gates.iter().any(|gate| gate.is_full(now) || gate.waiting() > 0),
+            free: gates.iter().map(|gate| gate.free(now)).min().unwrap_or(0),
         }
     }
 

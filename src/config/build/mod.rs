@@ -21,6 +21,7 @@ use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
     HealthCheck, Listener, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
+use super::pass::Pass as WrittenPass;
 use super::reader::Written;
 use super::room::Room;
 use super::secret::parent;
@@ -46,7 +47,8 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     advice::warn_of_adaptive(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
-    let has_passes = draft.pass.is_some();
+    let written_pass = draft.pass.or_else(|| draft.waiting_rooms.first().map(|room| WrittenPass::implied(room.span())));
+    let has_passes = written_pass.is_some();
     let quotas: Vec<_> = draft.waiting_rooms.iter().map(Room::has_quota).collect();
     let known = route::Known {
         upstreams: &upstreams,
@@ -56,8 +58,10 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         quotas: &quotas,
         has_passes,
     };
-    let grants = draft.routes.iter().any(|route| route.grants_pass.as_ref().is_some_and(|grants| grants.value));
-    let pass = draft.pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
+    let grants = draft.routes.iter().any(|route| {
+        route.waiting_room.is_some() || route.grants_pass.as_ref().is_some_and(|grants| grants.value)
+    });
+    let pass = written_pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
     let leads: Vec<_> =
         draft.routes.iter().filter_map(|route| Some(route.waiting_room.as_ref()?.value.clone())).collect();
     let used = |room: &Room| room.name.as_ref().is_none_or(|name| leads.contains(&name.value));

@@ -97,7 +97,9 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
 
 /// Whether the route grants passes; somebody must sign them, and only newcomers need one.
 fn grants_pass(draft: &draft::Route, has_passes: bool, faults: &mut Faults<'_>) -> bool {
-    let Some(grants) = draft.grants_pass.as_ref().filter(|grants| grants.value) else { return false };
+    // Whoever comes out of a waiting room is given a pass.
+    let implied = draft.waiting_room.is_some() && matches!(draft.class, Class::New | Class::Bulk);
+    let Some(grants) = draft.grants_pass.as_ref().filter(|grants| grants.value) else { return implied };
     if !has_passes {
         let message = "`grants_pass` needs a [pass] table: its key signs the passes".to_owned();
         let help = "write [pass] with key = \"file:pass.key\"; the file is made at the first start".to_owned();

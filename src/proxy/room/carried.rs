@@ -53,6 +53,34 @@ pub fn identity<'h>(headers: &'h HeaderMap, identity: Option<&'h Identity>) -> O
     value.filter(|value| (1..=IDENTITY_MAX).contains(&value.len()))
 }
 
+/// The room that a query names.
+#[must_use]
+pub fn room(query: &str) -> Option<&str> {
+    values(query, "room").next()
+}
+
+/// Where a page leads when the turn has come, as its script says: a path of this site.
+#[must_use]
+pub fn destination(query: Option<&str>) -> Option<String> {
+    decoded(values(query?, "to").next()?)
+}
+
+/// Percent-decoded (RFC 3986 §2.1); [`None`] for what is not ASCII without control characters.
+fn decoded(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let byte = if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            u8::try_from(digit()? << 4 | digit()?).ok()?
+        } else {
+            byte
+        };
+        out.push(byte.is_ascii_graphic().then(|| char::from(byte))?);
+    }
+    Some(out)
+}
+
 /// Whether the query asks for a new place.
 #[must_use]
 pub fn is_anew(query: &str) -> bool {
@@ -134,6 +162,22 @@ mod tests {
         ] {
             assert_eq!(foreign(query).as_deref(), left, "{query}");
         }
+    }
+
+    #[test]
+    fn a_destination_is_decoded_and_stays_ascii() {
+        for (query, to) in [
+            ("to=%2Fregister%3Fstep%3D1%26weir_ticket%3Dx", Some("/register?step=1&weir_ticket=x")),
+            ("room=a&to=/a/b", Some("/a/b")),
+            ("to=%0d%0aSet-Cookie", None),
+            ("to=%2", None),
+            ("to=%zz", None),
+            ("to=%c3%a9", None),
+            ("other=1", None),
+        ] {
+            assert_eq!(destination(Some(query)).as_deref(), to, "{query}");
+        }
+        assert_eq!(room("to=/&room=opening"), Some("opening"));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
 pub mod carried;
+mod open;
 pub mod told;
 pub mod wicket;
 
@@ -24,6 +25,8 @@ use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use tokio::time::timeout;
+
+pub use self::open::{load, open};
 
 use self::told::Told;
 use super::answer::Answer;

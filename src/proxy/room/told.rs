@@ -142,6 +142,12 @@ impl From<Told> for Answer {
 }
 
 impl Links {
+    /// The links of what is said to a page's script, which leads to `to` when the turn has come.
+    pub(super) fn to(to: Option<&str>, room: &Room) -> Self {
+        let path = to.filter(|to| Local::parse(to).is_some());
+        Self { navigable: path.is_some(), ..Self::new(path.unwrap_or("/"), None, None, room, path.is_some()) }
+    }
+
     /// The links of a page at `path`, whose ticket travels in them if `ticket` is there.
     pub(super) fn new(path: &str, query: Option<&str>, ticket: Option<&str>, room: &Room, navigable: bool) -> Self {
         let foreign = query.and_then(carried::foreign).filter(|query| !query.is_empty());

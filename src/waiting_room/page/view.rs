@@ -15,6 +15,9 @@ use super::moment::Moment;
 pub struct Local<'a>(&'a str);
 
 impl<'a> Local<'a> {
+    /// The first page of the site.
+    pub const ROOT: Self = Self("/");
+
     /// `None` for what a browser would read as another site (`//host`, `/\host`, a scheme; the white space and control
     /// characters that it would remove first: WHATWG URL, "basic URL parser") and for what is not a path.
     #[must_use]

@@ -109,6 +109,28 @@ impl Room {
         self.stand(place.ticket.number, &self.shown())
     }
 
+    /// Whether the holder of `place`, who has a pass, is still inside; if so, he was seen at `unix` (since 1970).
+    #[must_use]
+    pub fn stays(&self, place: &Place, unix: Duration) -> bool {
+        let returned = self.order.returned(place.ticket.number, unix, unix);
+        returned.is_some_and(|returned| !matches!(returned.state, State::Waiting | State::Gone))
+    }
+
+    /// When the holder of `place` was let in or last seen inside, since 1970.
+    #[must_use]
+    pub fn admitted(&self, place: &Place) -> Option<Duration> {
+        self.order.standing(place.ticket.number)?.at
+    }
+
+    /// When somebody who was given a place just now, and stands at `stand`, is to come for the first time; `chance` in `0..1`.
+    #[must_use]
+    pub fn first_visit(&self, stand: &Stand, unix: Duration, chance: f64) -> Duration {
+        match stand {
+            Stand::Lobby { .. } => eta::first_return(chance).min(self.poll_after(stand, &self.shown(), unix, chance)),
+            _ => eta::first_return(chance),
+        }
+    }
+
     /// What a newcomer finds when no place is given.
     #[must_use]
     pub fn closed(&self) -> Stand {

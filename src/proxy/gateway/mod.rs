@@ -5,15 +5,16 @@
 //! **Cost**: read-only after the start but for atomics.
 //! **Not here**: what belongs to one worker (`proxy::Worker`), sockets.
 
+mod route;
+
 use std::hash::RandomState;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use http::{HeaderMap, Method};
-use metrics::{Counter, Histogram};
+use metrics::Counter;
 
 use crate::admission::client::concurrency::Concurrency;
 use crate::admission::client::{ClientHash, ClientLimit};
@@ -21,7 +22,6 @@ use crate::admission::dispatch::Dispatcher;
 use crate::admission::funnel::Funnel;
 use crate::admission::gate::Gate;
 use crate::admission::rate::Bucket;
-use crate::admission::route::{Inside, RouteAdmission};
 use crate::admission::verdict::Reason;
 use crate::clock::Clock;
 use crate::config::descriptors::WATCHERS;
@@ -32,12 +32,16 @@ use crate::proxy::capacity::Capacity;
 use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
 use crate::proxy::pass::{Bearer, Passes, unix_time};
-use crate::proxy::route::{self, Match};
+use crate::proxy::room::{self, Doorway};
+use crate::proxy::route::{self as routes, Match};
 use crate::proxy::target::Target;
 use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
 use crate::upstream::{ReadAhead, Upstream, UpstreamError};
+use crate::waiting_room::room::RoomError;
+
+pub use route::Route;
 
 /// Label of requests that no route took.
 const NO_ROUTE: &str = "none";
@@ -60,7 +64,26 @@ pub struct Gateway {
     passes: Option<Passes>,
     unrouted: Vec<Counter>,
     classes: Vec<Vec<Counter>>,
+    doorways: Vec<Arc<Doorway>>,
+    held_visits: Arc<Budget>,
     memory_short: AtomicBool,
+}
+
+/// A gateway that cannot be built from its plan.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// An upstream.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A waiting room.
+    #[error("[[waiting_room]] `{name}`: {cause}")]
+    Room {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        cause: RoomError,
+    },
 }
 
 /// What the whole process may have in flight.
@@ -80,19 +103,6 @@ pub struct Gates {
     lines: Vec<Lines>,
 }
 
-/// A route made live.
-#[derive(Debug)]
-pub struct Route {
-    name: Arc<str>,
-    /// Position in the plan.
-    position: usize,
-    upstream: plan::UpstreamId,
-    admission: RouteAdmission,
-    verdicts: Vec<Counter>,
-    wait: Histogram,
-    service: Histogram,
-}
-
 impl Gateway {
     /// Makes `plan` live and its metrics visible in `registry`.
     pub fn new(
@@ -100,7 +110,7 @@ impl Gateway {
         clock: Clock,
         access_log: AccessLog,
         registry: &Registry,
-    ) -> Result<Arc<Self>, UpstreamError> {
+    ) -> Result<Arc<Self>, GatewayError> {
         let responses = Arc::default();
         let upstreams = plan
             .upstreams
@@ -115,9 +125,10 @@ impl Gateway {
             .zip(&gates.upstreams)
             .filter_map(|((plan, upstream), gate)| Capacity::new(plan, upstream, gate, clock.now()).map(Arc::new))
             .collect();
+        let doorways = room::open(&plan, &clock)?;
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())
-            .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, registry))
+            .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, &doorways, registry))
             .map(Arc::new)
             .collect();
         let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
@@ -142,6 +153,8 @@ impl Gateway {
             passes,
             unrouted,
             classes,
+            held_visits: room::wicket::budget(),
+            doorways,
             memory_short: AtomicBool::new(false),
         }))
     }
@@ -180,6 +193,12 @@ impl Gateway {
     #[must_use]
     pub fn watchers(&self) -> &Arc<Budget> {
         &self.watchers
+    }
+
+    /// The routes, in the order of the plan.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
     }
 
     /// The upstreams, in the order of the plan.
@@ -221,7 +240,7 @@ impl Gateway {
 
     /// The route of `target`, or what to answer.
     pub fn route(&self, method: &Method, target: &Target) -> Result<&Arc<Route>, Answer> {
-        let found = match route::find(&self.plan.routes, method, target) {
+        let found = match routes::find(&self.plan.routes, method, target) {
             Match::Route(position) => self.routes.get(position),
             Match::OtherMethods(allow) => return Err(Answer { allow, ..Reason::MethodNotAllowed.into() }),
             Match::None => None,
@@ -241,10 +260,24 @@ impl Gateway {
         self.passes.as_ref()
     }
 
-    /// Who asks with `headers` on a route of `class`.
+    /// Who asks with `headers` on a route of `class`, which leads through `doorway`, if through any.
     #[must_use]
-    pub fn bearer(&self, class: Class, headers: &HeaderMap) -> Bearer {
-        self.passes.as_ref().map_or_else(|| Bearer::without(class), |passes| passes.bearer(class, headers, unix_time()))
+    pub fn bearer(&self, class: Class, doorway: Option<&Doorway>, headers: &HeaderMap) -> Bearer {
+        let passes = self.passes.as_ref();
+        let bearer = |passes: &Passes| passes.bearer(class, doorway.map(Doorway::tag), headers, unix_time());
+        passes.map_or_else(|| Bearer::without(class), bearer)
+    }
+
+    /// The waiting rooms, in the order of the plan.
+    #[must_use]
+    pub fn doorways(&self) -> &[Arc<Doorway>] {
+        &self.doorways
+    }
+
+    /// How many visits to waiting rooms may be held until something changes.
+    #[must_use]
+    pub fn held_visits(&self) -> &Arc<Budget> {
+        &self.held_visits
     }
 
     /// Whether memory is short: who was not let in before is turned away.
@@ -265,88 +298,6 @@ impl Gateway {
         for counter in [Some(verdicts), classes].into_iter().flatten().filter_map(|all| all.get(reason.index())) {
             counter.increment(1);
         }
-    }
-}
-
-impl Route {
-    fn new(
-        plan: &Plan,
-        position: usize,
-        gates: &Gates,
-        client_limits: &[Arc<ClientLimit>],
-        registry: &Registry,
-    ) -> Option<Self> {
-        let route = plan.routes.get(position)?;
-        let upstream = plan.upstreams.get(route.upstream.0)?;
-        let limits =
-            route.client_limits.iter().filter_map(|limit| client_limits.get(limit.0)).map(Arc::clone).collect();
-        let Lines { outside, inside } = gates.lines.get(position)?.clone();
-        let labels = [("route", route.name.as_str())];
-        let by_upstream = [("upstream", upstream.name.as_str())];
-        let mut admission = RouteAdmission::new(Arc::clone(&gates.dispatcher), outside, limits, route.queue);
-        if let (Some(pass), Some(funnel), Some(sessions), Some(inside)) =
-            (&plan.pass, &gates.funnel, &gates.sessions, inside)
-        {
-            let inside = Inside::new(inside, pass.wait, Arc::clone(funnel), Arc::clone(sessions));
-            admission = admission.with_passes(inside);
-        }
-        Some(Self {
-            name: route.name.as_str().into(),
-            position,
-            upstream: route.upstream,
-            admission,
-            verdicts: verdicts(registry, &route.name),
-            wait: registry.histogram(
-                "weir_wait_seconds",
-                "Time requests were held before they were admitted, in line or behind their own client's.",
-                &labels,
-            ),
-            service: registry.histogram(
-                "weir_upstream_seconds",
-                "Time a permit was held: from the request sent until the upstream was done with it.",
-                &by_upstream,
-            ),
-        })
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// As planned.
-    #[must_use]
-    pub fn plan<'a>(&self, gateway: &'a Gateway) -> Option<&'a plan::Route> {
-        gateway.plan.routes.get(self.position)
-    }
-
-    /// Its position in the plan.
-    #[must_use]
-    pub fn position(&self) -> usize {
-        self.position
-    }
-
-    /// Where it leads.
-    #[must_use]
-    pub fn upstream(&self) -> plan::UpstreamId {
-        self.upstream
-    }
-
-    /// Who may pass.
-    #[must_use]
-    pub fn admission(&self) -> &RouteAdmission {
-        &self.admission
-    }
-
-    /// A request was held for so long before it was admitted.
-    pub fn record_wait(&self, waited: Duration) {
-        self.wait.record(waited.as_secs_f64());
-    }
-
-    /// A permit was held for so long.
-    pub fn record_service(&self, held: Duration) {
-        self.service.record(held.as_secs_f64());
     }
 }
 

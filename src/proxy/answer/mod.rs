@@ -5,6 +5,8 @@
 //! **Cost**: one small allocation for the body.
 //! **Not here**: the decision; the fields that state a client limit (`policy`).
 
+mod words;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ use serde_json::json;
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 use crate::proxy::policy::{LimitPolicy, whole_seconds};
+use crate::proxy::room::told::Told;
+use words::{Words, words};
 
 /// Prefix of a problem's `type`; the reason follows.
 const PROBLEM: &str = "urn:weir:problem:";
@@ -36,6 +40,8 @@ pub struct Answer {
     pub allow: Vec<Method>,
     /// The limit that was exceeded, for [`Reason::ClientLimit`] and [`Reason::ClientConcurrency`].
     pub limit: Option<LimitPolicy>,
+    /// What a waiting room says instead, to whoever has a place there.
+    pub told: Option<Told>,
     /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
     pub closes: bool,
 }
@@ -45,85 +51,8 @@ impl From<Reason> for Answer {
         // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well. A connection takes the
         // memory that is short.
         let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented | Reason::Overloaded);
-        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, closes }
+        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, closes }
     }
-}
-
-/// Status, and what it means to the person in front of the screen, in English and Indonesian.
-struct Words {
-    status: StatusCode,
-    english: &'static str,
-    indonesian: &'static str,
-}
-
-const fn words(reason: Reason) -> Words {
-    let (status, english, indonesian) = match reason {
-        Reason::Admitted => (StatusCode::OK, "Admitted.", "Diterima."),
-        Reason::BadRequest => (StatusCode::BAD_REQUEST, "The request is malformed.", "Permintaan tidak valid."),
-        Reason::BodyBroken => (
-            StatusCode::BAD_REQUEST,
-            "The request did not arrive completely.",
-            "Permintaan tidak diterima dengan lengkap.",
-        ),
-        Reason::BodyTooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "What was sent is too large.", "Data yang dikirim terlalu besar.")
-        }
-        Reason::BodyTimeout => {
-            (StatusCode::REQUEST_TIMEOUT, "The request took too long to arrive.", "Permintaan terlalu lama tiba.")
-        }
-        // Nobody reads it; the status is the one access logs know for it.
-        Reason::ClientLeft => (StatusCode::BAD_REQUEST, "The client left.", "Klien pergi."),
-        Reason::ClientConcurrency => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "Your earlier requests are still being worked on. Please wait for them before trying again.",
-            "Permintaan Anda sebelumnya masih diproses. Mohon tunggu sebelum mencoba lagi.",
-        ),
-        Reason::ClientLimit => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many requests from you. Please wait before trying again.",
-            "Terlalu banyak permintaan dari Anda. Mohon tunggu sebelum mencoba lagi.",
-        ),
-        Reason::ExpectationFailed => {
-            (StatusCode::EXPECTATION_FAILED, "The expectation cannot be met.", "Harapan tidak dapat dipenuhi.")
-        }
-        // RFC 5842 §7.2 made the status; what it says is true of a circle of gateways as well.
-        Reason::LoopDetected => {
-            (StatusCode::LOOP_DETECTED, "The request goes in a circle.", "Permintaan berputar-putar.")
-        }
-        Reason::MethodNotAllowed => {
-            (StatusCode::METHOD_NOT_ALLOWED, "This cannot be done here.", "Tindakan ini tidak tersedia di sini.")
-        }
-        Reason::NoRoute => (StatusCode::NOT_FOUND, "There is nothing here.", "Halaman tidak ditemukan."),
-        Reason::HeadTooLarge => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "The request has too many fields.",
-            "Permintaan memiliki terlalu banyak bidang.",
-        ),
-        Reason::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "This is not supported.", "Ini tidak didukung."),
-        Reason::Expired | Reason::Overloaded | Reason::QueueFull | Reason::WaitTooLong => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Very many people are here right now. Nothing was lost: please come back at the time shown.",
-            "Sangat banyak orang sedang mengakses. Tidak ada yang hilang: silakan kembali pada waktu yang ditunjukkan.",
-        ),
-        Reason::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.", "Terjadi kesalahan."),
-        Reason::UpstreamBroken => (
-            StatusCode::BAD_GATEWAY,
-            "The service broke off. It may have received your request.",
-            "Layanan terputus. Permintaan Anda mungkin sudah diterima.",
-        ),
-        Reason::UpstreamTimeout => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "The service did not answer in time. It may have received your request.",
-            "Layanan tidak menjawab tepat waktu. Permintaan Anda mungkin sudah diterima.",
-        ),
-        Reason::UpstreamUnreachable => (
-            StatusCode::BAD_GATEWAY,
-            "The service cannot be reached. Your request was not sent.",
-            "Layanan tidak dapat dihubungi. Permintaan Anda belum dikirim.",
-        ),
-        Reason::UriTooLong => (StatusCode::URI_TOO_LONG, "The address is too long.", "Alamat terlalu panjang."),
-    };
-    Words { status, english, indonesian }
 }
 
 /// The status that answers `reason`.
@@ -133,6 +62,18 @@ pub const fn status(reason: Reason) -> StatusCode {
 }
 
 impl Answer {
+    /// The same in a waiting room's words.
+    #[must_use]
+    pub fn telling(self, told: Told) -> Self {
+        Self { told: Some(told), ..self }
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.told.as_ref().map_or_else(|| status(self.reason), Told::status)
+    }
+
     /// For whoever is turned away because memory is short; `chance` in `0..1` spreads their return.
     #[must_use]
     pub fn overloaded(chance: f64) -> Self {
@@ -151,6 +92,9 @@ impl Answer {
     /// The response to a client that accepts what `accept` says. `request_id` ties it to the log.
     #[must_use]
     pub fn response(&self, accept: Option<&HeaderValue>, request_id: &RequestId) -> Response<Bytes> {
+        if let Some(told) = &self.told {
+            return told.response(request_id);
+        }
         let words = words(self.reason);
         let (kind, body) = if accept.is_some_and(prefers_html) {
             ("text/html; charset=utf-8", self.page(&words, request_id.as_str()))
