@@ -126,7 +126,10 @@ impl Room {
     #[must_use]
     pub fn first_visit(&self, stand: &Stand, unix: Duration, chance: f64) -> Duration {
         match stand {
-            Stand::Lobby { .. } => eta::first_return(chance).min(self.poll_after(stand, &self.shown(), unix, chance)),
+            // Whose turn is near comes sooner: the service shall not stand still until the first of a crowd come back.
+            Stand::Lobby { .. } | Stand::Waiting { .. } => {
+                eta::first_return(chance).min(self.poll_after(stand, &self.shown(), unix, chance))
+            }
             _ => eta::first_return(chance),
         }
     }
