@@ -9,7 +9,7 @@ TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus
 DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload laws test tools fmt clippy unit loom deny doc build
+.PHONY: help demo overload laws test tools fmt clippy unit long loom deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ doc:
 
 unit: ## unit, property and end-to-end tests
 	$(CARGO) test --locked --workspace
+
+long: ## 10^8 forged tickets and 10 million places, for minutes; optimised, because that is what makes it minutes
+	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order
 
 loom: ## the permit gates under the model checker
 	$(CARGO) test --locked --lib --features loom admission::model
