@@ -203,6 +203,25 @@ fn numbers_of_a_draw_settle_where_they_stand() {
 }
 
 #[test]
+fn a_draw_is_forgotten_as_a_whole() {
+    let order = order(3 * CHUNK, 6_000);
+    settle(&order, 0..=60);
+    let forward: Box<[u32]> = (0..6_000).rev().collect();
+    assert_eq!(order.drawn(0, forward), Ok(()));
+    order.advance(tick(61), 0);
+    order.settle(tick(100), unix(100));
+    let life = Duration::from_secs(1_000);
+    assert_eq!(order.retire(unix(5_000), life), 0, "the other part of it is not full yet");
+    assert_eq!(order.position(10), Some(5_989));
+    (6_000..2 * CHUNK).for_each(|_| assert!(order.issue().is_some()));
+    settle(&order, 5_000..=5_060);
+    order.advance(tick(5_060), 0);
+    order.settle(tick(5_100), unix(5_100));
+    assert_eq!(order.retire(unix(6_059), life), 0, "and then not old enough");
+    assert_eq!(order.retire(unix(6_060), life), 2 * CHUNK as u64);
+}
+
+#[test]
 fn what_a_journal_remembers_is_as_it_was() {
     let mut order = Order::new(4 * CHUNK, BEGAN);
     assert!(!order.restore(Restored::Returned(5), unix(500)), "never given");
@@ -226,6 +245,10 @@ fn what_a_journal_remembers_is_as_it_was() {
     assert_eq!((order_again.waiting(), order_again.ahead(8_000)), (901, 800), "and one who is fresh");
     order_again.settle(tick(0), unix(500));
     assert_eq!((order_again.waiting(), order_again.ahead(8_000), order_again.outstanding()), (901, 800, 0));
+    let left = Restored::State { number: 20, state: State::Gone, wave: 0, at: unix(400) };
+    assert!(order_again.restore(left, unix(500)));
+    order_again.settle(tick(1), unix(501));
+    assert_eq!((order_again.waiting(), order_again.ahead(30)), (900, 2), "whoever left is nobody's loss");
     let standing = Standing { state: State::Done, counted: true, wave: 2, at: Some(unix(400)) };
     assert_eq!(order.standing(4_950), Some(standing));
     assert_eq!((order.position(4_950), order.is_late(4_950)), (Some(49), true));
