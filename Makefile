@@ -5,13 +5,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 CARGO ?= cargo
 # Programs the tests run for real, and the Debian packages they come from.
-TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm
 DENY_VERSION := 0.20.2
 # Judges pages by WCAG in the browser test; shipped by the npm registry only.
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload laws test tools fmt clippy unit loom deny doc build
+.PHONY: help demo overload laws test tools fmt clippy unit long loom deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ unit: ## unit, property and end-to-end tests
 
 loom: ## the permit gates and the quota under the model checker
 	$(CARGO) test --locked --lib --features loom model::
+
+long: ## 10^8 forged tickets and 10 million places, for minutes; optimised, because that is what makes it minutes
+	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny

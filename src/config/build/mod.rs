@@ -47,7 +47,10 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     advice::warn_of_adaptive(&draft, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
-    let written_pass = draft.pass.or_else(|| draft.waiting_rooms.first().map(|room| WrittenPass::implied(room.span())));
+    let leads: Vec<_> =
+        draft.routes.iter().filter_map(|route| Some(route.waiting_room.as_ref()?.value.clone())).collect();
+    let used = |room: &Room| room.name.as_ref().is_none_or(|name| leads.contains(&name.value));
+    let written_pass = draft.pass.or_else(|| draft.waiting_rooms.iter().find(|room| used(room)).map(|room| WrittenPass::implied(room.span())));
     let has_passes = written_pass.is_some();
     let quotas: Vec<_> = draft.waiting_rooms.iter().map(Room::has_quota).collect();
     let known = route::Known {
@@ -62,9 +65,6 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         route.waiting_room.is_some() || route.grants_pass.as_ref().is_some_and(|grants| grants.value)
     });
     let pass = written_pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
-    let leads: Vec<_> =
-        draft.routes.iter().filter_map(|route| Some(route.waiting_room.as_ref()?.value.clone())).collect();
-    let used = |room: &Room| room.name.as_ref().is_none_or(|name| leads.contains(&name.value));
     let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 
     // Each list is walked to its end before any is given up.

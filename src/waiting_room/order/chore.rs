@@ -93,7 +93,7 @@ impl Order {
     }
 
     /// The numbers from `first` on were drawn: the `i`-th of them stands at `first + forward[i]` from now on. Requests about them wait for as long
-    /// as their entries are moved: some 10 ms a million.
+    /// as their entries are moved: some 40 ms a million.
     ///
     /// # Errors
     /// Not a permutation, or not of numbers that all wait and were not drawn before. Nothing has changed then.

@@ -139,8 +139,6 @@ fn nothing_else_that_the_key_signed_is_a_ticket() {
     forged[..BODY].copy_from_slice(&body);
     forged[BODY..].copy_from_slice(&hmac::sign(&key, &body).as_ref()[..MAC]);
     assert_eq!(ring(1, &[]).verify(encode(&forged).as_ref()), None);
-    let pass: String = forged.iter().take(37).map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(ring(1, &[]).verify(pass.as_bytes()), None);
 }
 
 #[test]

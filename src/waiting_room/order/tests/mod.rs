@@ -71,10 +71,10 @@ fn whoever_never_comes_back_costs_no_turn_and_keeps_his_place() {
 fn those_behind_the_last_who_is_awaited_are_called_without_anybodys_turn() {
     let order = order(CHUNK, 10);
     settle(&order, 0..=60);
-    assert_eq!(order.returned(4, unix(61), unix(65)).unwrap().counted, false);
+    assert!(!order.returned(4, unix(61), unix(65)).unwrap().counted);
     assert_eq!((order.waiting(), order.advance(tick(62), 0)), (0, 10));
     assert_eq!(order.redeem(4, 0, tick(63), unix(63)), Ok(()));
-    assert_eq!(order.no_show(), 0.0);
+    assert!(order.no_show().abs() < 1e-9);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_draw_puts_everybody_where_the_lot_says_with_what_is_known_of_him() {
     let waiting = order.waiting();
     assert_eq!(order.drawn(first, forward.clone().into()), Ok(()));
     assert_eq!(order.waiting(), waiting);
-    let mut live: Vec<u64> = (0..people).filter(|number| number % 3 == 0 && *number != first + 3).collect();
+    let mut live: Vec<u64> = (0..people).filter(|number| number.is_multiple_of(3) && *number != first + 3).collect();
     for number in 0..people {
         let drawn = (first..first + count).contains(&number);
         let position =
@@ -203,6 +203,25 @@ fn numbers_of_a_draw_settle_where_they_stand() {
 }
 
 #[test]
+fn a_draw_is_forgotten_as_a_whole() {
+    let order = order(3 * CHUNK, 6_000);
+    settle(&order, 0..=60);
+    let forward: Box<[u32]> = (0..6_000).rev().collect();
+    assert_eq!(order.drawn(0, forward), Ok(()));
+    order.advance(tick(61), 0);
+    order.settle(tick(100), unix(100));
+    let life = Duration::from_secs(1_000);
+    assert_eq!(order.retire(unix(5_000), life), 0, "the other part of it is not full yet");
+    assert_eq!(order.position(10), Some(5_989));
+    (6_000..2 * CHUNK).for_each(|_| assert!(order.issue().is_some()));
+    settle(&order, 5_000..=5_060);
+    order.advance(tick(5_060), 0);
+    order.settle(tick(5_100), unix(5_100));
+    assert_eq!(order.retire(unix(6_059), life), 0, "and then not old enough");
+    assert_eq!(order.retire(unix(6_060), life), 2 * CHUNK as u64);
+}
+
+#[test]
 fn what_a_journal_remembers_is_as_it_was() {
     let mut order = Order::new(4 * CHUNK, BEGAN);
     assert!(!order.restore(Restored::Returned(5), unix(500)), "never given");
@@ -226,6 +245,10 @@ fn what_a_journal_remembers_is_as_it_was() {
     assert_eq!((order_again.waiting(), order_again.ahead(8_000)), (901, 800), "and one who is fresh");
     order_again.settle(tick(0), unix(500));
     assert_eq!((order_again.waiting(), order_again.ahead(8_000), order_again.outstanding()), (901, 800, 0));
+    let left = Restored::State { number: 20, state: State::Gone, wave: 0, at: unix(400) };
+    assert!(order_again.restore(left, unix(500)));
+    order_again.settle(tick(1), unix(501));
+    assert_eq!((order_again.waiting(), order_again.ahead(30)), (900, 2), "whoever left is nobody's loss");
     let standing = Standing { state: State::Done, counted: true, wave: 2, at: Some(unix(400)) };
     assert_eq!(order.standing(4_950), Some(standing));
     assert_eq!((order.position(4_950), order.is_late(4_950)), (Some(49), true));

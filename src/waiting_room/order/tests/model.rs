@@ -47,7 +47,6 @@ struct Run {
     forgotten: u64,
     /// People who look at how many are ahead of them, and what they saw last.
     watched: Vec<(usize, u64)>,
-    /// Positions of those who were let in for the first time while they were awaited, in this order: as they were called.
     swept: Vec<Swept>,
 }
 
@@ -56,7 +55,7 @@ impl Run {
         let (now, at) = (tick(self.plain.now), unix(self.plain.now));
         match *step {
             Step::Issue(count) => (0..count).for_each(|_| self.issue()),
-            Step::Return(seed, count) => self.some(seed, count, |run, number| run.come_back(number)),
+            Step::Return(seed, count) => self.some(seed, count, Self::come_back),
             Step::Come(seed, count) => self.some(seed, count, |run, number| {
                 let awaited = run.plain.people[number].position < run.plain.serving
                     && run.plain.is_live(run.plain.people[number].position);
@@ -188,7 +187,9 @@ proptest! {
     fn the_order_is_that_of_a_plain_list(steps in prop::collection::vec(step(), 1..60)) {
         let (order, plain) = (Order::new(CAPACITY, BEGAN), Plain::default());
         let mut run = Run { order, plain, forgotten: 0, watched: Vec::new(), swept: Vec::new() };
-        steps.iter().for_each(|step| run.take(step));
+        for step in &steps {
+            run.take(step);
+        }
         // In the end everybody is called.
         for step in [Step::Pass(1), Step::Pass(60), Step::Advance(u16::MAX), Step::Pass(30)] {
             run.take(&step);

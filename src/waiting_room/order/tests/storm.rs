@@ -18,7 +18,7 @@ fn visit(order: &Order, seed: u64, over: &AtomicBool) -> (Vec<u64>, Vec<u64>) {
         if (given.len() as u64) < JOINS {
             let number = order.issue().unwrap();
             given.push(number);
-            if number % 4 != 0 {
+            if !number.is_multiple_of(4) {
                 assert!(order.returned(number, unix(1), unix(1)).is_some());
             }
         } else if over.load(Ordering::Acquire) {
