@@ -58,6 +58,10 @@ const ROOMY: u32 = 2;
 /// Nobody is told to come back sooner; `Retry-After` counts whole seconds.
 const SOONEST_RETURN: Duration = Duration::from_secs(1);
 
+/// Somebody who was called from a waiting room is held for so long, where the route's own wait is not longer: several times the line
+/// that the room keeps, so that chance sends nobody away.
+pub const CALLED_WAIT: Duration = Duration::from_secs(10);
+
 /// Those with a pass have so many places at least, also on routes that hold nobody else: they shall not be refused.
 pub const LEAST_INSIDE: usize = 1_000;
 
@@ -290,7 +294,12 @@ impl RouteAdmission {
                 let wait = if person.inside.is_some() { self.queue.wait.max(inside.wait) } else { self.queue.wait };
                 Way { line: &inside.line, wait, length: self.queue.length.max(LEAST_INSIDE), held: &inside.held }
             }
-            _ => Way { line: &self.line, wait: self.queue.wait, length: self.queue.length, held: &self.held },
+            _ => {
+                // Whoever was called came because he was told to: he is not sent away for a line that is a little longer.
+                let called = person.class == Class::Returning;
+                let wait = if called { self.queue.wait.max(CALLED_WAIT) } else { self.queue.wait };
+                Way { line: &self.line, wait, length: self.queue.length, held: &self.held }
+            }
         }
     }
 

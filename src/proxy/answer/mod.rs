@@ -41,7 +41,7 @@ pub struct Answer {
     /// The limit that was exceeded, for [`Reason::ClientLimit`] and [`Reason::ClientConcurrency`].
     pub limit: Option<LimitPolicy>,
     /// What a waiting room says instead, to whoever has a place there.
-    pub told: Option<Told>,
+    pub told: Option<Box<Told>>,
     /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
     pub closes: bool,
 }
@@ -65,13 +65,13 @@ impl Answer {
     /// The same in a waiting room's words.
     #[must_use]
     pub fn telling(self, told: Told) -> Self {
-        Self { told: Some(told), ..self }
+        Self { told: Some(Box::new(told)), ..self }
     }
 
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.told.as_ref().map_or_else(|| status(self.reason), Told::status)
+        self.told.as_ref().map_or_else(|| status(self.reason), |told| told.status())
     }
 
     /// For whoever is turned away because memory is short; `chance` in `0..1` spreads their return.

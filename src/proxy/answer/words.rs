@@ -77,6 +77,22 @@ pub(super) const fn words(reason: Reason) -> Words {
             "Layanan tidak dapat dihubungi. Permintaan Anda belum dikirim.",
         ),
         Reason::UriTooLong => (StatusCode::URI_TOO_LONG, "The address is too long.", "Alamat terlalu panjang."),
+        Reason::AlreadyDone
+        | Reason::AlreadySending
+        | Reason::Closed
+        | Reason::NoPlace
+        | Reason::NotOpenYet
+        | Reason::OutcomeUnknown
+        | Reason::QuotaSpent
+        | Reason::RoomFull
+        | Reason::Waiting => return room_words(reason),
+    };
+    Words { status, english, indonesian }
+}
+
+/// The same of the reasons that waiting rooms have.
+const fn room_words(reason: Reason) -> Words {
+    let (status, english, indonesian) = match reason {
         Reason::AlreadyDone => (
             StatusCode::CONFLICT,
             "You have registered already. There is nothing more to do.",
@@ -87,26 +103,21 @@ pub(super) const fn words(reason: Reason) -> Words {
             "Your registration is being worked on. Please wait for it.",
             "Pendaftaran Anda sedang diproses. Mohon tunggu.",
         ),
-        Reason::NoPlace => (
-            StatusCode::NOT_FOUND,
-            "There is no place under this ticket.",
-            "Tidak ada antrean untuk tiket ini.",
-        ),
+        Reason::NoPlace => {
+            (StatusCode::NOT_FOUND, "There is no place under this ticket.", "Tidak ada antrean untuk tiket ini.")
+        }
         Reason::RoomFull => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Even the waiting room is full. Please come back later.",
             "Ruang tunggu pun penuh. Silakan kembali nanti.",
         ),
         // These are told with a place, by the waiting room's own page.
-        Reason::Waiting => {
-            (StatusCode::SERVICE_UNAVAILABLE, "You are in line.", "Anda berada dalam antrean.")
-        }
-        Reason::NotOpenYet => {
-            (StatusCode::SERVICE_UNAVAILABLE, "It has not opened yet.", "Belum dibuka.")
-        }
+        Reason::Waiting => (StatusCode::SERVICE_UNAVAILABLE, "You are in line.", "Anda berada dalam antrean."),
+        Reason::NotOpenYet => (StatusCode::SERVICE_UNAVAILABLE, "It has not opened yet.", "Belum dibuka."),
         Reason::Closed => (StatusCode::FORBIDDEN, "It is closed.", "Sudah ditutup."),
         Reason::QuotaSpent => (StatusCode::FORBIDDEN, "All places are taken.", "Semua tempat sudah terisi."),
-        Reason::OutcomeUnknown => (
+        // The one that is left: `words` names all that come here.
+        _ => (
             StatusCode::CONFLICT,
             "The service failed while your request was there. It may have been received.",
             "Layanan gagal saat memproses permintaan Anda. Permintaan mungkin sudah diterima.",
@@ -114,4 +125,3 @@ pub(super) const fn words(reason: Reason) -> Words {
     };
     Words { status, english, indonesian }
 }
-

@@ -121,10 +121,11 @@ impl Worker {
         }
         let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
         if let Some(session) = bearer.session() {
-            // Of a place that is not remembered the pass alone speaks.
-            let Some(place) = room.inside(session, unix) else { return Ok(Visitor { bearer, place: None }) };
-            if room.stays(&place, unix) {
-                return Ok(Visitor { bearer, place: Some(place) });
+            match room.inside(session, unix) {
+                Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
+                // Of a place that is not remembered the pass alone speaks, unless somebody counts.
+                None if !room.has_quota() => return Ok(Visitor { bearer, place: None }),
+                _ => {}
             }
         }
         let Some(place) = doorway.find(&head.headers, head.uri.query(), unix) else {
@@ -141,7 +142,10 @@ impl Worker {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
             }
-            Stand::Unknown => self.newcomer(request, bearer, unix).await,
+            Stand::Unknown => {
+                room.forget(doorway.identity_of(&head.headers), &place);
+                self.newcomer(request, bearer, unix).await
+            }
             stand => Err(Told::new(request, Some(&place), stand, look.poll_after).into()),
         }
     }
@@ -174,12 +178,11 @@ impl Worker {
         let busy = matches!(answer.reason, Reason::QueueFull | Reason::WaitTooLong | Reason::Expired);
         let again = answer.retry_after.unwrap_or(JOURNAL_AGAIN);
         match (busy, &visitor.place) {
-            (false, _) => answer,
             (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
             (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
                 Told::new(request, Some(place), Stand::Called, again).into()
             }
-            (true, _) => answer,
+            _ => answer,
         }
     }
 
@@ -195,7 +198,7 @@ impl Worker {
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let again = recognised && request.head.headers.contains_key(IDEMPOTENCY_KEY);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
-        if visitor.place.is_none() && visitor.bearer.session().is_none() {
+        if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
             let identity = request.doorway.identity_of(&request.head.headers);
             visitor.place = room.welcome(identity, request.class, now);
         }
@@ -212,8 +215,12 @@ impl Worker {
             Err(NotEntered::Late(again)) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
             Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
-            Err(NotEntered::NotCalled) => Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into()),
-            Err(NotEntered::Sending) => Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() }),
+            Err(NotEntered::NotCalled) => {
+                Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into())
+            }
+            Err(NotEntered::Sending) => {
+                Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() })
+            }
             Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
         }
     }

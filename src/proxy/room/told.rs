@@ -37,18 +37,11 @@ const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// What somebody is told, before it is written.
+/// What somebody is told, written in the format and language that his client prefers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     reason: Reason,
     poll_after: Duration,
-    /// Boxed: answers that are refusals of other kinds shall stay small.
-    page: Box<Rendered>,
-}
-
-/// Written: in the format and language that the client prefers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rendered {
     status: StatusCode,
     body: Bytes,
     kind: &'static str,
@@ -77,7 +70,13 @@ impl Told {
         let ticket = place.map(|place| room.sign(place));
         let came_back = cookies::values(headers, doorway.cookie()).next().is_some();
         let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| !came_back);
-        let links = Links::new(request.target.path.as_ref(), request.head.uri.query(), carried, room, is_navigable(&request.head.method));
+        let links = Links::new(
+            request.target.path.as_ref(),
+            request.head.uri.query(),
+            carried,
+            room,
+            is_navigable(&request.head.method),
+        );
         let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
         let format = Format::negotiate(headers.get_all(ACCEPT), hints);
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
@@ -94,41 +93,50 @@ impl Told {
         let cookie = ticket.as_ref().and_then(|ticket| {
             let life = COOKIE_LIFE.as_secs();
             let name = doorway.cookie();
-            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")).ok()
+            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}"))
+                .ok()
         });
         let status = view.state.status();
-        let rendered = Rendered { status, body, kind, language: language.tag(), policy, ticket, cookie };
-        Self { reason: reason(&stand), poll_after, page: Box::new(rendered) }
+        Self {
+            reason: reason(&stand),
+            poll_after,
+            status,
+            body,
+            kind,
+            language: language.tag(),
+            policy,
+            ticket,
+            cookie,
+        }
     }
 
     /// The status that it has.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.page.status
+        self.status
     }
 
     /// The response.
     #[must_use]
     pub fn response(&self, id: &RequestId) -> Response<Bytes> {
-        let page = &self.page;
-        let mut response = Response::new(page.body.clone());
-        *response.status_mut() = page.status;
+        let mut response = Response::new(self.body.clone());
+        *response.status_mut() = self.status;
         let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static(page.kind));
-        fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(page.language));
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static("accept, accept-language, cookie, sec-fetch-mode, weir-ticket"));
         // The address of the page may carry the ticket.
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         fields.insert(X_REQUEST_ID, id.value().clone());
         fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(self.poll_after)));
-        if let Some(policy) = &page.policy {
+        if let Some(policy) = &self.policy {
             fields.insert(CONTENT_SECURITY_POLICY, policy.clone());
         }
-        if let Some(ticket) = page.ticket.as_ref().and_then(|ticket| HeaderValue::from_str(ticket.as_ref()).ok()) {
+        if let Some(ticket) = self.ticket.as_ref().and_then(|ticket| HeaderValue::from_str(ticket.as_ref()).ok()) {
             fields.insert(WEIR_TICKET, ticket);
         }
-        if let Some(cookie) = &page.cookie {
+        if let Some(cookie) = &self.cookie {
             fields.append(SET_COOKIE, cookie.clone());
         }
         response
@@ -190,9 +198,8 @@ pub(super) fn view<'a>(
     request_id: &'a str,
 ) -> View<'a> {
     let now = unix_time();
-    let root = Local::ROOT;
     let local = |link: &'a str| Local::parse(link);
-    let again = local(&links.again).unwrap_or(root);
+    let again = local(&links.again).unwrap_or(Local::ROOT);
     let waiting = place.is_some() && !matches!(stand, Stand::Over { carried: false, .. });
     View {
         room: room.name(),
@@ -202,7 +209,7 @@ pub(super) fn view<'a>(
         ticket: ticket.map(TicketText::as_ref),
         number: place.map(|place| place.number().saturating_add(1)),
         again,
-        status: local(&links.status).unwrap_or(root),
+        status: local(&links.status).unwrap_or(Local::ROOT),
         anew: local(&links.anew).filter(|_| links.navigable),
         leave: local(&links.leave).filter(|_| waiting),
         receipt: None,
@@ -291,8 +298,7 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
             out.push(char::from(byte));
         } else {
-            const DIGITS: [char; 16] =
-                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+            const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
             out.push('%');
             out.extend([byte >> 4, byte & 15].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or('0')));
         }

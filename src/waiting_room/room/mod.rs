@@ -308,6 +308,19 @@ impl Room {
         Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
     }
 
+    /// An identity whose place has ended may have another.
+    pub fn forget(&self, identity: Option<&[u8]>, place: &Place) {
+        if let Some(value) = identity {
+            self.identities.forget(self.identities.hash(value), place.ticket.number);
+        }
+    }
+
+    /// Whether successes are counted in any of its waves.
+    #[must_use]
+    pub fn has_quota(&self) -> bool {
+        self.quotas.iter().any(Option::is_some)
+    }
+
     /// The text of a place's ticket.
     #[must_use]
     pub fn sign(&self, place: &Place) -> TicketText {

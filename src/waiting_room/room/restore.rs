@@ -53,17 +53,20 @@ pub(super) fn open(
     told.order.restore(Restored::Issued(told.issued), unix);
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
     let quotas = quotas(plan, &told.order);
-    let configured = pace(plan.pace);
+    let configured = pace_plan(plan.pace);
     let now = clock.now();
-    let pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
-    let mut eta = Eta::new(now, pace.speed(0.0));
-    let forecast = eta.observe(now, &crate::waiting_room::eta::Seen {
-        called: 0,
-        pending: 0.0,
-        expected: pace.speed(0.0),
-        no_show: 0.0,
-        paused: false,
-    });
+    let caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
+    let mut eta = Eta::new(now, caller.speed(0.0));
+    let forecast = eta.observe(
+        now,
+        &crate::waiting_room::eta::Seen {
+            called: 0,
+            pending: 0.0,
+            expected: caller.speed(0.0),
+            no_show: 0.0,
+            paused: false,
+        },
+    );
     let standing = schedule.standing(told.progress);
     let room = Room {
         name: plan.name.as_str().into(),
@@ -82,7 +85,7 @@ pub(super) fn open(
         starts: RwLock::default(),
         journal,
         leased: AtomicU64::new(told.issued),
-        control: Mutex::new(Control::new(pace, eta, told.progress, configured)),
+        control: Mutex::new(Control::new(caller, eta, told.progress, configured)),
         lane: Mutex::new(Lane::new()),
         page,
         events: Events::default(),
@@ -164,7 +167,7 @@ const fn at_close(at_close: AtClose) -> wave::AtClose {
     }
 }
 
-fn pace(pace: plan::Pace) -> PacePlan {
+fn pace_plan(pace: plan::Pace) -> PacePlan {
     match pace {
         plan::Pace::Measured => PacePlan::Measured,
         plan::Pace::Fixed(Rate { count, per }) => PacePlan::Fixed(f64::from(count.get()) / per.as_secs_f64()),
