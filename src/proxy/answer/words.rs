@@ -61,21 +61,9 @@ pub(super) const fn words(reason: Reason) -> Words {
             "Sangat banyak orang sedang mengakses. Tidak ada yang hilang: silakan kembali pada waktu yang ditunjukkan.",
         ),
         Reason::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here.", "Terjadi kesalahan."),
-        Reason::UpstreamBroken => (
-            StatusCode::BAD_GATEWAY,
-            "The service broke off. It may have received your request.",
-            "Layanan terputus. Permintaan Anda mungkin sudah diterima.",
-        ),
-        Reason::UpstreamTimeout => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "The service did not answer in time. It may have received your request.",
-            "Layanan tidak menjawab tepat waktu. Permintaan Anda mungkin sudah diterima.",
-        ),
-        Reason::UpstreamUnreachable => (
-            StatusCode::BAD_GATEWAY,
-            "The service cannot be reached. Your request was not sent.",
-            "Layanan tidak dapat dihubungi. Permintaan Anda belum dikirim.",
-        ),
+        Reason::UpstreamBroken | Reason::UpstreamTimeout | Reason::UpstreamUnreachable => {
+            return upstream_words(reason);
+        }
         Reason::UriTooLong => (StatusCode::URI_TOO_LONG, "The address is too long.", "Alamat terlalu panjang."),
         Reason::AlreadyDone
         | Reason::AlreadySending
@@ -86,6 +74,29 @@ pub(super) const fn words(reason: Reason) -> Words {
         | Reason::QuotaSpent
         | Reason::RoomFull
         | Reason::Waiting => return room_words(reason),
+    };
+    Words { status, english, indonesian }
+}
+
+/// The same of what upstreams do.
+const fn upstream_words(reason: Reason) -> Words {
+    let (status, english, indonesian) = match reason {
+        Reason::UpstreamBroken => (
+            StatusCode::BAD_GATEWAY,
+            "The service broke off. It may have received your request.",
+            "Layanan terputus. Permintaan Anda mungkin sudah diterima.",
+        ),
+        Reason::UpstreamTimeout => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The service did not answer in time. It may have received your request.",
+            "Layanan tidak menjawab tepat waktu. Permintaan Anda mungkin sudah diterima.",
+        ),
+        // The one that is left: `words` names all that come here.
+        _ => (
+            StatusCode::BAD_GATEWAY,
+            "The service cannot be reached. Your request was not sent.",
+            "Layanan tidak dapat dihubungi. Permintaan Anda belum dikirim.",
+        ),
     };
     Words { status, english, indonesian }
 }

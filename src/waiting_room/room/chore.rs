@@ -100,7 +100,6 @@ impl Room {
     }
 
     /// Stops calling, or goes on as configured.
-    #[must_use]
     pub fn pause(&self, paused: bool) -> Appended {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = match control.configured {
