@@ -34,7 +34,7 @@ pub(super) struct Control {
     pub(super) pace: Pace,
     pub(super) eta: Eta,
     pub(super) progress: Progress,
-    /// As configured: what an operator's pause ends in.
+    /// As configured, or as an operator has said since: what a pause ends in.
     pub(super) configured: PacePlan,
     /// Live people called since the start.
     called: u64,
@@ -93,12 +93,14 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
-        let shown = Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
+        let shown =
+            Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }
 
-    /// Stops calling, or goes on as configured.
+    /// Stops calling, or goes on as configured or as an operator has said since; a room that is configured to pause goes on at the
+    /// measured pace. To be awaited: then it lasts beyond a restart.
     #[must_use]
     pub fn pause(&self, paused: bool) -> Appended {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,9 +113,13 @@ impl Room {
         self.journal.append(Record::Paused(paused))
     }
 
-    /// Calls at `pace` from now on, until the next start.
+    /// Calls at `pace` from now on, until the next start; if the room pauses, from the end of the pause on.
     pub fn set_pace(&self, pace: PacePlan) {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner).pace.follow(pace);
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.configured = pace;
+        if control.pace.plan() != PacePlan::Paused {
+            control.pace.follow(pace);
+        }
     }
 
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
