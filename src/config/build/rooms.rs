@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use http::Method;
 
 use super::super::draft::{Draft, Route};
-use super::super::explain::{Faults, Span, quoted};
+use super::super::explain::{Faults, quoted};
 use super::super::plan::Pace;
 use super::super::room::{Room, state_of};
 use super::super::secret::{Source, parent};

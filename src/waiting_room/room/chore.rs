@@ -110,6 +110,8 @@ impl Room {
             configured => configured,
         };
         control.pace.follow(plan);
+        // From now on, not from the next tick: whoever paused it is told that nobody comes in any more.
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).paused = paused;
         self.journal.append(Record::Paused(paused))
     }
 
