@@ -1,5 +1,6 @@
-//! From an admin request to its answer: pure but for what it reports.
+//! From an admin request to its answer.
 
+use std::error::Error;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
@@ -7,8 +8,10 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONT
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
+use hyper::body::Body;
+use serde_json::Value;
 
-use super::{Admin, Readiness, capacity};
+use super::{Admin, Readiness, capacity, rooms};
 
 /// Of Prometheus text 0.0.4.
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -16,14 +19,30 @@ const PLAIN_TYPE: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 
 const JSON_TYPE: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The answer to `request`; its body is not looked at, and hyper leaves ours away after HEAD.
-pub(super) fn answer<B, R>(admin: &Admin<R>, request: &Request<B>) -> Response<Full<Bytes>>
+/// Why the body of a request cannot be read.
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// The answer to `request`; its body is only looked at where something is done, and hyper leaves ours away after HEAD.
+pub(super) async fn answer<B, R>(admin: &Admin<R>, request: Request<B>) -> Response<Full<Bytes>>
+where
+    B: Body<Error: Into<BoxError>>,
+    R: Fn() -> Readiness,
+{
+    if let Err(refusal) = check_host(&request) {
+        return plain(refusal.0, refusal.1.to_owned());
+    }
+    if let (Some(gateway), Some(target)) = (&admin.gateway, rooms::target(request.uri().path())) {
+        let target = target.to_owned();
+        return rooms::answer(gateway, &target, request).await;
+    }
+    told(admin, &request)
+}
+
+/// What is told and changes nothing.
+fn told<B, R>(admin: &Admin<R>, request: &Request<B>) -> Response<Full<Bytes>>
 where
     R: Fn() -> Readiness,
 {
-    if let Err(refusal) = check_host(request) {
-        return plain(refusal.0, refusal.1.to_owned());
-    }
     let respond: fn(&Admin<R>) -> Response<Full<Bytes>> = match request.uri().path() {
         "/livez" => |_| plain(StatusCode::OK, "ok\n".to_owned()),
         "/metrics" => |admin| text(StatusCode::OK, METRICS_TYPE, admin.registry.render()),
@@ -34,15 +53,24 @@ where
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return respond(admin);
     }
+    not_allowed("GET, HEAD")
+}
+
+/// Only the methods in `allow` are.
+pub(super) fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
     let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".to_owned());
-    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     refusal
 }
 
 /// What is known of the capacity of everything behind the gateway.
 fn capacity<R>(admin: &Admin<R>) -> Response<Full<Bytes>> {
     let document = admin.gateway.as_deref().map(capacity::document);
-    text(StatusCode::OK, JSON_TYPE, document.unwrap_or_default().to_string() + "\n")
+    json(&document.unwrap_or_default())
+}
+
+pub(super) fn json(document: &Value) -> Response<Full<Bytes>> {
+    text(StatusCode::OK, JSON_TYPE, document.to_string() + "\n")
 }
 
 /// 200, or 503 with one reason a line.
@@ -53,7 +81,7 @@ fn readyz(readiness: &Readiness) -> Response<Full<Bytes>> {
     plain(StatusCode::SERVICE_UNAVAILABLE, readiness.reasons().join("\n") + "\n")
 }
 
-fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     text(status, PLAIN_TYPE, body)
 }
 

@@ -1,17 +1,20 @@
-//! The operators' socket: `/metrics`, `/livez`, `/readyz`, `/v1/capacity` over HTTP/1.1.
+//! The operators' socket: `/metrics`, `/livez`, `/readyz`, `/v1/capacity`, `/v1/rooms` over HTTP/1.1.
 //!
 //! Meant for a thread and runtime of its own, so that it answers while every worker is busy.
 //!
 //! **Invariants**: [`serve`] ends only by its shutdown; no failure of accept ends it or makes it spin. At most 64
 //! connections are open, none longer than 302 s, none idle longer than 30 s; whoever comes then waits in the kernel's
 //! queue. A request must name an IP address or `localhost` as its host: a web page that resolves its own name to this
-//! address (DNS rebinding) sends that name and is answered 421. So reach it by address, not by name.
+//! address (DNS rebinding) sends that name and is answered 421. So reach it by address, not by name. What changes anything is a POST
+//! that says its body is JSON: that no web page sends to another site without being allowed to (WHATWG Fetch, CORS-safelisted
+//! request headers), and here nothing allows it.
 //! **Cost**: at most 64 × ~45 KiB of buffers and one rendered text of metrics each; a scrape costs milliseconds at most.
 //! **Not here**: authentication and TLS (bind it to an address only operators reach), the metrics themselves.
 
 mod accept;
 mod answer;
 mod capacity;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -65,7 +68,7 @@ pub struct Admin<R> {
     pub registry: Registry,
     /// Asked at every `/readyz`; must not block.
     pub ready: R,
-    /// Served at `/v1/capacity`; [`None`] where there is no gateway.
+    /// Served at `/v1/capacity` and `/v1/rooms`; [`None`] where there is no gateway.
     pub gateway: Option<Arc<Gateway>>,
 }
 
@@ -153,8 +156,8 @@ where
         return;
     }
     let service = service_fn(|request| {
-        let answer = answer::answer(&admin, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(answer::answer(&admin, request).await) }
     });
     let mut connection = pin!(protocol(patience).serve_connection(TokioIo::new(stream), service));
     tokio::select! {

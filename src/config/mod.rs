@@ -39,6 +39,7 @@ use toml::de::DeTable;
 pub use change::fixed_tables;
 pub use explain::{Fault, Report};
 pub use plan::Plan;
+pub use units::RateError;
 
 use draft::Draft;
 use explain::Faults;

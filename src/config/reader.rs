@@ -50,6 +50,12 @@ impl Complaint {
         self
     }
 
+    /// As a sentence of its own, where no file shows the place.
+    pub(super) fn sentence(&self) -> String {
+        let hint = self.hint.iter().fold(String::new(), |all, hint| format!("{all}: {hint}"));
+        format!("wanted {}, found {}{hint}", self.wanted, self.found)
+    }
+
     /// Says beside the carets what to write or why.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -36,16 +36,16 @@ const PACES: [(&str, Pace); 2] = [("measured", Pace::Measured), ("paused", Pace:
 pub(super) struct Room {
     span: Span,
     pub(super) name: Option<Written<String>>,
-    key: Option<Written<Source>>,
+    pub(super) key: Option<Written<Source>>,
     old_keys: Vec<Written<Source>>,
-    identity: Option<Identity>,
+    pub(super) identity: Option<Identity>,
     inline: Period,
     waves: Vec<Period>,
     at_close: AtClose,
-    pace: Pace,
+    pub(super) pace: Pace,
     capacity: usize,
     life: Duration,
-    state: Option<Written<PathBuf>>,
+    pub(super) state: Option<Written<PathBuf>>,
     page: Option<Written<PathBuf>>,
 }
 
@@ -96,7 +96,7 @@ impl Room {
         let name = self.name?.value;
         let state = match self.state {
             Some(state) => usable(&state, directory, faults)?,
-            None => directory.join(format!("{name}.room")),
+            None => directory.join(state_of(&name)),
         };
         Some(plan::WaitingRoom {
             name,
@@ -225,6 +225,11 @@ fn quota(value: &DeValue<'_>) -> Parsed<NonZeroU64> {
 
 fn path(text: &str, wanted: &str) -> Parsed<PathBuf> {
     if text.is_empty() || text.contains('\0') { Err(Complaint::text(wanted, text)) } else { Ok(PathBuf::from(text)) }
+}
+
+/// The directory of a room's journal, unless it is written.
+pub(super) fn state_of(name: &str) -> String {
+    format!("{name}.room")
 }
 
 /// The directory of a journal: there, or one that can be made.

@@ -76,6 +76,20 @@ pub(super) fn rate(value: &DeValue<'_>) -> Parsed<Rate> {
         .ok_or_else(|| Complaint::value(wanted(), value))
 }
 
+/// What is no rate, and what would be one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RateError(String);
+
+impl std::str::FromStr for Rate {
+    type Err = RateError;
+
+    /// As in the configuration: `400/s`, `20/m` or `5/h`.
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        rate(&DeValue::String(text.into())).map_err(|complaint| RateError(complaint.sentence()))
+    }
+}
+
 /// `value` in the smallest of `units`; `usual` completes a bare number.
 fn quantity(value: &DeValue<'_>, units: &Units, usual: &str, wanted: impl Fn() -> String) -> Parsed<u64> {
     let (count, scale) = parts(value, units, usual, &wanted)?;

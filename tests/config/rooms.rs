@@ -78,3 +78,58 @@ fn a_room_that_nobody_enters_is_a_warning() {
     let warnings = parse(&text).expect("only a warning").warnings;
     assert!(matches!(&warnings[..], [one] if one.contains("no route leads into")), "{warnings:?}");
 }
+
+/// A second room beside that of [`room`], with `lines`, and a route into it.
+fn second(lines: &str) -> String {
+    format!(
+        "[[waiting_room]]\nname = \"other\"\nkey = \"file:other.key\"\n{lines}\n\
+         [[route]]\npath = \"/other\"\nupstream = \"a\"\nwaiting_room = \"other\"\n"
+    )
+}
+
+#[test]
+fn two_rooms_need_two_directories() {
+    let apart = parse(&(room("") + &second(""))).expect("by default they are apart").plan;
+    assert_ne!(apart.waiting_rooms[0].state, apart.waiting_rooms[1].state);
+    for (one, other) in [("state = \"here\"", "state = \"./here\""), ("", "state = \"opening.room\"")] {
+        assert_refused(&(room(one) + &second(other)), "one directory");
+    }
+    // The same directory by another name.
+    let place = tempfile::tempdir().expect("a directory");
+    let (real, link) = (place.path().join("real"), place.path().join("link"));
+    std::fs::create_dir(&real).expect("made");
+    std::os::unix::fs::symlink(&real, &link).expect("made");
+    let state = |path: &Path| format!("state = {:?}", path.display().to_string());
+    assert_refused(&(room(&state(&real)) + &second(&state(&link))), "one directory");
+}
+
+/// The warnings of `text`.
+fn warnings(text: &str) -> Vec<String> {
+    parse(text).expect("only warnings").warnings
+}
+
+#[test]
+fn what_will_disappoint_is_a_warning() {
+    let post = "methods = [\"POST\"]\n";
+    let line = |line: &str, room: String| room.replacen("waiting_room = ", &format!("{line}waiting_room = "), 1);
+    for (text, said) in [
+        (room("state = \"/dev/shm/room\""), "does not outlive"),
+        (room("state = \"/tmp/no-such-room\""), "does not outlive"),
+        (room("").replace("file:room.key", "file:src/room.key") + "state = \"src\"\n", "keep it elsewhere"),
+        (line("queue = { length = 0 }\n", room("")), "is not measured"),
+        (line(post, room("")), "Idempotency-Key"),
+    ] {
+        let found = warnings(&text);
+        let of_rooms: Vec<_> = found.iter().filter(|one| !one.contains("for the upstream")).collect();
+        assert!(matches!(&of_rooms[..], [one] if one.contains(said)), "{said:?} in\n{text}\n{found:?}");
+    }
+    for text in [
+        room("state = \"tmp\""),
+        room("").replace("file:room.key", "file:src/room.key") + "state = \"tests\"\n",
+        line("queue = { length = 0 }\n", room("pace = \"5/s\"")).replace("[[route]]", "concurrency = 5\n[[route]]"),
+        line(post, room("identity = \"header:Idempotency-Key\"")),
+        line("methods = [\"GET\", \"POST\"]\n", room("")),
+    ] {
+        assert_eq!(warnings(&text), [""; 0], "{text}");
+    }
+}

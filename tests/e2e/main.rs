@@ -31,6 +31,7 @@ mod permits;
 mod reading;
 mod refusals;
 mod reload;
+mod rooms;
 mod shutdown;
 mod stolen;
 mod telemetry;

@@ -1,12 +1,10 @@
 //! What operators see is what happened, and nothing that is nobody's business.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::Stdio;
 
 use crate::client::{Client, Response, get};
 use crate::origin::{Latch, Origin};
-use crate::tools::{command, curl};
+use crate::tools::{curl, promtool_has_nothing_to_say};
 use crate::weir::{Weir, eventually, free_address};
 
 /// Several routes and upstreams: everything that can be refused, is.
@@ -108,20 +106,6 @@ fn every_refusal_is_counted_where_it_belongs() {
     assert_eq!(metrics.sum("weir_requests_total{"), refused + 1, "and nothing else");
     assert_eq!(metrics.value("weir_upstream_seconds_count{upstream=\"one\"}"), 2);
     promtool_has_nothing_to_say(&metrics.0);
-}
-
-fn promtool_has_nothing_to_say(text: &str) {
-    let mut promtool = command("promtool", "prometheus")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}\n{text}", String::from_utf8_lossy(&said));
 }
 
 #[test]

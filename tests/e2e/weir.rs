@@ -89,6 +89,22 @@ impl Weir {
         self.wait_for(&series, before + 1);
     }
 
+    /// Kills it, as `kill -9` does, and starts it again on the same addresses, files and configuration.
+    pub(crate) fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let log = File::options().append(true).open(self.directory.path().join("stderr")).unwrap();
+        self.child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("--config")
+            .arg(self.directory.path().join("weir.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        assert!(self.becomes_ready(), "weir does not start again");
+    }
+
     fn becomes_ready(&mut self) -> bool {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {

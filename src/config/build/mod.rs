@@ -7,6 +7,7 @@
 mod advice;
 mod files;
 mod names;
+mod rooms;
 mod route;
 
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     let rooms = Names::of("waiting_room", draft.waiting_rooms.iter().map(|room| room.name.as_ref()), faults);
     names::warn_of_unused(&draft, faults);
     advice::warn_of_adaptive(&draft, faults);
+    rooms::check(&draft, directory, faults);
     let mut files = Files::new(directory);
     let clients = clients(draft.clients, faults);
     let leads: Vec<_> =

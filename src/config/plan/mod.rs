@@ -157,6 +157,14 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl Rate {
+    /// So many a second.
+    #[must_use]
+    pub fn per_second(self) -> f64 {
+        f64::from(self.count.get()) / self.per.as_secs_f64()
+    }
+}
+
 /// Position in [`Plan::dependencies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DependencyId(pub usize);

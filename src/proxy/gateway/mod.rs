@@ -133,6 +133,7 @@ impl Gateway {
             .collect();
         let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
         observe::all(&plan, registry, &upstreams, &gates, &capacities, &client_limits, &clock);
+        room::observe::all(registry, &doorways);
         let passes = plan.pass.as_ref().and_then(|pass| Passes::new(pass, registry));
         let unrouted = verdicts(registry, NO_ROUTE);
         let classes = Class::ALL.map(|class| class_verdicts(registry, class)).into();

@@ -29,6 +29,7 @@ mod draw;
 mod entry;
 mod restore;
 mod ring;
+mod tally;
 mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +46,7 @@ pub use chunk::CHUNK;
 pub use draw::DrawError;
 pub use entry::State;
 pub use restore::Restored;
+pub use tally::Inside;
 
 use calls::Calls;
 use chunk::Chunk;

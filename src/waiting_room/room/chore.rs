@@ -34,7 +34,7 @@ pub(super) struct Control {
     pub(super) pace: Pace,
     pub(super) eta: Eta,
     pub(super) progress: Progress,
-    /// As configured: what an operator's pause ends in.
+    /// As configured, or as an operator has said since: what a pause ends in.
     pub(super) configured: PacePlan,
     /// Live people called since the start.
     called: u64,
@@ -99,7 +99,8 @@ impl Room {
         records
     }
 
-    /// Stops calling, or goes on as configured.
+    /// Stops calling, or goes on as configured or as an operator has said since; a room that is configured to pause goes on at the
+    /// measured pace. To be awaited: then it lasts beyond a restart.
     pub fn pause(&self, paused: bool) -> Appended {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = match control.configured {
@@ -108,12 +109,18 @@ impl Room {
             configured => configured,
         };
         control.pace.follow(plan);
+        // From now on, not from the next tick: whoever paused it is told that nobody comes in any more.
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).paused = paused;
         self.journal.append(Record::Paused(paused))
     }
 
-    /// Calls at `pace` from now on, until the next start.
+    /// Calls at `pace` from now on, until the next start; if the room pauses, from the end of the pause on.
     pub fn set_pace(&self, pace: PacePlan) {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner).pace.follow(pace);
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        control.configured = pace;
+        if control.pace.plan() != PacePlan::Paused {
+            control.pace.follow(pace);
+        }
     }
 
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {

@@ -16,6 +16,7 @@
 
 mod chore;
 mod look;
+pub mod operator;
 mod restore;
 mod turn;
 

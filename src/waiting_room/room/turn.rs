@@ -204,7 +204,7 @@ impl Room {
     }
 
     /// The quota of a wave that is told modulo 4: the latest wave of that kind that has begun.
-    fn reservation(&self, wave: u8) -> Option<&Quota> {
+    pub(super) fn reservation(&self, wave: u8) -> Option<&Quota> {
         let begun = self.shown().standing.calling.or(self.shown().standing.ended.map(|(ended, _)| ended))?;
         let exact = (0..=begun).rev().find(|candidate| candidate % 4 == wave % 4)?;
         self.quota_of(exact)
