@@ -89,6 +89,23 @@ impl Weir {
         self.wait_for(&series, before + 1);
     }
 
+    /// Kills it at this instant, lets `meanwhile` change its directory, and starts it again as it was.
+    pub(crate) fn kill_and_restart(&mut self, meanwhile: impl FnOnce(&std::path::Path)) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        meanwhile(self.directory.path());
+        let stderr = File::options().append(true).open(self.directory.path().join("stderr")).unwrap();
+        self.child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("--config")
+            .arg(self.directory.path().join("weir.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        assert!(self.becomes_ready(), "weir does not start again:\n{}", self.stderr());
+    }
+
     fn becomes_ready(&mut self) -> bool {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {

@@ -16,6 +16,7 @@
 
 mod chore;
 mod look;
+mod place;
 mod recover;
 mod replay;
 mod restore;
@@ -32,6 +33,7 @@ pub use self::look::{Look, Stand};
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
+use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities, IdentityHash};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -360,37 +362,6 @@ impl Room {
     }
 }
 
-/// Bits of a session that are the number; above it the generation's last.
-const SESSION_GENERATION: u32 = 48;
-const SESSION_NUMBER: u64 = (1 << SESSION_GENERATION) - 1;
-const SESSION_MASK: u64 = u64::MAX >> SESSION_GENERATION;
-
-impl Place {
-    /// The session of a pass for whoever comes in with this place: one place, one session.
-    #[must_use]
-    pub fn session(&self) -> u64 {
-        self.ticket.number | (u64::from(self.ticket.generation) & SESSION_MASK) << SESSION_GENERATION
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.ticket.number
-    }
-
-    /// What the request was to admission that was not let in.
-    #[must_use]
-    pub fn class(&self) -> Class {
-        self.ticket.class
-    }
-
-    /// When its ticket was signed, since 1970.
-    #[must_use]
-    pub fn issued(&self) -> Duration {
-        self.ticket.issued
-    }
-}
-
 const fn moment(instant: plan::Instant) -> Moment {
     Moment { unix: instant.unix, offset_minutes: instant.offset_minutes }
 }
@@ -402,3 +373,6 @@ pub(super) fn whole_seconds(unix: Duration) -> u32 {
 
 /// An instant by both clocks: since the process began, and since 1970.
 pub type Now = (Tick, Duration);
+
+#[cfg(test)]
+mod tests;
