@@ -74,6 +74,7 @@ enum End {
 #[derive(Default)]
 struct Person {
     number: Option<u64>,
+    place: Option<u64>,
     end: Option<End>,
 }
 
@@ -86,12 +87,16 @@ fn person(address: std::net::SocketAddr, key: &str, stop: &AtomicBool) -> Person
             continue;
         };
         let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
-        if let Some(number) = problem["number"].as_u64() {
+        if let Some(number) = problem["ticket_number"].as_u64() {
             assert_eq!(*person.number.get_or_insert(number), number, "{key} has one number");
+        }
+        if let Some(place) = problem["place"].as_u64() {
+            assert!(place <= *person.place.get_or_insert(place), "{key} was at {:?} and is at {place}", person.place);
+            person.place = Some(place);
         }
         match (response.status, response.reason().as_str()) {
             (201, _) => person.end = Some(End::Registered),
-            (403, "quota_spent" | "quota-spent") => person.end = Some(End::Spent),
+            (403, "quota_spent") => person.end = Some(End::Spent),
             _ => {}
         }
         if person.end.is_some() {

@@ -48,13 +48,15 @@ pub(super) struct Control {
     identities: usize,
     /// Numbers given as of the last tick.
     issued: u64,
+    /// Serving as it was recorded last.
+    served: u64,
     /// On its way to the disk.
     lease: Option<(u64, Appended)>,
 }
 
 impl Control {
     pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan) -> Self {
-        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0, issued: 0, lease: None }
+        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0, issued: 0, served: 0, lease: None }
     }
 }
 
@@ -89,12 +91,14 @@ impl Room {
         let calls = standing.calling.is_some() && !paused;
         // Without anybody who is awaited all are passed who were given a number and never came back.
         if calls && (people > 0 || waiting == 0) {
-            let before = self.order.serving();
-            let serving = self.order.advance(now.0, people);
+            self.order.advance(now.0, people);
             control.called += people;
-            if serving > before {
-                records.push(self.journal.append(Record::Serving { position: serving }));
-            }
+        }
+        // Also of newcomers who were let in at once since the last tick.
+        let serving = self.order.serving();
+        if serving > control.served {
+            control.served = serving;
+            records.push(self.journal.append(Record::Serving { position: serving }));
         }
         let seen = Seen {
             called: control.called,
