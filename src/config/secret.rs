@@ -76,7 +76,7 @@ impl Key {
     #[must_use]
     pub fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::Known(secret) => Some(secret),
+            Self::Known(secret) | Self::New(secret) => Some(secret),
             Self::Missing(_) => None,
         }
     }
@@ -88,7 +88,7 @@ impl Key {
     /// The file cannot be created or read.
     pub fn obtain(&self, random: impl FnOnce(&mut [u8; LENGTH]) -> io::Result<()>) -> io::Result<Secret> {
         match self {
-            Self::Known(secret) => Ok(secret.clone()),
+            Self::Known(secret) | Self::New(secret) => Ok(secret.clone()),
             Self::Missing(path) => create(path, random),
         }
     }

@@ -42,6 +42,9 @@ use crate::telemetry::{AccessLog, Registry, process};
 /// How long the last lines of the access log may take.
 const LOG_CLOSE: Duration = Duration::from_secs(2);
 
+/// How long the last records of a waiting room may take.
+const JOURNAL_CLOSE: Duration = Duration::from_secs(5);
+
 /// Why the process cannot start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -118,6 +121,12 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     if admin.join().is_err() {
         tracing::error!("the admin thread panicked");
     }
+    // Nobody is given a number any more.
+    for doorway in gateway.doorways() {
+        if !doorway.room().close(JOURNAL_CLOSE) {
+            tracing::warn!(room = %doorway.room().name(), "the end of the journal was not written");
+        }
+    }
     if !access_log.close(LOG_CLOSE) {
         tracing::warn!("the last lines of the access log were not written");
     }
@@ -127,7 +136,11 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
 /// Creates the keys of passes and waiting rooms that are missing: without them nobody who was let in, or waits, could be told from others.
 fn obtain_keys(plan: &mut Plan) -> Result<(), RunError> {
     let random = |bytes: &mut [u8; 32]| aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no randomness"));
-    let obtain = |key: &mut Key| key.obtain(random).map(|known| *key = Key::Known(known));
+    let obtain = |key: &mut Key| {
+        let obtained = key.obtain(random)?;
+        *key = if matches!(key, Key::Missing(_)) { Key::New(obtained) } else { Key::Known(obtained) };
+        Ok(())
+    };
     for room in &mut plan.waiting_rooms {
         obtain(&mut room.key).map_err(RunError::RoomKey)?;
     }

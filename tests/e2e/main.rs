@@ -31,6 +31,7 @@ mod permits;
 mod reading;
 mod refusals;
 mod reload;
+mod room_kills;
 mod rooms;
 mod shutdown;
 mod stolen;

@@ -91,18 +91,24 @@ impl Weir {
 
     /// Kills it, as `kill -9` does, and starts it again on the same addresses, files and configuration.
     pub(crate) fn restart(&mut self) {
+        self.kill_and_restart(|_| {});
+    }
+
+    /// Kills it at this instant, lets `meanwhile` change its directory, and starts it again as it was.
+    pub(crate) fn kill_and_restart(&mut self, meanwhile: impl FnOnce(&std::path::Path)) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let log = File::options().append(true).open(self.directory.path().join("stderr")).unwrap();
+        meanwhile(self.directory.path());
+        let stderr = File::options().append(true).open(self.directory.path().join("stderr")).unwrap();
         self.child = Command::new(env!("CARGO_BIN_EXE_weir"))
             .arg("--config")
             .arg(self.directory.path().join("weir.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(stderr)
             .spawn()
             .unwrap();
-        assert!(self.becomes_ready(), "weir does not start again");
+        assert!(self.becomes_ready(), "weir does not start again:\n{}", self.stderr());
     }
 
     fn becomes_ready(&mut self) -> bool {

@@ -208,6 +208,8 @@ impl Pass {
 pub enum Key {
     /// It was read.
     Known(Secret),
+    /// It was created by this start, so nothing was signed with it before.
+    New(Secret),
     /// Its file is not there, and is created when the process starts.
     Missing(PathBuf),
 }

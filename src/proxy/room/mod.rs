@@ -22,7 +22,7 @@ pub mod wicket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use tokio::time::timeout;
@@ -76,6 +76,8 @@ pub(super) struct Request<'a> {
     pub(super) head: &'a Parts,
     pub(super) target: &'a Target,
     pub(super) class: Class,
+    /// A success on its route is one of the quota's.
+    pub(super) counts: bool,
 }
 
 impl Doorway {
@@ -122,10 +124,11 @@ impl Worker {
         }
         let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
         if let Some(session) = bearer.session() {
+            // Of a place that is not remembered the pass alone speaks.
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
-                // Of a place that is not remembered the pass alone speaks, unless somebody counts.
-                None if !room.has_quota() => return Ok(Visitor { bearer, place: None }),
+                // Of a place that is not remembered the pass alone speaks; but not where each success must be somebody's.
+                None if !request.counts => return Ok(Visitor { bearer, place: None }),
                 _ => {}
             }
         }
@@ -197,14 +200,14 @@ impl Worker {
         let Some(limits) = route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
         let upstream = self.gateway.plan().upstreams.get(limits.upstream.0);
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
-        let again = recognised && request.head.headers.contains_key(IDEMPOTENCY_KEY);
+        let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
         if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
             let identity = request.doorway.identity_of(&request.head.headers);
             visitor.place = room.welcome(identity, request.class, now);
         }
         let Some(place) = visitor.place else { return Ok(None) };
-        match room.enter(&place, limits.counts, again, now) {
+        match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
                 if written(entered.recorded).await {

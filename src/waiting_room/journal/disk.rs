@@ -64,6 +64,13 @@ impl Disk {
         Ok((disk, extent))
     }
 
+    /// Reads the journal from its beginning. What is appended goes to its end all the same.
+    pub(super) fn read(&mut self, visit: impl FnMut(Record)) -> Result<(), OpenError> {
+        let path = self.path();
+        self.file.rewind().map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        replay(&self.file, visit).map(drop).map_err(|damage| OpenError::of(damage, path))
+    }
+
     /// Puts a journal of these records in the place of the present one; also returns its length. Ends this one even if it fails:
     /// which of the two then has the name is not known.
     pub(super) fn compact(

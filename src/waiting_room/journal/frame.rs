@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Wave = 10,
     Paused = 11,
     Taken = 12,
+    Recovery = 13,
+    Recovered = 14,
 }
 
 impl Kind {
@@ -69,6 +71,8 @@ impl Kind {
             Record::Wave { .. } => Self::Wave,
             Record::Paused(_) => Self::Paused,
             Record::Taken { .. } => Self::Taken,
+            Record::Recovery { .. } => Self::Recovery,
+            Record::Recovered { .. } => Self::Recovered,
         }
     }
 
@@ -86,6 +90,8 @@ impl Kind {
             10 => Self::Wave,
             11 => Self::Paused,
             12 => Self::Taken,
+            13 => Self::Recovery,
+            14 => Self::Recovered,
             _ => return None,
         })
     }
@@ -101,7 +107,7 @@ impl Kind {
             | Self::Wave
             | Self::Paused
             | Self::Taken => SHORT,
-            Self::Identity => 24,
+            Self::Identity | Self::Recovery | Self::Recovered => 24,
             Self::Registered => 32,
             Self::Secret => 40,
             Self::Draw => FRAME_MAX,
@@ -173,6 +179,15 @@ fn fields(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
             out.extend([kind, wave]);
             out.extend(count.to_le_bytes());
         }
+        Record::Recovery { front, ordered } => {
+            start(u8::from(ordered.is_some()), front);
+            put_48(out, ordered.unwrap_or_default());
+        }
+        Record::Recovered { number, generation, old } => {
+            start(0, number);
+            put_48(out, old);
+            out.extend(generation.to_le_bytes());
+        }
     }
 }
 
@@ -217,6 +232,16 @@ pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<(Frame, usize)> {
         }
         Kind::Paused => (Frame::Record(Record::Paused(wave == 1)), 0, wave & 1),
         Kind::Taken => (Frame::Record(Record::Taken { wave, count: u64::from_le_bytes(fields.take()?) }), 0, wave),
+        Kind::Recovery => {
+            let (front, count) = (fields.number()?, fields.number()?);
+            let ordered = (wave == 1).then_some(count);
+            let flag = if count == 0 { wave & 1 } else { 1 };
+            (Frame::Record(Record::Recovery { front, ordered }), 0, flag)
+        }
+        Kind::Recovered => {
+            let (number, old, generation) = (fields.number()?, fields.number()?, u32::from_le_bytes(fields.take()?));
+            (Frame::Record(Record::Recovered { number, generation, old }), 0, 0)
+        }
     };
     let unused_is_zero = state == own_state && wave == own_wave && fields.0.iter().all(|byte| *byte == 0);
     unused_is_zero.then_some((frame, length))

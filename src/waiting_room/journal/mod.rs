@@ -163,6 +163,11 @@ impl Opened {
         self.torn
     }
 
+    /// Gives the records to `visit` once more: whoever must know how a story ends before it is told.
+    pub fn read(&mut self, visit: impl FnMut(Record)) -> Result<(), OpenError> {
+        self.disk.read(visit)
+    }
+
     /// Whether the journal is so much longer than a snapshot of `snapshot` bytes ([`Record::encoded_len`]) that it should be
     /// [compacted](Self::compact).
     #[must_use]

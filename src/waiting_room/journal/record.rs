@@ -89,12 +89,29 @@ pub enum Record {
     },
     /// An operator stopped or resumed calling. On disk before it is acknowledged.
     Paused(bool),
-    /// So many of a wave's quota are taken, by an operator's word or as a sum of earlier records. On disk before it is acknowledged.
+    /// So many of a wave have succeeded, by an operator's word, whatever was counted before. On disk before it is acknowledged.
     Taken {
         /// The wave.
         wave: u8,
-        /// Successes.
+        /// Successes; [`u64::MAX`]: nobody knows.
         count: u64,
+    },
+    /// The state before this journal was lost, and numbers below `front` are for those of its people who come late. On disk before it is
+    /// acknowledged.
+    Recovery {
+        /// First number that is given to whoever comes.
+        front: u64,
+        /// How many numbers from there on were put in order; [`None`]: they have not been yet.
+        ordered: Option<u64>,
+    },
+    /// Somebody with a ticket of a lost state has come, and has a number of this one.
+    Recovered {
+        /// His number now.
+        number: u64,
+        /// The generation of his ticket.
+        generation: u32,
+        /// The number in it.
+        old: u64,
     },
 }
 
@@ -125,12 +142,14 @@ impl Record {
             | Self::Draw { .. }
             | Self::Wave { .. }
             | Self::Paused(_)
-            | Self::Taken { .. } => true,
+            | Self::Taken { .. }
+            | Self::Recovery { .. } => true,
             Self::Serving { .. }
             | Self::Returned { .. }
             | Self::Registered { .. }
             | Self::Identity { .. }
-            | Self::State { .. } => false,
+            | Self::State { .. }
+            | Self::Recovered { .. } => false,
         }
     }
 }

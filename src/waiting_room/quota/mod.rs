@@ -35,11 +35,18 @@ pub struct Count {
     pub done: u32,
 }
 
+/// What nobody knows: more than any quota, and not one of it done.
+const UNKNOWN: Count = Count { taken: u32::MAX, done: 0 };
+
 impl Count {
     /// Places whose outcome is not known yet: admitted, at the upstream, or ambiguous.
     #[must_use]
     pub const fn reserved(self) -> u32 {
         self.taken.saturating_sub(self.done)
+    }
+
+    fn is_held(self) -> bool {
+        self != UNKNOWN && self.reserved() > 0
     }
 
     fn packed(self) -> u64 {
@@ -70,24 +77,46 @@ impl Quota {
         Self { word: AtomicU64::new(count.packed()), limit: AtomicU32::new(limit) }
     }
 
+    /// `limit` places, of which nobody knows how many have gone: none is reserved, and it is not spent, before [`Self::tell`].
+    #[must_use]
+    pub fn unknown(limit: u32) -> Self {
+        Self { word: AtomicU64::new(UNKNOWN.packed()), limit: AtomicU32::new(limit) }
+    }
+
+    /// Whether nobody knows how many have gone.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.count() == UNKNOWN
+    }
+
+    /// So many have succeeded, whatever was counted before; what is reserved stays so. Returns what is taken then.
+    pub fn tell(&self, done: u32) -> Count {
+        let told = |count: Count| {
+            let reserved = if count == UNKNOWN { 0 } else { count.reserved() };
+            Some(Count { taken: done.saturating_add(reserved), done })
+        };
+        self.change(told);
+        self.count()
+    }
+
     /// Reserves a place; `false` if none is left now. One that is released may be had later, unless the quota [is spent](Self::is_spent).
     #[must_use]
     pub fn reserve(&self) -> bool {
         self.change(|count| {
             // Read again at each attempt: a reservation begun after the quota was made smaller keeps to the smaller one.
             let limit = self.limit.load(Ordering::Acquire);
-            (count.taken < limit).then(|| Count { taken: count.taken + 1, ..count })
+            (count.taken < limit && count != UNKNOWN).then(|| Count { taken: count.taken + 1, ..count })
         })
     }
 
     /// Gives a reserved place back. `false` if nothing was reserved.
     pub fn release(&self) -> bool {
-        self.change(|count| (count.reserved() > 0).then(|| Count { taken: count.taken - 1, ..count }))
+        self.change(|count| count.is_held().then(|| Count { taken: count.taken - 1, ..count }))
     }
 
     /// Turns a reservation into a success. `false` if nothing was reserved.
     pub fn finish(&self) -> bool {
-        self.change(|count| (count.reserved() > 0).then(|| Count { done: count.done + 1, ..count }))
+        self.change(|count| count.is_held().then(|| Count { done: count.done + 1, ..count }))
     }
 
     /// Makes it `limit` places in all from now on (a reload; what an operator knows of successes that are not counted here).

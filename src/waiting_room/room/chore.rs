@@ -4,16 +4,22 @@
 //! **Cost**: see `order`, `pace` and `eta`; the journal is waited for when a wave changes, when numbers are leased, and when people were called.
 //! **Not here**: the timer (`runtime`), what the routes can take (`admission`).
 
+use std::pin::Pin;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{LEASE, Now, Room, Shown};
+use super::{LEASE_LEAST, LEASE_MOST, Now, Room, Shown};
 use crate::waiting_room::eta::{Eta, Seen};
 use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::State;
 use crate::waiting_room::pace::{Cohort, Gauge, Pace, PacePlan};
+use crate::waiting_room::quota::Quota;
 use crate::waiting_room::wave::{Phase, Progress};
+
+/// Ticks in two seconds.
+const LEASE_TICKS: u64 = 20;
 
 /// What the routes of a room can take, as of one instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,11 +46,17 @@ pub(super) struct Control {
     called: u64,
     cohorts: Vec<Cohort>,
     identities: usize,
+    /// Numbers given as of the last tick.
+    issued: u64,
+    /// Serving as it was recorded last.
+    served: u64,
+    /// On its way to the disk.
+    lease: Option<(u64, Appended)>,
 }
 
 impl Control {
     pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan) -> Self {
-        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0 }
+        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0, issued: 0, served: 0, lease: None }
     }
 }
 
@@ -55,10 +67,11 @@ impl Room {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let mut records = Vec::new();
         self.follow_waves(&mut control, now.1, &mut records);
-        self.lease(&mut records);
+        self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
         self.sweep(&mut control, now.1);
         let standing = self.schedule.standing(control.progress);
+        let settles = self.settle_recovery(now.0, &standing, &mut records);
         let quota = standing.calling.and_then(|wave| self.quota_of(wave));
         control.cohorts.clear();
         let mut cohorts = std::mem::take(&mut control.cohorts);
@@ -74,15 +87,18 @@ impl Room {
             left: quota.map(|quota| u64::from(quota.left())),
         };
         let people = control.pace.step(now.0, &gauge);
-        let calls = standing.calling.is_some() && !matches!(control.pace.plan(), PacePlan::Paused);
+        let paused = settles || control.pace.plan() == PacePlan::Paused || quota.is_some_and(Quota::is_unknown);
+        let calls = standing.calling.is_some() && !paused;
         // Without anybody who is awaited all are passed who were given a number and never came back.
         if calls && (people > 0 || waiting == 0) {
-            let before = self.order.serving();
-            let serving = self.order.advance(now.0, people);
+            self.order.advance(now.0, people);
             control.called += people;
-            if serving > before {
-                records.push(self.journal.append(Record::Serving { position: serving }));
-            }
+        }
+        // Also of newcomers who were let in at once since the last tick.
+        let serving = self.order.serving();
+        if serving > control.served {
+            control.served = serving;
+            records.push(self.journal.append(Record::Serving { position: serving }));
         }
         let seen = Seen {
             called: control.called,
@@ -93,8 +109,7 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
-        let shown =
-            Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
+        let shown = Shown { standing, forecast, paused, crowded: waiting > people };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }
@@ -127,7 +142,7 @@ impl Room {
         let reached = control.progress;
         let mut progress = self.schedule.advance(reached, unix);
         if let Some(wave) = self.schedule.standing(progress).calling
-            && self.quota_of(wave).is_some_and(super::Quota::is_spent)
+            && self.quota_of(wave).is_some_and(Quota::is_spent)
         {
             progress = self.schedule.spent(progress, wave);
         }
@@ -152,16 +167,38 @@ impl Room {
         }
     }
 
-    /// Sees to it that numbers far beyond those given are in the journal.
-    fn lease(&self, records: &mut Vec<Appended>) {
+    /// Sees to it that numbers far beyond those given are in the journal: two seconds' worth of the present joins, so that the burst of an
+    /// opening does not wait, and a quiet room leaves few behind at a kill.
+    fn keep_leased(&self, control: &mut Control) {
         let issued = self.order.issued();
-        if issued.saturating_add(LEASE / 2) > self.leased.load(Ordering::Acquire) {
-            let until = issued.saturating_add(LEASE);
-            records.push(self.journal.append(Record::Lease { issued_until: until }));
-            // Before it is written: whoever is given such a number meanwhile loses it only if the process is killed within that
-            // time, and nobody else is given it.
-            self.leased.store(until, Ordering::Release);
+        let recent = issued.saturating_sub(std::mem::replace(&mut control.issued, issued));
+        if let Some((until, mut record)) = control.lease.take() {
+            match Pin::new(&mut record).poll(&mut Context::from_waker(Waker::noop())) {
+                // Not before: whoever is given a number that the disk does not know could share it after a kill.
+                Poll::Ready(Ok(())) => drop(self.leased.fetch_max(until, Ordering::AcqRel)),
+                Poll::Ready(Err(_)) => {}
+                Poll::Pending => control.lease = Some((until, record)),
+            }
         }
+        let ahead = recent.saturating_mul(LEASE_TICKS).clamp(LEASE_LEAST, LEASE_MOST);
+        if control.lease.is_none() && issued.saturating_add(ahead / 2) >= self.leased.load(Ordering::Acquire) {
+            control.lease = Some(self.lease(ahead));
+        }
+    }
+
+    /// Leases `ahead` numbers beyond those given. The records of one room never go back: one that does is that of a clean end.
+    pub(super) fn lease(&self, ahead: u64) -> (u64, Appended) {
+        let _order = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.order.issued().saturating_add(ahead);
+        (until, self.journal.append(Record::Lease { issued_until: until }))
+    }
+
+    /// Nobody is given a number any more: the next start goes on with the next, and everything is on the disk within `bound`, or `false`.
+    /// Blocks: for the end of the process, after the workers and the chore.
+    #[must_use]
+    pub fn close(&self, bound: Duration) -> bool {
+        drop(self.journal.append(Record::Lease { issued_until: self.order.issued() }));
+        self.journal.close(bound)
     }
 
     /// Ends passages that were not used, and forgets what nobody can ask for.

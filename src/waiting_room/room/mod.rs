@@ -17,7 +17,11 @@
 mod chore;
 mod look;
 pub mod operator;
+mod place;
+mod recover;
+mod replay;
 mod restore;
+mod tally;
 mod turn;
 
 use std::path::PathBuf;
@@ -30,6 +34,7 @@ pub use self::look::{Look, Stand};
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
+use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities, IdentityHash};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -41,9 +46,11 @@ use super::wave::{Phase, Schedule, ScheduleError, Standing};
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{self, Class};
 
-/// Numbers are leased from the journal in blocks of so many: fewer than a second's joins of the worst minute are never left, and what a
-/// restart skips costs nothing.
-const LEASE: u64 = 262_144;
+/// So many numbers beyond those given are leased from the journal at least: what a kill skips, of the capacity's span.
+const LEASE_LEAST: u64 = 1_024;
+
+/// … and so many at most: two seconds' joins of the worst minute. Whoever is given a number beyond waits for the journal himself.
+const LEASE_MOST: u64 = 262_144;
 
 /// A clock that is set back by this much loses nobody's ticket.
 const SKEW: Duration = Duration::from_mins(5);
@@ -70,6 +77,11 @@ pub struct Room {
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
+    leasing: Mutex<()>,
+    stripes: [Mutex<()>; turn::STRIPES],
+    /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
+    front: u64,
+    recovery: Option<recover::Recovery>,
     shown: RwLock<Shown>,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
@@ -154,7 +166,7 @@ impl Room {
         unix: Duration,
     ) -> Result<Arc<Self>, RoomError> {
         let secret = match &plan.key {
-            plan::Key::Known(secret) => secret,
+            plan::Key::Known(secret) | plan::Key::New(secret) => secret,
             plan::Key::Missing(path) => return Err(RoomError::Key(path.clone())),
         };
         let template = plan.page.as_deref().map(Template::parse).transpose()?;
@@ -251,7 +263,8 @@ impl Room {
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
             return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
         }
-        let mut ours = tickets.filter_map(|text| self.keyring.verify(text)).filter(|ticket| self.is_good(ticket, unix));
+        let ours = tickets.filter_map(|text| self.keyring.verify(text));
+        let mut ours = ours.filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
         match hash {
             None => ours.next().map(|ticket| Place { ticket, binds: None }),
             // A place that another identity holds is not this one's.
@@ -303,8 +316,7 @@ impl Room {
         self.events.joined.fetch_add(1, Ordering::Relaxed);
         // The chore leases far ahead; whoever is beyond all the same waits for the journal.
         let recorded = recorded.or_else(|| {
-            let lease = Record::Lease { issued_until: number.saturating_add(LEASE) };
-            (number >= self.leased.load(Ordering::Acquire)).then(|| self.journal.append(lease))
+            (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1)
         });
         Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
     }
@@ -339,13 +351,18 @@ impl Room {
         ticket.room == self.tag
             && ticket.generation == self.generation
             && ticket.number < self.order.issued()
-            && ticket.issued <= unix.saturating_add(SKEW)
-            && unix.saturating_sub(ticket.issued) <= self.life
+            && self.is_fresh(ticket, unix)
+    }
+
+    fn is_fresh(&self, ticket: &Ticket, unix: Duration) -> bool {
+        ticket.issued <= unix.saturating_add(SKEW) && unix.saturating_sub(ticket.issued) <= self.life
     }
 
     /// The wave for which `number` was given.
     fn wave_of(&self, number: u64) -> u8 {
         let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
+        // Whoever came late from a lost state belongs to the first of this one.
+        let number = number.max(self.front);
         let after = starts.partition_point(|first| *first <= number);
         u8::try_from(after.saturating_sub(1)).unwrap_or(u8::MAX)
     }
@@ -356,37 +373,6 @@ impl Room {
 
     fn shown(&self) -> Shown {
         *self.shown.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Bits of a session that are the number; above it the generation's last.
-const SESSION_GENERATION: u32 = 48;
-const SESSION_NUMBER: u64 = (1 << SESSION_GENERATION) - 1;
-const SESSION_MASK: u64 = u64::MAX >> SESSION_GENERATION;
-
-impl Place {
-    /// The session of a pass for whoever comes in with this place: one place, one session.
-    #[must_use]
-    pub fn session(&self) -> u64 {
-        self.ticket.number | (u64::from(self.ticket.generation) & SESSION_MASK) << SESSION_GENERATION
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.ticket.number
-    }
-
-    /// What the request was to admission that was not let in.
-    #[must_use]
-    pub fn class(&self) -> Class {
-        self.ticket.class
-    }
-
-    /// When its ticket was signed, since 1970.
-    #[must_use]
-    pub fn issued(&self) -> Duration {
-        self.ticket.issued
     }
 }
 
@@ -401,3 +387,6 @@ pub(super) fn whole_seconds(unix: Duration) -> u32 {
 
 /// An instant by both clocks: since the process began, and since 1970.
 pub type Now = (Tick, Duration);
+
+#[cfg(test)]
+mod tests;

@@ -1,36 +1,31 @@
 //! A room as its journal tells it.
 //!
+//! The journal is read twice: first for how many numbers may have been given, on which the window of what is remembered depends, then for
+//! all else.
+//!
 //! **Invariants**: whoever was inside is inside; whose request was at the service when the process ended, of him nobody knows what became; what
-//! of the quota was taken is counted anew from what everybody is.
+//! of the quota was taken is counted anew from what everybody is, also of those whose numbers are no longer remembered.
+//! **Cost**: some 100 ns a record; none is kept, but what a journal consists of that has grown too long.
+//! **Not here**: what the records of a room mean one by one (`replay`), tickets of a state that was lost (`recover`).
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use super::chore::Control;
-use super::turn::Lane;
+use super::recover::Recovery;
+use super::replay::{Extent, Told};
+use super::turn::{Lane, STRIPES};
 use super::{Events, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
-use crate::config::plan::{self, AtClose, Rate, Secret};
-use crate::waiting_room::eta::Eta;
-use crate::waiting_room::identity::{Identities, IdentityHash};
-use crate::waiting_room::journal::{Journal, Record};
-use crate::waiting_room::order::{Order, Restored, State};
+use crate::config::plan::{self, AtClose, Key, Rate, Secret};
+use crate::waiting_room::eta::{Eta, Seen};
+use crate::waiting_room::journal::{Journal, OpenError, Opened, Record};
 use crate::waiting_room::pace::{Pace, PacePlan};
 use crate::waiting_room::page::Page;
-use crate::waiting_room::quota::{Count, Quota};
+use crate::waiting_room::quota::Quota;
 use crate::waiting_room::ticket::{Keyring, room_tag};
-use crate::waiting_room::wave::{self, Progress, Schedule};
-
-/// What the records add up to.
-struct Told {
-    order: Order,
-    identities: Identities,
-    issued: u64,
-    progress: Progress,
-    waves: Vec<(Progress, u64)>,
-    paused: bool,
-}
+use crate::waiting_room::wave::{self, Schedule};
 
 pub(super) fn open(
     plan: &plan::WaitingRoom,
@@ -40,43 +35,39 @@ pub(super) fn open(
     clock: &Clock,
     unix: Duration,
 ) -> Result<Room, RoomError> {
-    let tag = room_tag(&plan.name);
     let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), at_close(plan.at_close))?;
-    let (order, identities) = (Order::new(plan.capacity, whole_seconds(unix)), Identities::new(secret, plan.capacity));
-    let mut told =
-        Told { order, identities, issued: 0, progress: Progress::default(), waves: Vec::new(), paused: false };
-    let mut records = Vec::new();
-    let opened = Journal::open(&plan.state, tag, whole_seconds(unix), |record| records.push(record))?;
-    let generation = opened.generation();
-    told.order = Order::new(plan.capacity, generation);
-    records.into_iter().for_each(|record| told.hear(record, generation, unix));
-    told.order.restore(Restored::Issued(told.issued), unix);
+    let (told, opened, changes) = read(plan, secret, &schedule, unix)?;
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
-    let quotas = quotas(plan, &told.order);
+    // The first of this process: what follows is written after them.
+    changes.into_iter().for_each(|record| drop(journal.append(record)));
     let configured = pace_plan(plan.pace);
     let now = clock.now();
     let caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, caller.speed(0.0));
-    let forecast = eta.observe(
-        now,
-        &crate::waiting_room::eta::Seen {
-            called: 0,
-            pending: 0.0,
-            expected: caller.speed(0.0),
-            no_show: 0.0,
-            paused: false,
-        },
-    );
-    let standing = schedule.standing(told.progress);
+    let nothing = Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false };
+    let forecast = eta.observe(now, &nothing);
+    let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
+    let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
+    let shown = Shown {
+        standing: schedule.standing(told.progress),
+        forecast,
+        paused: told.paused || settling,
+        crowded: told.order.waiting() > 0,
+    };
+    let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
+    let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
     let room = Room {
         name: plan.name.as_str().into(),
-        tag,
-        generation,
+        tag: room_tag(&plan.name),
+        generation: told.generation,
         life: plan.life,
         passage,
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
-        shown: RwLock::new(Shown { standing, forecast, paused: told.paused, crowded: told.order.waiting() > 0 }),
+        shown: RwLock::new(shown),
+        leased: AtomicU64::new(told.order.issued()),
+        leasing: Mutex::default(),
+        stripes: [const { Mutex::new(()) }; STRIPES],
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),
@@ -84,7 +75,8 @@ pub(super) fn open(
         quotas,
         starts: RwLock::default(),
         journal,
-        leased: AtomicU64::new(told.issued),
+        front: told.front,
+        recovery,
         control: Mutex::new(Control::new(caller, eta, told.progress, configured)),
         lane: Mutex::new(Lane::new()),
         page,
@@ -94,60 +86,61 @@ pub(super) fn open(
     Ok(room)
 }
 
-impl Told {
-    fn hear(&mut self, record: Record, generation: u32, unix: Duration) {
-        match record {
-            Record::Lease { issued_until } => {
-                self.issued = self.issued.max(issued_until);
-                self.order.restore(Restored::Issued(self.issued), unix);
-            }
-            Record::Serving { position } => {
-                self.order.restore(Restored::Serving(position), unix);
-            }
-            Record::Returned { number } => {
-                self.order.restore(Restored::Returned(number), unix);
-            }
-            Record::Identity { hash, number } => {
-                self.identities.restore(IdentityHash::from_u64(hash), number);
-            }
-            Record::State { number, state, wave, at } => {
-                let at = Duration::from_secs(u64::from(generation) + u64::from(at));
-                // Sent when the process ended: a later record says otherwise where that is known.
-                let state = State::ALL.get(usize::from(state)).copied().unwrap_or(State::Waiting);
-                self.order.restore(Restored::State { number, state, wave, at }, unix);
-            }
-            Record::Wave { code, first } => {
-                if let Some(progress) = Progress::from_code(code) {
-                    self.progress = self.progress.max(progress);
-                    self.waves.push((progress, first));
-                }
-            }
-            Record::Paused(paused) => self.paused = paused,
-            Record::Registered { .. } | Record::Secret { .. } | Record::Draw { .. } | Record::Taken { .. } => {}
-        }
+/// All that the journal says, and what is to be written behind it.
+fn read(
+    plan: &plan::WaitingRoom,
+    secret: &Secret,
+    schedule: &Schedule,
+    unix: Duration,
+) -> Result<(Told, Opened, Vec<Record>), RoomError> {
+    let mut extent = Extent::default();
+    let tag = room_tag(&plan.name);
+    let mut opened = Journal::open(&plan.state, tag, whole_seconds(unix), |record| extent.hear(record))?;
+    let mut changes = Vec::new();
+    if opened.records() == 0 && !matches!(plan.key, Key::New(_)) {
+        changes = lost(plan, unix);
+        changes.iter().for_each(|record| extent.hear(*record));
     }
+    let mut told = Told::new(plan, secret, schedule, opened.generation(), &extent, unix);
+    changes.iter().for_each(|record| told.hear(*record, unix));
+    opened.read(|record| told.hear(record, unix))?;
+    changes.extend(told.end(plan, unix));
+    let opened = compacted(opened, &told)?;
+    Ok((told, opened, changes))
 }
 
-/// The quota of each wave, less what is taken of it.
-fn quotas(plan: &plan::WaitingRoom, order: &Order) -> Box<[Option<Quota>]> {
-    let mut counts = vec![Count::default(); plan.waves.len()];
-    for number in order.remembered() {
-        let Some(standing) = order.standing(number) else { continue };
-        let latest = (0..counts.len()).rev().find(|wave| wave % 4 == usize::from(standing.wave));
-        let Some(count) = latest.and_then(|wave| counts.get_mut(wave)) else { continue };
-        match standing.state {
-            State::Admitted | State::Sending | State::Ambiguous => count.taken += 1,
-            State::Done => {
-                count.taken += 1;
-                count.done += 1;
-            }
-            State::Waiting | State::Gone => {}
+/// The key was there and the state is not: what the new one begins with.
+fn lost(plan: &plan::WaitingRoom, unix: Duration) -> Vec<Record> {
+    // As many as may have come late from the state that was lost.
+    let mut records = vec![Record::Recovery { front: plan.capacity as u64, ordered: None }];
+    for (index, wave) in (0..=u8::MAX).zip(&plan.waves) {
+        let began = wave.opens.is_none_or(|opens| opens.unix <= unix);
+        if wave.quota.is_some() && began {
+            records.push(Record::Taken { wave: index, count: u64::MAX });
         }
     }
-    let quota = |(wave, count): (&plan::Wave, Count)| {
-        wave.quota.map(|quota| Quota::new(u32::try_from(quota.get()).unwrap_or(u32::MAX), count))
-    };
-    plan.waves.iter().zip(counts).map(quota).collect()
+    let untold = records.len() - 1;
+    tracing::warn!(
+        room = %plan.name,
+        state = %plan.state.display(),
+        waves_untold = untold,
+        "the key of this waiting room was there, and its state is not: unless this is its first start, the state was lost. Tickets given \
+         before are honoured first; nobody is called for {} s; a wave with a quota that may have begun calls nobody until an operator says how \
+         many have succeeded (0 at a first start)",
+        super::recover::SETTLING.as_secs(),
+    );
+    records
+}
+
+/// The journal without what later records have made void, if it is long.
+fn compacted(mut opened: Opened, told: &Told) -> Result<Opened, OpenError> {
+    if !opened.is_bloated(0) {
+        return Ok(opened);
+    }
+    let mut kept = told.counters().to_vec();
+    opened.read(|record| kept.extend(told.keeps(record)))?;
+    let length = kept.iter().map(Record::encoded_len).sum();
+    if opened.is_bloated(length) { opened.compact(kept) } else { Ok(opened) }
 }
 
 fn planned(wave: &plan::Wave) -> wave::Wave {

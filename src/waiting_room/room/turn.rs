@@ -1,16 +1,23 @@
 //! Coming in: a place is redeemed when its request has a permit, and what becomes of the request decides what becomes of the place.
 //!
 //! ```text
-//! Waiting ── enter ──→ Admitted ── counting request ──→ Sending ── 2xx ──────────────→ Done
-//!    ↑                    ↑ ↑                             │ ├── 3xx, 4xx, never sent ─→ Admitted
-//!    └── 5xx, never sent ─┘ └────── ambiguous, again ─────┘ └── 5xx, silence, broken ──→ Ambiguous
+//! Waiting ── enter ──→ Admitted ── counting request ──→ Sending ── 2xx ─────────────────────→ Done
+//!    ↑                    │  ↑                          ↑  │  │
+//!    │                    │  └── 3xx, 4xx, never sent ──┼──┘  └── 5xx, silence, broken ─────→ Ambiguous
+//!    └─ 5xx, never sent ──┘                             └──────── the same request again ──────┘
 //! ```
+//!
+//! A 503 and what never reached the service have done nothing, and neither counts as unknown; of a request whose outcome was unknown
+//! before, only a 2xx makes it known: no other answer to a repetition says what became of the first. Whoever came in with the very request
+//! that failed is back in line, whoever was inside before stays there. Where no quota counts, nothing is held for outcomes nobody knows.
+//! The same request is one with an Idempotency-Key that this place has sent before.
 //!
 //! A place of the quota is reserved at the redemption, so that nobody who was let in is told on his last page that nothing is
 //! left; it is released when he is back in line, or has not been seen for the life of a pass.
 //!
 //! **Invariants**: one redemption a number; a reservation for each number that is Admitted, Sending, Ambiguous or Done, and for no other; what
-//! is not known to have failed keeps its reservation. A turn that is told nothing is one whose outcome is unknown.
+//! is not known to have failed keeps its reservation. A turn that is told nothing is one whose outcome is unknown. What becomes of a number is in
+//! the journal in the order in which it became so.
 //! **Not here**: the permit (`admission`), the pass (`proxy::pass`).
 
 use std::sync::Arc;
@@ -19,6 +26,7 @@ use std::time::Duration;
 
 use super::{Now, Place, Room};
 use crate::clock::Tick;
+use crate::waiting_room::identity::{Claimed, IdentityHash};
 use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::{NotRedeemed, State};
 use crate::waiting_room::quota::Quota;
@@ -35,6 +43,9 @@ const LATE_BURST: f64 = 10.0;
 
 /// Somebody late, for whom there was no room, asks again after this.
 const LATE_AGAIN: Duration = Duration::from_secs(3);
+
+/// Numbers that share a lock while they change: more than there are workers, so that two seldom meet.
+pub(super) const STRIPES: usize = 64;
 
 /// The lane of those who are late.
 #[derive(Debug)]
@@ -79,6 +90,8 @@ pub struct Turn {
     redeemed: bool,
     /// A success counts.
     counting: bool,
+    /// What became of the same request before is not known.
+    repeated: bool,
     told: bool,
     at: Duration,
 }
@@ -123,48 +136,76 @@ impl Room {
         Some(joined.place)
     }
 
-    /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `again` if the
-    /// service recognises a request that it has had already.
+    /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `key` if the
+    /// service recognises by it a request that it has had already.
     pub fn enter(
         self: &Arc<Self>,
         place: &Place,
         counting: bool,
-        again: bool,
+        key: Option<&[u8]>,
         now: Now,
     ) -> Result<Entered, NotEntered> {
         let number = place.ticket.number;
+        let key = key.filter(|_| counting).map(|key| self.identities.hash(key));
+        let again = key.is_some_and(|key| self.identities.number(key) == Some(number));
         let redeemed = match self.order.state(number) {
             Some(State::Waiting) => self.redeem(number, now)?,
-            Some(State::Admitted) => false,
+            Some(State::Admitted) => None,
             Some(State::Sending) if counting => return Err(NotEntered::Sending),
             Some(State::Ambiguous) if counting && !again => return Err(NotEntered::Unclear),
             Some(State::Done) if counting && !again => return Err(NotEntered::Done),
-            Some(State::Sending | State::Ambiguous | State::Done) => false,
+            Some(State::Sending | State::Ambiguous | State::Done) => None,
             Some(State::Gone) | None => return Err(NotEntered::NotCalled),
         };
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
-        let mut turn =
-            Turn { room: Arc::clone(self), number, wave, redeemed, counting: false, told: !redeemed, at: now.1 };
-        let sends = counting
-            && (self.order.set(number, State::Admitted, State::Sending, now.1)
-                || self.order.set(number, State::Ambiguous, State::Sending, now.1));
-        if counting && !sends && self.order.state(number) == Some(State::Sending) {
-            return Err(NotEntered::Sending);
-        }
-        let recorded = match (redeemed, sends) {
-            (_, true) => Some(self.record(number, State::Sending, wave, now.1)),
-            (true, false) => Some(self.record(number, State::Admitted, wave, now.1)),
-            (false, false) => None,
+        let mut turn = Turn {
+            room: Arc::clone(self),
+            number,
+            wave,
+            redeemed: redeemed.is_some(),
+            counting: false,
+            repeated: false,
+            told: redeemed.is_none(),
+            at: now.1,
         };
-        if sends {
-            (turn.counting, turn.told) = (true, false);
+        if !counting {
+            return Ok(Entered { turn, recorded: redeemed });
         }
-        Ok(Entered { turn, recorded })
+        if let Some((repeated, recorded)) = self.send(number, wave, key.map(|key| (key, again)), now.1) {
+            (turn.counting, turn.repeated, turn.told) = (true, repeated, false);
+            return Ok(Entered { turn, recorded: Some(recorded) });
+        }
+        // Another request of his was faster.
+        match self.order.state(number) {
+            Some(State::Done) if again => Ok(Entered { turn, recorded: None }),
+            Some(State::Done) => Err(NotEntered::Done),
+            Some(State::Sending) => Err(NotEntered::Sending),
+            Some(State::Ambiguous) => Err(NotEntered::Unclear),
+            Some(State::Waiting | State::Admitted | State::Gone) | None => Err(NotEntered::NotCalled),
+        }
+    }
+
+    /// A counting request begins, with a `key` that this place has sent before or not; whether what became of it before is unknown.
+    fn send(&self, number: u64, wave: u8, key: Option<(IdentityHash, bool)>, unix: Duration) -> Option<(bool, Appended)> {
+        let _order = self.in_order(number);
+        let again = key.is_some_and(|(_, again)| again);
+        let first = self.order.set(number, State::Admitted, State::Sending, unix);
+        if !first && !(again && self.order.set(number, State::Ambiguous, State::Sending, unix)) {
+            return None;
+        }
+        if let Some((hash, false)) = key
+            && self.identities.claim(hash, || Some(number)) == Claimed::New(number)
+        {
+            // Written before what follows, which is waited for.
+            drop(self.journal.append(Record::Identity { hash: hash.to_u64(), number }));
+        }
+        Some((!first, self.record(number, State::Sending, wave, unix)))
     }
 
     /// The holder of `place` leaves: his place ends, and whoever is behind him moves up.
     pub fn leave(&self, place: &Place, unix: Duration) -> bool {
         let number = place.ticket.number;
+        let _order = self.in_order(number);
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
@@ -179,13 +220,16 @@ impl Room {
         left
     }
 
-    fn redeem(&self, number: u64, now: Now) -> Result<bool, NotEntered> {
+    fn redeem(&self, number: u64, now: Now) -> Result<Option<Appended>, NotEntered> {
         let Some(wave) = self.shown().standing.calling else { return Err(NotEntered::NotCalled) };
         let quota = self.quota_of(wave);
         if quota.is_some_and(|quota| !quota.reserve()) {
             return Err(NotEntered::NoneLeft);
         }
+        let order = self.in_order(number);
         let redeemed = self.order.redeem(number, wave, now.0, now.1);
+        let recorded = redeemed.is_ok().then(|| self.record(number, State::Admitted, wave, now.1));
+        drop(order);
         if redeemed.is_err() {
             quota.inspect(|quota| {
                 quota.release();
@@ -195,10 +239,10 @@ impl Room {
             Ok(()) => {
                 self.lane().entered();
                 self.events.entered.fetch_add(1, Ordering::Relaxed);
-                Ok(true)
+                Ok(recorded)
             }
             // Another request of his was faster.
-            Err(NotRedeemed::Already(State::Admitted | State::Sending)) => Ok(false),
+            Err(NotRedeemed::Already(State::Admitted | State::Sending)) => Ok(None),
             Err(_) => Err(NotEntered::NotCalled),
         }
     }
@@ -208,6 +252,12 @@ impl Room {
         let begun = self.shown().standing.calling.or(self.shown().standing.ended.map(|(ended, _)| ended))?;
         let exact = (0..=begun).rev().find(|candidate| candidate % 4 == wave % 4)?;
         self.quota_of(exact)
+    }
+
+    /// Held while a number changes and the change is handed to the journal: two threads must not hand theirs over in another order.
+    fn in_order(&self, number: u64) -> std::sync::MutexGuard<'_, ()> {
+        let stripe = usize::try_from(number % STRIPES as u64).unwrap_or_default();
+        self.stripes.get(stripe).unwrap_or(&self.stripes[0]).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn record(&self, number: u64, state: State, wave: u8, unix: Duration) -> Appended {
@@ -235,8 +285,9 @@ impl Turn {
     pub fn answered(&mut self, status: u16) {
         match (self.counting, status) {
             (true, 200..=299) => self.done(),
+            (true, _) if self.repeated => self.unknown(),
             // Being full, it has done nothing; of any other failure nobody knows what came before it.
-            (true, 500..=599) if status != 503 => self.unknown(),
+            (true, 500..=599) if status != 503 && self.is_counted() => self.unknown(),
             (_, 429 | 500..=599) if self.redeemed => self.back(),
             _ => self.stays(),
         }
@@ -244,61 +295,73 @@ impl Turn {
 
     /// The service never had it.
     pub fn unsent(&mut self) {
-        if self.redeemed { self.back() } else { self.stays() }
+        match (self.repeated, self.redeemed) {
+            (true, _) => self.unknown(),
+            (false, true) => self.back(),
+            (false, false) => self.stays(),
+        }
+    }
+
+    /// Whether a quota counts it.
+    fn is_counted(&self) -> bool {
+        self.room.reservation(self.wave).is_some()
     }
 
     fn done(&mut self) {
-        if self.tells() && self.set(State::Sending, State::Done) {
-            if let Some(quota) = self.room.reservation(self.wave) {
-                quota.finish();
-            }
-            self.post(State::Done);
+        if self.becomes(State::Sending, State::Done)
+            && let Some(quota) = self.room.reservation(self.wave)
+        {
+            quota.finish();
         }
     }
 
     fn unknown(&mut self) {
-        if self.tells() && self.set(State::Sending, State::Ambiguous) {
-            self.post(State::Ambiguous);
-        }
+        self.becomes(State::Sending, State::Ambiguous);
     }
 
     /// Inside, and nothing has been spent.
     fn stays(&mut self) {
-        if self.tells() && self.counting && self.set(State::Sending, State::Admitted) {
-            self.post(State::Admitted);
+        if self.counting {
+            self.becomes(State::Sending, State::Admitted);
         }
+        self.told = true;
     }
 
     /// To the front of the line.
     fn back(&mut self) {
         let from = if self.counting { State::Sending } else { State::Admitted };
-        if self.tells() && self.set(from, State::Waiting) {
+        if self.becomes(from, State::Waiting) {
             self.room.released(self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
-            self.post(State::Waiting);
         }
     }
 
     /// Once; a word that comes later, or twice, changes nothing.
-    fn tells(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
-    }
-
-    fn set(&self, from: State, to: State) -> bool {
-        self.room.order.set(self.number, from, to, self.at)
-    }
-
-    fn post(&self, state: State) {
-        self.room.journal.post(self.room.state_record(self.number, state, self.wave, self.at));
+    fn becomes(&mut self, from: State, to: State) -> bool {
+        if std::mem::replace(&mut self.told, true) {
+            return false;
+        }
+        let room = &self.room;
+        let _order = room.in_order(self.number);
+        let became = room.order.set(self.number, from, to, self.at);
+        if became {
+            room.journal.post(room.state_record(self.number, to, self.wave, self.at));
+        }
+        became
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.counting {
+        if self.told {
+            return;
+        }
+        if self.counting && (self.repeated || self.is_counted()) {
             self.unknown();
         } else if self.redeemed {
             self.back();
+        } else {
+            self.stays();
         }
     }
 }

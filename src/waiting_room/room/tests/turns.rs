@@ -1,0 +1,246 @@
+//! Every arrow of the picture, alone.
+
+use super::super::{NotEntered, Stand};
+use super::*;
+
+/// What is said of a request.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Status(u16),
+    Unsent,
+    Dropped,
+}
+
+const WORDS: [Word; 11] = [
+    Word::Status(200),
+    Word::Status(204),
+    Word::Status(303),
+    Word::Status(404),
+    Word::Status(409),
+    Word::Status(429),
+    Word::Status(500),
+    Word::Status(503),
+    Word::Status(504),
+    Word::Unsent,
+    Word::Dropped,
+];
+
+fn say(mut turn: Turn, word: Word) {
+    match word {
+        Word::Status(status) => turn.answered(status),
+        Word::Unsent => turn.unsent(),
+        Word::Dropped => {}
+    }
+}
+
+/// Somebody who has been called.
+fn called(bench: &mut Bench) -> Place {
+    let place = bench.join();
+    bench.look(&place);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.room.standing(&place), Stand::Called);
+    place
+}
+
+/// What becomes of a request of one who comes in with it.
+fn after(word: Word, counting: bool) -> State {
+    match word {
+        Word::Status(200 | 204) if counting => State::Done,
+        Word::Status(500 | 504) | Word::Dropped if counting => State::Ambiguous,
+        Word::Status(429 | 500 | 503 | 504) | Word::Unsent | Word::Dropped => State::Waiting,
+        Word::Status(_) => State::Admitted,
+    }
+}
+
+fn reserved(state: State) -> bool {
+    !matches!(state, State::Waiting | State::Gone)
+}
+
+#[test]
+fn whoever_comes_in_with_a_request_stands_where_it_leaves_him() {
+    for word in WORDS {
+        for counting in [false, true] {
+            let mut bench = Bench::new(vec![wave(3)]);
+            let place = called(&mut bench);
+            let turn = bench.enter(&place, counting, None).unwrap();
+            assert_eq!(bench.state(&place), if counting { State::Sending } else { State::Admitted });
+            assert_eq!(bench.count().taken, 1);
+            say(turn, word);
+            let state = after(word, counting);
+            assert_eq!(bench.state(&place), state, "{word:?} {counting}");
+            let count = Count { taken: reserved(state).into(), done: (state == State::Done).into() };
+            assert_eq!(bench.count(), count, "{word:?} {counting}");
+            bench.restart();
+            assert_eq!((bench.state(&place), bench.count()), (state, count), "{word:?} {counting}, after a restart");
+        }
+    }
+}
+
+#[test]
+fn whoever_was_inside_stays_there_when_nothing_was_done() {
+    for word in WORDS {
+        let mut bench = Bench::new(vec![wave(3)]);
+        let place = called(&mut bench);
+        say(bench.enter(&place, false, None).unwrap(), Word::Status(200));
+        say(bench.enter(&place, true, None).unwrap(), word);
+        let state = match after(word, true) {
+            State::Waiting => State::Admitted,
+            state => state,
+        };
+        assert_eq!((bench.state(&place), bench.count().taken), (state, 1), "{word:?}");
+        // A page that fails changes nothing for him.
+        let mut bench = Bench::new(vec![wave(3)]);
+        let place = called(&mut bench);
+        say(bench.enter(&place, false, None).unwrap(), Word::Status(200));
+        say(bench.enter(&place, false, None).unwrap(), word);
+        assert_eq!((bench.state(&place), bench.count().taken), (State::Admitted, 1), "{word:?}");
+    }
+}
+
+#[test]
+fn only_a_success_of_the_same_request_makes_an_unknown_outcome_known() {
+    for word in WORDS {
+        let mut bench = Bench::new(vec![wave(3)]);
+        let place = called(&mut bench);
+        say(bench.enter(&place, true, Some(KEY)).unwrap(), Word::Status(500));
+        for other in [None, Some(&b"another request"[..])] {
+            assert_eq!(bench.enter(&place, true, other).unwrap_err(), NotEntered::Unclear);
+        }
+        bench.restart();
+        say(bench.enter(&place, true, Some(KEY)).unwrap(), word);
+        let done = after(word, true) == State::Done;
+        assert_eq!(bench.state(&place), if done { State::Done } else { State::Ambiguous }, "{word:?}");
+        assert_eq!(bench.count(), Count { taken: 1, done: done.into() }, "{word:?}");
+    }
+}
+
+#[test]
+fn what_is_done_is_done_once() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = called(&mut bench);
+    say(bench.enter(&place, true, Some(KEY)).unwrap(), Word::Status(201));
+    assert_eq!(bench.enter(&place, true, None).unwrap_err(), NotEntered::Done);
+    assert_eq!(bench.enter(&place, true, Some(b"another")).unwrap_err(), NotEntered::Done);
+    // The service recognises it, and its answer was perhaps lost on the way.
+    say(bench.enter(&place, true, Some(KEY)).unwrap(), Word::Status(500));
+    assert_eq!((bench.state(&place), bench.count()), (State::Done, Count { taken: 1, done: 1 }));
+    assert!(!bench.room.leave(&place, bench.unix()));
+}
+
+#[test]
+fn of_two_requests_at_once_one_is_sent() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = called(&mut bench);
+    let page = bench.enter(&place, false, None).unwrap();
+    let first = bench.enter(&place, true, Some(KEY)).unwrap();
+    assert_eq!(bench.enter(&place, true, Some(KEY)).unwrap_err(), NotEntered::Sending);
+    say(page, Word::Status(500));
+    assert_eq!(bench.state(&place), State::Sending, "a page that fails does not take back what is sent");
+    say(first, Word::Unsent);
+    assert_eq!((bench.state(&place), bench.count().taken), (State::Admitted, 1));
+}
+
+#[test]
+fn a_request_at_the_service_is_unclear_after_a_kill_and_keeps_what_it_took() {
+    let mut bench = Bench::new(vec![wave(1)]);
+    let place = called(&mut bench);
+    let turn = bench.enter(&place, true, Some(KEY)).unwrap();
+    bench.restart();
+    assert_eq!((bench.state(&place), bench.count().taken), (State::Ambiguous, 1));
+    drop(turn);
+    assert_eq!(bench.room.standing(&place), Stand::Unclear);
+    bench.restart();
+    assert_eq!((bench.state(&place), bench.count().taken), (State::Ambiguous, 1));
+    // Where nothing is counted nothing is held.
+    let mut bench = Bench::new(vec![Wave::default()]);
+    let place = called(&mut bench);
+    let turn = bench.enter(&place, true, None).unwrap();
+    bench.restart();
+    assert_eq!(bench.room.standing(&place), Stand::Called);
+    drop(turn);
+    for word in WORDS {
+        let mut bench = Bench::new(vec![Wave::default()]);
+        let place = called(&mut bench);
+        say(bench.enter(&place, true, None).unwrap(), word);
+        assert_ne!(bench.state(&place), State::Ambiguous, "{word:?}");
+    }
+}
+
+#[test]
+fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
+    let mut bench = Bench::new(vec![wave(1)]);
+    let (first, second) = (called(&mut bench), bench.join());
+    // More than are left are called only if some of them do not come.
+    bench.room.order.advance(bench.now().0, 2);
+    say(bench.enter(&first, false, None).unwrap(), Word::Status(200));
+    assert_eq!(bench.enter(&second, false, None).unwrap_err(), NotEntered::NoneLeft);
+    assert_eq!(bench.room.standing(&second), Stand::Taken);
+    bench.pass(PASSAGE + Duration::from_secs(8));
+    assert_eq!((bench.state(&first), bench.count().taken), (State::Gone, 0));
+    say(bench.enter(&second, false, None).unwrap(), Word::Status(200));
+    bench.restart();
+    assert_eq!(bench.count().taken, 1);
+    assert!(bench.room.leave(&second, bench.unix()) && !bench.room.leave(&second, bench.unix()));
+    assert_eq!((bench.state(&second), bench.count().taken), (State::Gone, 0));
+}
+
+#[test]
+fn numbers_are_never_given_twice_and_a_clean_end_skips_none() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    let mut last = bench.join().number();
+    for _ in 0..50 {
+        bench.restart();
+        let number = bench.join().number();
+        assert!(number > last && number - last <= 2 * super::super::LEASE_LEAST, "{last} {number}");
+        last = number;
+    }
+    assert!(bench.room.close(Duration::from_secs(10)));
+    bench.restart_in("clean");
+    assert_eq!(bench.join().number(), last + 1);
+}
+
+#[test]
+fn a_smaller_capacity_forgets_people_but_not_what_they_took() {
+    let mut bench = Bench::new(vec![wave(5)]);
+    bench.plan.capacity = 4 << 20;
+    bench.restart();
+    let place = called(&mut bench);
+    say(bench.enter(&place, true, None).unwrap(), Word::Status(200));
+    for _ in 0..(2 << 20) {
+        bench.room.order.issue().unwrap();
+    }
+    bench.pass(Duration::from_secs(1));
+    bench.plan.capacity = 8_192;
+    bench.restart();
+    assert_eq!(bench.find(&place).map(|place| bench.room.standing(&place)), Some(Stand::Unknown));
+    assert_eq!(bench.count(), Count { taken: 1, done: 1 });
+    bench.restart();
+    assert_eq!(bench.count(), Count { taken: 1, done: 1 });
+}
+
+#[test]
+fn a_long_journal_is_compacted_and_says_the_same() {
+    let mut bench = Bench::new(vec![wave(4)]);
+    let done = called(&mut bench);
+    say(bench.enter(&done, true, None).unwrap(), Word::Status(200));
+    let unclear = called(&mut bench);
+    let turn = bench.enter(&unclear, true, Some(KEY)).unwrap();
+    let waiting = bench.join();
+    for _ in 0..100_000 {
+        bench.room.journal.post(Record::Serving { position: bench.room.order.serving() });
+        if fastrand::u32(..1_000) == 0 {
+            bench.flush();
+        }
+    }
+    let long = |bench: &Bench| std::fs::metadata(bench.plan.state.join("journal")).unwrap().len();
+    assert!(long(&bench) > 1 << 20);
+    for _ in 0..2 {
+        bench.restart();
+        assert!(long(&bench) < 10_000, "{} bytes", long(&bench));
+        assert_eq!([done, unclear, waiting].map(|place| bench.state(&place)), [State::Done, State::Ambiguous, State::Waiting]);
+        assert_eq!(bench.count(), Count { taken: 2, done: 1 });
+        assert!(bench.join().number() > waiting.number());
+    }
+    drop(turn);
+    assert!(bench.enter(&unclear, true, Some(KEY)).is_ok());
+}
