@@ -212,8 +212,12 @@ impl Worker {
             Err(NotEntered::Late(again)) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
             Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
-            Err(NotEntered::NotCalled) => Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into()),
-            Err(NotEntered::Sending) => Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() }),
+            Err(NotEntered::NotCalled) => {
+                Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into())
+            }
+            Err(NotEntered::Sending) => {
+                Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() })
+            }
             Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
         }
     }

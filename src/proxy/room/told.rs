@@ -13,6 +13,7 @@ use http::header::{
     HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Response, StatusCode};
+use serde_json::{Value, json};
 
 use super::{Request, carried, is_navigable, is_secure};
 use crate::admission::verdict::Reason;
@@ -24,8 +25,11 @@ use crate::waiting_room::eta::Jump;
 use crate::waiting_room::page::{
     self, AtClose, Closes, Enter, FetchHints, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
 };
-use crate::waiting_room::room::{Place, Room, Stand};
+use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
+
+/// Where a receipt with its proof is.
+pub(super) const RECEIPT_PATH: &str = "/.weir/receipt";
 
 /// Of a closed room nothing new is to be had for so long.
 pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
@@ -77,12 +81,20 @@ impl Told {
         let ticket = place.map(|place| room.sign(place));
         let came_back = cookies::values(headers, doorway.cookie()).next().is_some();
         let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| !came_back);
-        let links = Links::new(request.target.path.as_ref(), request.head.uri.query(), carried, room, is_navigable(&request.head.method));
+        let links = Links::new(
+            request.target.path.as_ref(),
+            request.head.uri.query(),
+            carried,
+            room,
+            is_navigable(&request.head.method),
+        );
         let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
         let format = Format::negotiate(headers.get_all(ACCEPT), hints);
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let id = request.asker.id.as_str();
-        let view = view(room, place, &stand, poll_after, ticket.as_ref(), &links, id);
+        let receipt = place.and_then(|place| receipt(room, place));
+        let spoken = Spoken { stand: &stand, poll_after, ticket: ticket.as_ref(), receipt: receipt.as_ref() };
+        let view = view(room, place, &spoken, &links, id);
         let (body, kind, policy) = match format {
             Format::Html => {
                 let page = room.page();
@@ -94,7 +106,8 @@ impl Told {
         let cookie = ticket.as_ref().and_then(|ticket| {
             let life = COOKIE_LIFE.as_secs();
             let name = doorway.cookie();
-            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")).ok()
+            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}"))
+                .ok()
         });
         let status = view.state.status();
         let rendered = Rendered { status, body, kind, language: language.tag(), policy, ticket, cookie };
@@ -179,16 +192,42 @@ impl Links {
     }
 }
 
-/// What there is to say of `stand`.
+/// Where somebody stands, and what he is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoken<'a> {
+    pub(super) stand: &'a Stand,
+    pub(super) poll_after: Duration,
+    pub(super) ticket: Option<&'a TicketText>,
+    /// Of a draw.
+    pub(super) receipt: Option<&'a Value>,
+}
+
+/// What is said of the draw in which the holder of `place` takes part: before it his receipt; after it the place that was drawn, and where
+/// the receipt with its proof is. That one costs more than a visit, and its bytes do not compress.
+pub(super) fn receipt(room: &Room, place: &Place) -> Option<Value> {
+    match room.lot(place)? {
+        Lot::Registered(receipt) => serde_json::to_value(receipt).ok(),
+        Lot::Drawn { terms, place, count, root } => Some(json!({
+            "room": terms.room,
+            "generation": terms.generation,
+            "wave": terms.wave,
+            "place": place,
+            "count": count,
+            "root": root,
+            "receipt": format!("{RECEIPT_PATH}?room={}", terms.room),
+        })),
+    }
+}
+
+/// What there is to say of `spoken`.
 pub(super) fn view<'a>(
     room: &'a Arc<Room>,
     place: Option<&Place>,
-    stand: &Stand,
-    poll_after: Duration,
-    ticket: Option<&'a TicketText>,
+    spoken: &Spoken<'a>,
     links: &'a Links,
     request_id: &'a str,
 ) -> View<'a> {
+    let Spoken { stand, poll_after, ticket, receipt } = *spoken;
     let now = unix_time();
     let root = Local::ROOT;
     let local = |link: &'a str| Local::parse(link);
@@ -205,7 +244,7 @@ pub(super) fn view<'a>(
         status: local(&links.status).unwrap_or(root),
         anew: local(&links.anew).filter(|_| links.navigable),
         leave: local(&links.leave).filter(|_| waiting),
-        receipt: None,
+        receipt,
         request_id,
     }
 }
@@ -291,8 +330,7 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
             out.push(char::from(byte));
         } else {
-            const DIGITS: [char; 16] =
-                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+            const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
             out.push('%');
             out.extend([byte >> 4, byte & 15].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or('0')));
         }

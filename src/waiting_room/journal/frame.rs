@@ -53,6 +53,7 @@ pub(super) enum Kind {
     Wave = 10,
     Paused = 11,
     Taken = 12,
+    Roll = 13,
 }
 
 impl Kind {
@@ -69,6 +70,7 @@ impl Kind {
             Record::Wave { .. } => Self::Wave,
             Record::Paused(_) => Self::Paused,
             Record::Taken { .. } => Self::Taken,
+            Record::Roll { .. } => Self::Roll,
         }
     }
 
@@ -86,6 +88,7 @@ impl Kind {
             10 => Self::Wave,
             11 => Self::Paused,
             12 => Self::Taken,
+            13 => Self::Roll,
             _ => return None,
         })
     }
@@ -101,7 +104,7 @@ impl Kind {
             | Self::Wave
             | Self::Paused
             | Self::Taken => SHORT,
-            Self::Identity => 24,
+            Self::Identity | Self::Roll => 24,
             Self::Registered => 32,
             Self::Secret => 40,
             Self::Draw => FRAME_MAX,
@@ -168,6 +171,11 @@ fn fields(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
             start(0, first);
             out.extend(code.to_le_bytes());
         }
+        Record::Roll { wave, first, fresh, end } => {
+            start(wave, first);
+            put_48(out, fresh);
+            put_48(out, end);
+        }
         Record::Paused(paused) => start(u8::from(paused), 0),
         Record::Taken { wave, count } => {
             out.extend([kind, wave]);
@@ -214,6 +222,10 @@ pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<(Frame, usize)> {
         Kind::Wave => {
             let (first, code) = (fields.number()?, u16::from_le_bytes(fields.take()?));
             (Frame::Record(Record::Wave { code, first }), 0, 0)
+        }
+        Kind::Roll => {
+            let (first, fresh, end) = (fields.number()?, fields.number()?, fields.number()?);
+            (Frame::Record(Record::Roll { wave, first, fresh, end }), 0, wave)
         }
         Kind::Paused => (Frame::Record(Record::Paused(wave == 1)), 0, wave & 1),
         Kind::Taken => (Frame::Record(Record::Taken { wave, count: u64::from_le_bytes(fields.take()?) }), 0, wave),

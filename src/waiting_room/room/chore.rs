@@ -59,11 +59,14 @@ impl Room {
         self.order.settle(now.0, now.1);
         self.sweep(&mut control, now.1);
         let standing = self.schedule.standing(control.progress);
+        // Before the fence is set: a draw that is held in between is called from the next tick on.
+        let undrawn = self.lottery.undrawn();
         let quota = standing.calling.and_then(|wave| self.quota_of(wave));
         control.cohorts.clear();
         let mut cohorts = std::mem::take(&mut control.cohorts);
-        self.order.cohorts(&mut cohorts);
-        let waiting = self.order.waiting();
+        self.order.cohorts(now.0, &mut cohorts);
+        self.set_fence(&standing);
+        let waiting = self.order.callable();
         let gauge = Gauge {
             rate: load.rate,
             held: load.held,
@@ -93,7 +96,13 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
-        let shown = Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
+        let shown = Shown {
+            standing,
+            forecast,
+            paused: control.pace.plan() == PacePlan::Paused,
+            crowded: waiting > people,
+            undrawn,
+        };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }
@@ -126,6 +135,9 @@ impl Room {
         }
         if progress == reached {
             return;
+        }
+        if let Phase::Lobby { wave, .. } = self.schedule.standing(reached).phase {
+            records.extend(self.close_lobby(wave));
         }
         let first = self.order.issued();
         records.push(self.journal.append(Record::Wave { code: progress.code(), first }));

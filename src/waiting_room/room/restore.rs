@@ -1,4 +1,4 @@
-//! A room as its journal tells it.
+//! A room as its journal tells it. A lobby that was drawn is drawn again, by the same secret and the same registrations.
 //!
 //! **Invariants**: whoever was inside is inside; whose request was at the service when the process ended, of him nobody knows what became; what
 //! of the quota was taken is counted anew from what everybody is.
@@ -8,6 +8,7 @@ use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use super::chore::Control;
+use super::lobby::{DrawFault, Lottery};
 use super::turn::Lane;
 use super::{Events, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
@@ -30,6 +31,9 @@ struct Told {
     progress: Progress,
     waves: Vec<(Progress, u64)>,
     paused: bool,
+    lottery: Lottery,
+    /// What is wrong with a draw.
+    fault: Option<DrawFault>,
 }
 
 pub(super) fn open(
@@ -39,31 +43,49 @@ pub(super) fn open(
     (passage, patience): (Duration, Duration),
     clock: &Clock,
     unix: Duration,
+    random: impl FnMut() -> Option<[u8; 32]>,
 ) -> Result<Room, RoomError> {
     let tag = room_tag(&plan.name);
     let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), at_close(plan.at_close))?;
     let (order, identities) = (Order::new(plan.capacity, whole_seconds(unix)), Identities::new(secret, plan.capacity));
-    let mut told =
-        Told { order, identities, issued: 0, progress: Progress::default(), waves: Vec::new(), paused: false };
+    let mut told = Told {
+        order,
+        identities,
+        issued: 0,
+        progress: Progress::default(),
+        waves: Vec::new(),
+        paused: false,
+        lottery: Lottery::new(&plan.name, 0, plan.state.clone(), plan.waves.len()),
+        fault: None,
+    };
     let mut records = Vec::new();
     let opened = Journal::open(&plan.state, tag, whole_seconds(unix), |record| records.push(record))?;
     let generation = opened.generation();
     told.order = Order::new(plan.capacity, generation);
+    told.lottery = Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len());
     records.into_iter().for_each(|record| told.hear(record, generation, unix));
+    if let Some(fault) = told.fault {
+        return Err(fault.into());
+    }
     told.order.restore(Restored::Issued(told.issued), unix);
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
+    let lobbies = plan.waves.iter().enumerate().filter(|(_, wave)| wave.opens.is_some()).map(|(index, _)| index);
+    told.lottery.commit(lobbies, &journal, random)?;
     let quotas = quotas(plan, &told.order);
     let configured = pace(plan.pace);
     let now = clock.now();
     let pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, pace.speed(0.0));
-    let forecast = eta.observe(now, &crate::waiting_room::eta::Seen {
-        called: 0,
-        pending: 0.0,
-        expected: pace.speed(0.0),
-        no_show: 0.0,
-        paused: false,
-    });
+    let forecast = eta.observe(
+        now,
+        &crate::waiting_room::eta::Seen {
+            called: 0,
+            pending: 0.0,
+            expected: pace.speed(0.0),
+            no_show: 0.0,
+            paused: false,
+        },
+    );
     let standing = schedule.standing(told.progress);
     let room = Room {
         name: plan.name.as_str().into(),
@@ -73,7 +95,14 @@ pub(super) fn open(
         passage,
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
-        shown: RwLock::new(Shown { standing, forecast, paused: told.paused, crowded: told.order.waiting() > 0 }),
+        shown: RwLock::new(Shown {
+            standing,
+            forecast,
+            paused: told.paused,
+            crowded: told.order.waiting() > 0,
+            undrawn: told.lottery.undrawn(),
+        }),
+        lottery: told.lottery,
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),
@@ -88,6 +117,7 @@ pub(super) fn open(
         events: Events::default(),
     };
     told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
+    room.set_fence(&standing);
     Ok(room)
 }
 
@@ -120,7 +150,11 @@ impl Told {
                 }
             }
             Record::Paused(paused) => self.paused = paused,
-            Record::Registered { .. } | Record::Secret { .. } | Record::Draw { .. } | Record::Taken { .. } => {}
+            Record::Registered { .. } | Record::Secret { .. } | Record::Roll { .. } | Record::Draw { .. } => {
+                let heard = self.lottery.hear(record, &self.order);
+                self.fault = self.fault.take().or(heard.err());
+            }
+            Record::Taken { .. } => {}
         }
     }
 }
