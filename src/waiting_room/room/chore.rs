@@ -125,6 +125,19 @@ impl Room {
         self.control.lock().unwrap_or_else(PoisonError::into_inner).pace.follow(pace);
     }
 
+    /// What the clock did while no process ran: the first who comes finds the room as it is at `unix` (since 1970).
+    #[must_use]
+    pub(super) fn wake(&self, unix: Duration) -> Vec<Appended> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        self.follow_waves(&mut control, unix, &mut records);
+        let standing = self.schedule.standing(control.progress);
+        self.set_fence(&standing);
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        *shown = Shown { standing, undrawn: self.lottery.undrawn(), ..*shown };
+        records
+    }
+
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
         let reached = control.progress;
         let mut progress = self.schedule.advance(reached, unix);

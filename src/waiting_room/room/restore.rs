@@ -117,7 +117,7 @@ pub(super) fn open(
         events: Events::default(),
     };
     told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
-    room.set_fence(&standing);
+    room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }
 

@@ -399,6 +399,6 @@ const fn recorded(registration: &Registration) -> Record {
 }
 
 /// Waits until it is in the journal.
-fn written(record: Appended) -> Result<(), DrawFault> {
+pub(super) fn written(record: Appended) -> Result<(), DrawFault> {
     Ok(record.wait(JOURNAL_PATIENCE).ok_or(DrawFault::Silent)??)
 }
