@@ -112,6 +112,7 @@ impl Appended {
 
 impl Appended {
     /// Waits for it on this thread, at most for `bound`, and not on a worker's: [`None`] if it is still on its way.
+    #[must_use]
     pub fn wait(mut self, bound: Duration) -> Option<Result<(), AppendError>> {
         struct Unpark(Thread);
         impl Wake for Unpark {

@@ -126,7 +126,6 @@ impl Room {
     }
 
     /// What the clock did while no process ran: the first who comes finds the room as it is at `unix` (since 1970).
-    #[must_use]
     pub(super) fn wake(&self, unix: Duration) -> Vec<Appended> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let mut records = Vec::new();

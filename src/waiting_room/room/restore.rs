@@ -47,22 +47,10 @@ pub(super) fn open(
 ) -> Result<Room, RoomError> {
     let tag = room_tag(&plan.name);
     let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), at_close(plan.at_close))?;
-    let (order, identities) = (Order::new(plan.capacity, whole_seconds(unix)), Identities::new(secret, plan.capacity));
-    let mut told = Told {
-        order,
-        identities,
-        issued: 0,
-        progress: Progress::default(),
-        waves: Vec::new(),
-        paused: false,
-        lottery: Lottery::new(&plan.name, 0, plan.state.clone(), plan.waves.len()),
-        fault: None,
-    };
     let mut records = Vec::new();
     let opened = Journal::open(&plan.state, tag, whole_seconds(unix), |record| records.push(record))?;
     let generation = opened.generation();
-    told.order = Order::new(plan.capacity, generation);
-    told.lottery = Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len());
+    let mut told = Told::new(plan, Identities::new(secret, plan.capacity), generation);
     records.into_iter().for_each(|record| told.hear(record, generation, unix));
     if let Some(fault) = told.fault {
         return Err(fault.into());
@@ -122,6 +110,20 @@ pub(super) fn open(
 }
 
 impl Told {
+    /// Of a room of which the journal says nothing.
+    fn new(plan: &plan::WaitingRoom, identities: Identities, generation: u32) -> Self {
+        Self {
+            order: Order::new(plan.capacity, generation),
+            identities,
+            issued: 0,
+            progress: Progress::default(),
+            waves: Vec::new(),
+            paused: false,
+            lottery: Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len()),
+            fault: None,
+        }
+    }
+
     fn hear(&mut self, record: Record, generation: u32, unix: Duration) {
         match record {
             Record::Lease { issued_until } => {
@@ -152,7 +154,7 @@ impl Told {
             Record::Paused(paused) => self.paused = paused,
             Record::Registered { .. } | Record::Secret { .. } | Record::Roll { .. } | Record::Draw { .. } => {
                 let heard = self.lottery.hear(record, &self.order);
-                self.fault = self.fault.take().or(heard.err());
+                self.fault = self.fault.take().or_else(|| heard.err());
             }
             Record::Taken { .. } => {}
         }
