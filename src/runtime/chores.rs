@@ -20,6 +20,7 @@ use crate::proxy::gateway::Gateway;
 use crate::proxy::pass::unix_time;
 use crate::proxy::room::{self, Doorway};
 use crate::upstream::SystemResolver;
+use crate::waiting_room::room::Room;
 
 /// How often clients whose bucket is full again are forgotten.
 const SWEEP_PERIOD: Duration = Duration::from_secs(10);
@@ -29,6 +30,9 @@ const OBSERVE_PERIOD: Duration = Duration::from_millis(200);
 
 /// How often people are called: a turn is noticed soon after, and a chore that looks at a million numbers has little to do.
 const ROOM_PERIOD: Duration = Duration::from_millis(100);
+
+/// A draw that a disk refused is tried again after this.
+const DRAW_RETRY: Duration = Duration::from_secs(5);
 
 /// A journal is waited for at most so long.
 const JOURNAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -118,6 +122,7 @@ async fn rooms(gateway: &Arc<Gateway>) {
 async fn call(gateway: Arc<Gateway>, doorway: Arc<Doorway>) {
     let mut ticks = interval(ROOM_PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut draws = JoinSet::new();
     loop {
         ticks.tick().await;
         let now = gateway.clock().now();
@@ -125,6 +130,31 @@ async fn call(gateway: Arc<Gateway>, doorway: Arc<Doorway>) {
         for record in doorway.room().tick((now, unix_time()), &load) {
             // A disk that refuses shows in the metrics; people are called all the same, and a restart calls them again.
             drop(timeout(JOURNAL_PATIENCE, record).await);
+        }
+        if draws.is_empty() && doorway.room().is_draw_due() {
+            draws.spawn(draw(Arc::clone(doorway.room())));
+        } else if let Some(panic) =
+            draws.try_join_next().and_then(Result::err).and_then(|error| error.try_into_panic().ok())
+        {
+            // Without its draw the room calls nobody.
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// Holds the draws of a room that are due, on a thread where nobody waits: it takes a second for a million people.
+async fn draw(room: Arc<Room>) {
+    let name = Arc::clone(room.name());
+    match tokio::task::spawn_blocking(move || room.hold_draws()).await {
+        Ok(Ok(())) => tracing::info!(room = %name, "the lobby is drawn, and its document written"),
+        Ok(Err(fault)) => {
+            tracing::error!(room = %name, %fault, "the lobby cannot be drawn, or its document not written; tried again");
+            sleep(DRAW_RETRY).await;
+        }
+        Err(ended) => {
+            if let Ok(panic) = ended.try_into_panic() {
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 }

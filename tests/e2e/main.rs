@@ -25,6 +25,7 @@ mod failures;
 mod fairness;
 mod line;
 mod load;
+mod lobby;
 mod memory;
 mod passes;
 mod permits;

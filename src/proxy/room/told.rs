@@ -13,6 +13,7 @@ use http::header::{
     HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Response, StatusCode};
+use serde_json::{Value, json};
 
 use super::{Request, carried, is_navigable, is_secure};
 use crate::admission::verdict::Reason;
@@ -24,8 +25,11 @@ use crate::waiting_room::eta::Jump;
 use crate::waiting_room::page::{
     self, AtClose, Closes, Enter, FetchHints, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
 };
-use crate::waiting_room::room::{Place, Room, Stand};
+use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
+
+/// Where a receipt with its proof is.
+pub(super) const RECEIPT_PATH: &str = "/.weir/receipt";
 
 /// Of a closed room nothing new is to be had for so long.
 pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
@@ -81,7 +85,9 @@ impl Told {
         let format = Format::negotiate(headers.get_all(ACCEPT), hints);
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let id = request.asker.id.as_str();
-        let view = view(room, place, &stand, poll_after, ticket.as_ref(), &links, id);
+        let receipt = place.and_then(|place| receipt(room, place));
+        let spoken = Spoken { stand: &stand, poll_after, ticket: ticket.as_ref(), receipt: receipt.as_ref() };
+        let view = view(room, place, &spoken, &links, id);
         let (body, kind, policy) = match format {
             Format::Html => {
                 let page = room.page();
@@ -187,16 +193,42 @@ impl Links {
     }
 }
 
-/// What there is to say of `stand`.
+/// Where somebody stands, and what he is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoken<'a> {
+    pub(super) stand: &'a Stand,
+    pub(super) poll_after: Duration,
+    pub(super) ticket: Option<&'a TicketText>,
+    /// Of a draw.
+    pub(super) receipt: Option<&'a Value>,
+}
+
+/// What is said of the draw in which the holder of `place` takes part: before it his receipt; after it the place that was drawn, and where
+/// the receipt with its proof is. That one costs more than a visit, and its bytes do not compress.
+pub(super) fn receipt(room: &Room, place: &Place) -> Option<Value> {
+    match room.lot(place)? {
+        Lot::Registered(receipt) => serde_json::to_value(receipt).ok(),
+        Lot::Drawn { terms, place, count, root } => Some(json!({
+            "room": terms.room,
+            "generation": terms.generation,
+            "wave": terms.wave,
+            "place": place,
+            "count": count,
+            "root": root,
+            "receipt": format!("{RECEIPT_PATH}?room={}", terms.room),
+        })),
+    }
+}
+
+/// What there is to say of `spoken`.
 pub(super) fn view<'a>(
     room: &'a Arc<Room>,
     place: Option<&Place>,
-    stand: &Stand,
-    poll_after: Duration,
-    ticket: Option<&'a TicketText>,
+    spoken: &Spoken<'a>,
     links: &'a Links,
     request_id: &'a str,
 ) -> View<'a> {
+    let Spoken { stand, poll_after, ticket, receipt } = *spoken;
     let now = unix_time();
     let local = |link: &'a str| Local::parse(link);
     let again = local(&links.again).unwrap_or(Local::ROOT);
@@ -212,7 +244,7 @@ pub(super) fn view<'a>(
         status: local(&links.status).unwrap_or(Local::ROOT),
         anew: local(&links.anew).filter(|_| links.navigable),
         leave: local(&links.leave).filter(|_| waiting),
-        receipt: None,
+        receipt,
         request_id,
     }
 }

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /.weir/place` | where a place stands, as JSON; `Prefer: wait=20` holds it until the turn has come |
+//! | `GET /.weir/receipt` | the receipt of a draw, as JSON: with the place and its proof once the draw is published |
 //! | `DELETE /.weir/place`, `POST /.weir/leave` | the place ends, and whoever is behind moves up |
 //!
 //! The ticket comes by header, cookie or query, or an identity stands for it; `room=NAME` says which room, where there are several.
@@ -19,9 +20,10 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::told::{Links, view};
+use super::told::{Links, Spoken, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
 use crate::proxy::answer::Answer;
@@ -62,6 +64,8 @@ impl Worker {
         let own = target.path.strip_prefix(OWN)?;
         let place = match (own, &head.method) {
             ("place", &Method::GET | &Method::HEAD) => self.place(asker, head).await,
+            ("receipt", &Method::GET | &Method::HEAD) => self.receipt(asker, head).await,
+            ("receipt", _) => Err(Answer { allow: vec![Method::GET], ..Reason::MethodNotAllowed.into() }),
             ("place", &Method::DELETE) | ("leave", &Method::POST) => self.leave(asker, head),
             ("place", _) => Err(Answer { allow: vec![Method::GET, Method::DELETE], ..Reason::MethodNotAllowed.into() }),
             ("leave", _) => Err(Answer { allow: vec![Method::POST], ..Reason::MethodNotAllowed.into() }),
@@ -82,7 +86,14 @@ impl Worker {
         let ticket = room.sign(&place);
         let to = carried::destination(head.uri.query());
         let links = Links::to(to.as_deref(), room);
-        let view = view(room, Some(&place), &look.stand, look.poll_after, Some(&ticket), &links, asker.id.as_str());
+        let receipt = receipt(room, &place);
+        let spoken = Spoken {
+            stand: &look.stand,
+            poll_after: look.poll_after,
+            ticket: Some(&ticket),
+            receipt: receipt.as_ref(),
+        };
+        let view = view(room, Some(&place), &spoken, &links, asker.id.as_str());
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let mut response = Response::new(state_json(&view, language));
         let fields = response.headers_mut();
@@ -93,6 +104,21 @@ impl Worker {
         if let Some(seconds) = view.poll_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        Ok(response)
+    }
+
+    async fn receipt(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
+        let (doorway, place) = self.found(head).ok_or(Reason::NoPlace)?;
+        let Some(_held) = self.gateway.held_visits().reserve(1) else { return Err(Reason::Overloaded.into()) };
+        let room = Arc::clone(doorway.room());
+        // It is read from the disk.
+        let receipt = spawn_blocking(move || room.receipt(&place)).await.map_err(|_| Reason::Internal)?;
+        let body = serde_json::to_vec(&receipt.ok_or(Reason::NoPlace)?).map_err(|_| Reason::Internal)?;
+        let mut response = Response::new(Bytes::from(body));
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(X_REQUEST_ID, asker.id.value().clone());
         Ok(response)
     }
 

@@ -8,7 +8,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use crossbeam_queue::ArrayQueue;
@@ -25,6 +27,9 @@ const WRITTEN: u64 = 2;
 const CLOSED: u64 = 3;
 /// The disk refused; the error's number in the upper half.
 const REFUSED: u64 = 4;
+
+/// A thread that waits looks so often: it may be woken for other reasons, and no clock is needed to bound the wait.
+const LOOKS: u32 = 32;
 
 /// All slots of a journal.
 #[derive(Debug)]
@@ -102,6 +107,28 @@ impl Appended {
     /// Ready at once.
     pub(super) fn ready(result: Result<(), AppendError>) -> Self {
         Self(State::Ready(result))
+    }
+}
+
+impl Appended {
+    /// Waits for it on this thread, at most for `bound`, and not on a worker's: [`None`] if it is still on its way.
+    #[must_use]
+    pub fn wait(mut self, bound: Duration) -> Option<Result<(), AppendError>> {
+        struct Unpark(Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..LOOKS {
+            if let Poll::Ready(result) = Pin::new(&mut self).poll(&mut context) {
+                return Some(result);
+            }
+            thread::park_timeout(bound / LOOKS);
+        }
+        None
     }
 }
 

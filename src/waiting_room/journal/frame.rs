@@ -55,6 +55,7 @@ pub(super) enum Kind {
     Taken = 12,
     Recovery = 13,
     Recovered = 14,
+    Roll = 15,
 }
 
 impl Kind {
@@ -73,6 +74,7 @@ impl Kind {
             Record::Taken { .. } => Self::Taken,
             Record::Recovery { .. } => Self::Recovery,
             Record::Recovered { .. } => Self::Recovered,
+            Record::Roll { .. } => Self::Roll,
         }
     }
 
@@ -92,6 +94,7 @@ impl Kind {
             12 => Self::Taken,
             13 => Self::Recovery,
             14 => Self::Recovered,
+            15 => Self::Roll,
             _ => return None,
         })
     }
@@ -107,7 +110,7 @@ impl Kind {
             | Self::Wave
             | Self::Paused
             | Self::Taken => SHORT,
-            Self::Identity | Self::Recovery | Self::Recovered => 24,
+            Self::Identity | Self::Recovery | Self::Recovered | Self::Roll => 24,
             Self::Registered => 32,
             Self::Secret => 40,
             Self::Draw => FRAME_MAX,
@@ -174,6 +177,11 @@ fn fields(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
             start(0, first);
             out.extend(code.to_le_bytes());
         }
+        Record::Roll { wave, first, fresh, end } => {
+            start(wave, first);
+            put_48(out, fresh);
+            put_48(out, end);
+        }
         Record::Paused(paused) => start(u8::from(paused), 0),
         Record::Taken { wave, count } => {
             out.extend([kind, wave]);
@@ -229,6 +237,10 @@ pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<(Frame, usize)> {
         Kind::Wave => {
             let (first, code) = (fields.number()?, u16::from_le_bytes(fields.take()?));
             (Frame::Record(Record::Wave { code, first }), 0, 0)
+        }
+        Kind::Roll => {
+            let (first, fresh, end) = (fields.number()?, fields.number()?, fields.number()?);
+            (Frame::Record(Record::Roll { wave, first, fresh, end }), 0, wave)
         }
         Kind::Paused => (Frame::Record(Record::Paused(wave == 1)), 0, wave & 1),
         Kind::Taken => (Frame::Record(Record::Taken { wave, count: u64::from_le_bytes(fields.take()?) }), 0, wave),

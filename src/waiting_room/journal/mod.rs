@@ -227,7 +227,10 @@ impl Journal {
         let Some(running) = &self.0 else { return Appended::ready(Ok(())) };
         match running.append(record) {
             Ok(appended) => appended,
-            Err(error) => Appended::ready(Err(error)),
+            Err(error) => {
+                running.shared.refused.store(true, Ordering::Release);
+                Appended::ready(Err(error))
+            }
         }
     }
 
@@ -250,6 +253,12 @@ impl Journal {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         self.0.as_ref().is_none_or(|running| running.shared.refusal.load(Ordering::Acquire) == 0)
+    }
+
+    /// Whether the journal may lack something that was appended since the start: the disk refused, or there was no room.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        self.0.as_ref().is_some_and(|running| running.shared.refused.load(Ordering::Acquire))
     }
 
     /// Posts that were not written: there was no room, or the journal was closed.

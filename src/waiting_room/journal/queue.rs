@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) length: AtomicU64,
     /// Number of the error with which the disk refuses; zero while it does not.
     pub(super) refusal: AtomicI32,
+    /// Some append was refused since the start.
+    pub(super) refused: AtomicBool,
     /// No more records; the writer ends when it has written what is there.
     pub(super) closing: AtomicBool,
     /// The writer has ended: what is pushed now is for nobody.
@@ -55,6 +57,7 @@ impl Shared {
             dropped: CachePadded::default(),
             length: AtomicU64::new(length),
             refusal: AtomicI32::new(0),
+            refused: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             complete: AtomicBool::new(false),

@@ -39,7 +39,7 @@ pub enum Record {
         number: u64,
         /// When it was given, in milliseconds since 1970; below 2^48.
         issued: u64,
-        /// First bytes of his ticket's MAC.
+        /// What ties it to his ticket, as `lottery` computes it.
         tag: [u8; 8],
     },
     /// This identity holds this number.
@@ -67,13 +67,24 @@ pub enum Record {
         /// The secret.
         secret: LotSecret,
     },
+    /// The registrations of a lobby are closed, and it is to be drawn. On disk before it is acknowledged.
+    Roll {
+        /// The wave that opened.
+        wave: u8,
+        /// The first number of the lobby.
+        first: u64,
+        /// From this number on everybody takes part, also who has not come back.
+        fresh: u64,
+        /// The first number that was given after it.
+        end: u64,
+    },
     /// A lobby was drawn; with the secret, this gives the draw again. On disk before it is acknowledged.
     Draw {
         /// The wave that opened.
         wave: u8,
         /// First number that took part.
         first: u64,
-        /// Numbers that took part.
+        /// Registrations that took part.
         count: u32,
         /// The opening, in milliseconds since 1970.
         opens: u64,
@@ -139,6 +150,7 @@ impl Record {
         match self {
             Self::Lease { .. }
             | Self::Secret { .. }
+            | Self::Roll { .. }
             | Self::Draw { .. }
             | Self::Wave { .. }
             | Self::Paused(_)

@@ -252,6 +252,7 @@ impl<M: Medium> Writer<M> {
         self.fault = Some((fault, self.clock.now()));
         let number = number(error);
         self.shared.refusal.store(number, Ordering::Release);
+        self.shared.refused.store(true, Ordering::Release);
         let shared = &self.shared;
         let mut keep = |entry: &mut Entry| match entry.claim.take() {
             Some(claim) => {

@@ -83,6 +83,12 @@ impl<const N: usize> fmt::Debug for Hex<N> {
 }
 
 impl<const N: usize> Hex<N> {
+    /// These bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+
     /// The value of `text`, if it is written as this is.
     pub(super) fn read(text: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {

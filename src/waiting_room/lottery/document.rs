@@ -76,6 +76,14 @@ impl Entry {
     }
 }
 
+/// The registrations that `lines` of a document say; [`None`] if they are not all lines as they are written.
+#[must_use]
+pub fn registrations(lines: &[u8]) -> Option<Vec<Registration>> {
+    let mut scratch = Vec::new();
+    let lines = lines.strip_suffix(b"\n")?.split(|byte| *byte == b'\n');
+    lines.map(|line| Some(Entry::read(line, &mut scratch)?.registration)).collect()
+}
+
 /// Writes the document of `draw`, whose registrations are `registrations`.
 pub(super) fn write(
     draw: &Draw,

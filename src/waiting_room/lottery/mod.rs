@@ -59,6 +59,7 @@ mod tests;
 pub mod verify;
 
 pub use digest::{Digest, Hex, Secret, commitment};
+pub use document::registrations;
 pub use draw::{Draw, Terms};
 pub use merkle::Proof;
 pub use receipt::{Drawn, Receipt, ReceiptError};

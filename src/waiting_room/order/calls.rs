@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use crate::clock::Tick;
 
-/// So long somebody who was called is awaited; then he is late, and keeps his place all the same. Several times the least interval at
-/// which those near their turn ask, so that only who is not there misses it.
-pub const TURN: Duration = Duration::from_secs(30);
+/// So long somebody who was called is awaited; then he is late, and keeps his place all the same. At the opening of a lobby people are told to
+/// come one after the other, 5,000 a second (`eta::opening_visit`): a million and a half of them within this, so whoever comes when he
+/// was told is not late.
+pub const TURN: Duration = Duration::from_mins(5);
 
 /// Who is called in less time than this after others belongs to their cohort.
 const COHORT: Duration = Duration::from_millis(50);
 
-/// So many cohorts are awaited at most: as many as fit into [`TURN`], and some for a clock that stands.
-const COHORTS: usize = 640;
+/// So many cohorts are awaited at most: as many as fit into [`TURN`], and some for a clock that stands. 256 KiB.
+const COHORTS: usize = 6_400;
 
 /// The estimate of no-shows remembers so many people that were called: a minute of a room that calls 20 a second, and enough
 /// that chance moves it by less than two percent points.
@@ -113,9 +114,10 @@ impl Calls {
         Some(now.since(cohort.at))
     }
 
-    /// Each cohort that is awaited: when it was called, how many, and how many of them have come.
-    pub(super) fn each(&self, mut visit: impl FnMut(Tick, u64, u64)) {
-        for cohort in &self.cohorts {
+    /// Each cohort that was called less than `span` before `now`: when, how many, and how many of them have come.
+    pub(super) fn each(&self, now: Tick, span: Duration, mut visit: impl FnMut(Tick, u64, u64)) {
+        let old = self.cohorts.partition_point(|cohort| now.since(cohort.at) >= span);
+        for cohort in self.cohorts.range(old..) {
             visit(cohort.at, cohort.called, cohort.came.load(Ordering::Relaxed));
         }
     }

@@ -62,15 +62,15 @@ impl Order {
         self.count();
     }
 
-    /// Calls the next `people` who are awaited, all between them, and all up to the next who is awaited; the new serving. Nobody is called
+    /// Calls the next `people` who are awaited, all between them, and all up to the next who is awaited, but nobody behind the fence; the new serving. Nobody is called
     /// twice, and nothing is left over for later if fewer wait.
     pub fn advance(&self, now: Tick, people: u64) -> u64 {
         let chore = self.chore();
         let from = self.serving();
-        let issued = self.issued();
-        let mut to = issued;
+        let end = self.issued().min(self.fence.load(Ordering::Acquire)).max(from);
+        let mut to = end;
         let mut left = people;
-        for (start, range) in parts(from..issued) {
+        for (start, range) in parts(from..end) {
             match self.ring.after(start, &range, left) {
                 Err(live) => left -= live,
                 Ok(index) => {

@@ -12,6 +12,7 @@
 //! * A number is redeemed once, by one compare-and-swap, and not before it was called.
 //! * Whoever waits is called when serving comes to him, whether he is counted or not: a room whose serving has reached what was issued has
 //!   called all.
+//! * Nobody at or behind the fence is called.
 //! * At most `capacity` numbers are remembered; when there is no room no number is given.
 //!
 //! **Cost**: a join one atomic addition; a return one compare-and-swap; how many are ahead: two loads and the bits of one chunk (~0.2 µs).
@@ -61,6 +62,8 @@ pub struct Order {
     ring: Ring,
     issued: AtomicU64,
     serving: AtomicU64,
+    /// Positions from here on are not called.
+    fence: AtomicU64,
     /// Positions below were called [`TURN`] ago or earlier.
     overdue: AtomicU64,
     /// The start of the last chunk of which the count before it is known.
@@ -120,6 +123,7 @@ impl Order {
             ring: Ring::new(capacity),
             issued: AtomicU64::new(0),
             serving: AtomicU64::new(0),
+            fence: AtomicU64::new(u64::MAX),
             overdue: AtomicU64::new(0),
             counted_to: AtomicU64::new(0),
             calls: RwLock::new(Calls::new(0)),

@@ -72,11 +72,14 @@ impl Room {
         self.sweep(&mut control, now.1);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
+        // Before the fence is set: a draw that is held in between is called from the next tick on.
+        let undrawn = self.lottery.undrawn();
         let quota = standing.calling.and_then(|wave| self.quota_of(wave));
         control.cohorts.clear();
         let mut cohorts = std::mem::take(&mut control.cohorts);
-        self.order.cohorts(&mut cohorts);
-        let waiting = self.order.waiting();
+        self.order.cohorts(now.0, &mut cohorts);
+        self.set_fence(&standing);
+        let waiting = self.order.callable();
         let gauge = Gauge {
             rate: load.rate,
             held: load.held,
@@ -109,7 +112,7 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
-        let shown = Shown { standing, forecast, paused, crowded: waiting > people };
+        let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }
@@ -138,6 +141,18 @@ impl Room {
         }
     }
 
+    /// What the clock did while no process ran: the first who comes finds the room as it is at `unix` (since 1970).
+    pub(super) fn wake(&self, unix: Duration) -> Vec<Appended> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut records = Vec::new();
+        self.follow_waves(&mut control, unix, &mut records);
+        let standing = self.schedule.standing(control.progress);
+        self.set_fence(&standing);
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        *shown = Shown { standing, undrawn: self.lottery.undrawn(), ..*shown };
+        records
+    }
+
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
         let reached = control.progress;
         let mut progress = self.schedule.advance(reached, unix);
@@ -148,6 +163,9 @@ impl Room {
         }
         if progress == reached {
             return;
+        }
+        if let Phase::Lobby { wave, .. } = self.schedule.standing(reached).phase {
+            records.extend(self.close_lobby(wave));
         }
         let first = self.order.issued();
         records.push(self.journal.append(Record::Wave { code: progress.code(), first }));

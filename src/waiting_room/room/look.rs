@@ -89,6 +89,9 @@ impl Room {
         let after = self.poll_after(&stand, &shown, unix, chance);
         self.events.visits.fetch_add(1, Ordering::Relaxed);
         let recorded = self.bind(place);
+        // Before the record that he came back: whoever waits for that one waits for both.
+        let registered = matches!(stand, Stand::Lobby { .. }).then(|| self.register(place)).flatten();
+        let recorded = registered.or(recorded);
         let Some(returned) = self.order.returned(number, unix, unix.saturating_add(after)) else {
             return Look { stand, poll_after: after, recorded };
         };
@@ -169,6 +172,11 @@ impl Room {
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
+        if (shown.undrawn.0..shown.undrawn.1).contains(&number) {
+            // Being drawn: within seconds.
+            let opens = self.opening(wave).map_or(Duration::ZERO, |opens| opens.unix);
+            return Stand::Lobby { wave, opens };
+        }
         if let Phase::Lobby { wave: awaited, opens } = standing.phase
             && awaited == wave
         {

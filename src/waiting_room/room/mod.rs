@@ -4,6 +4,7 @@
 //! find ── ticket or identity → place                 join ── a number, and the ticket that proves it
 //! look ── where a place stands now, when to ask again (`look`)
 //! enter ─ the place is redeemed, the quota reserved → turn, told what became of the request (`turn`)
+//! register in a lobby, hold_draws ── the order by lot, its document, receipts (`lobby`)
 //! tick ── waves, settling, calling, estimates (`chore`)
 //! ```
 //!
@@ -15,12 +16,15 @@
 //! **Not here**: HTTP (`proxy::room`), admission.
 
 mod chore;
+mod lobby;
 mod look;
 pub mod operator;
 mod place;
+mod published;
 mod recover;
 mod replay;
 mod restore;
+mod roll;
 mod tally;
 mod turn;
 
@@ -30,11 +34,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use self::chore::Load;
+pub use self::lobby::{DrawFault, Lot};
 pub use self::look::{Look, Stand};
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
 use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
+use self::lobby::Lottery;
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities, IdentityHash};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -74,6 +80,7 @@ pub struct Room {
     quotas: Box<[Option<Quota>]>,
     /// The first number of those who joined for each wave that has begun.
     starts: RwLock<Vec<u64>>,
+    lottery: Lottery,
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
@@ -113,6 +120,8 @@ pub(super) struct Shown {
     pub(super) paused: bool,
     /// Whether somebody waits who has not been called.
     pub(super) crowded: bool,
+    /// From and to which number people wait for a draw that is being held; empty if none is.
+    pub(super) undrawn: (u64, u64),
 }
 
 /// Somebody's place, found or given.
@@ -150,6 +159,12 @@ pub enum RoomError {
     /// Its key is not there yet.
     #[error("its key is missing: {}", .0.display())]
     Key(PathBuf),
+    /// A draw.
+    #[error("its lottery: {0}")]
+    Draw(#[from] DrawFault),
+    /// The system's generator of random numbers.
+    #[error("its lottery: the system gives no random numbers")]
+    Random,
 }
 
 impl Room {
@@ -171,7 +186,7 @@ impl Room {
         };
         let template = plan.page.as_deref().map(Template::parse).transpose()?;
         let page = template.map_or_else(Page::default, Page::new);
-        restore::open(plan, secret, page, (passage, patience), clock, unix).map(Arc::new)
+        restore::open(plan, secret, page, (passage, patience), clock, unix, lobby::random).map(Arc::new)
     }
 
     /// Its name.
@@ -365,6 +380,12 @@ impl Room {
         let number = number.max(self.front);
         let after = starts.partition_point(|first| *first <= number);
         u8::try_from(after.saturating_sub(1)).unwrap_or(u8::MAX)
+    }
+
+    /// The first number that was given for `wave`, if it or its lobby has begun.
+    fn first_of(&self, wave: u8) -> Option<u64> {
+        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
+        starts.get(usize::from(wave)).copied()
     }
 
     fn quota_of(&self, wave: u8) -> Option<&Quota> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::lobby::{DrawFault, Lottery};
 use super::recover::{People, named};
 use super::tally::Tally;
 use crate::config::plan::{self, Secret};
@@ -44,6 +45,9 @@ pub(super) struct Told {
     pub(super) waves: Vec<(Progress, u64)>,
     pub(super) tally: Tally,
     pub(super) paused: bool,
+    pub(super) lottery: Lottery,
+    /// What is wrong with a draw.
+    pub(super) fault: Option<DrawFault>,
     serving: u64,
     sending: BTreeSet<u64>,
     schedule: Schedule,
@@ -92,6 +96,8 @@ impl Told {
             waves: Vec::new(),
             tally: Tally::new(plan.waves.len()),
             paused: false,
+            lottery: Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len()),
+            fault: None,
             serving: 0,
             sending: BTreeSet::new(),
             schedule: schedule.clone(),
@@ -117,8 +123,10 @@ impl Told {
                     self.progress = self.progress.max(progress);
                     self.waves.push((progress, first));
                     let standing = self.schedule.standing(progress);
-                    let begun = standing.calling.or(standing.ended.map(|(ended, _)| ended));
-                    begun.into_iter().for_each(|wave| self.tally.begins(wave));
+                    let begun = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended));
+                    if let Some(wave) = begun {
+                        self.tally.begins(wave);
+                    }
                 }
             }
             Record::Paused(paused) => self.paused = paused,
@@ -139,7 +147,11 @@ impl Told {
                     self.people.hear(self.front, number, (generation, old));
                 }
             }
-            Record::Lease { .. } | Record::Registered { .. } | Record::Secret { .. } | Record::Draw { .. } => {}
+            Record::Registered { .. } | Record::Secret { .. } | Record::Roll { .. } | Record::Draw { .. } => {
+                let heard = self.lottery.hear(record, &self.order);
+                self.fault = self.fault.take().or_else(|| heard.err());
+            }
+            Record::Lease { .. } => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! A room as its journal tells it.
+//! A room as its journal tells it. A lobby that was drawn is drawn again, by the same secret and the same registrations.
 //!
 //! The journal is read twice: first for how many numbers may have been given, on which the window of what is remembered depends, then for
 //! all else.
@@ -34,12 +34,17 @@ pub(super) fn open(
     (passage, patience): (Duration, Duration),
     clock: &Clock,
     unix: Duration,
+    random: impl FnMut() -> Option<[u8; 32]>,
 ) -> Result<Room, RoomError> {
     let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), at_close(plan.at_close))?;
-    let (told, opened, changes) = read(plan, secret, &schedule, unix)?;
+    let (mut told, opened, changes) = read(plan, secret, &schedule, unix)?;
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
     // The first of this process: what follows is written after them.
-    changes.into_iter().for_each(|record| drop(journal.append(record)));
+    for record in changes {
+        drop(journal.append(record));
+    }
+    let lobbies = plan.waves.iter().enumerate().filter(|(_, wave)| wave.opens.is_some()).map(|(index, _)| index);
+    told.lottery.commit(lobbies, &journal, random)?;
     let configured = pace_plan(plan.pace);
     let now = clock.now();
     let caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
@@ -53,6 +58,7 @@ pub(super) fn open(
         forecast,
         paused: told.paused || settling,
         crowded: told.order.waiting() > 0,
+        undrawn: told.lottery.undrawn(),
     };
     let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
     let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
@@ -68,6 +74,7 @@ pub(super) fn open(
         leased: AtomicU64::new(told.order.issued()),
         leasing: Mutex::default(),
         stripes: [const { Mutex::new(()) }; STRIPES],
+        lottery: told.lottery,
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),
@@ -83,6 +90,7 @@ pub(super) fn open(
         events: Events::default(),
     };
     told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
+    room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }
 
@@ -99,11 +107,18 @@ fn read(
     let mut changes = Vec::new();
     if opened.records() == 0 && !matches!(plan.key, Key::New(_)) {
         changes = lost(plan, unix);
-        changes.iter().for_each(|record| extent.hear(*record));
+        for record in &changes {
+            extent.hear(*record);
+        }
     }
     let mut told = Told::new(plan, secret, schedule, opened.generation(), &extent, unix);
-    changes.iter().for_each(|record| told.hear(*record, unix));
+    for record in &changes {
+        told.hear(*record, unix);
+    }
     opened.read(|record| told.hear(record, unix))?;
+    if let Some(fault) = told.fault.take() {
+        return Err(fault.into());
+    }
     changes.extend(told.end(plan, unix));
     let opened = compacted(opened, &told)?;
     Ok((told, opened, changes))

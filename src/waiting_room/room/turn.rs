@@ -82,6 +82,7 @@ pub enum NotEntered {
 
 /// A request of somebody who was let in. Dropped without a word, it is one of which nobody knows what became.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request, and none follows from another")]
 pub struct Turn {
     room: Arc<Room>,
     number: u64,
@@ -150,11 +151,10 @@ impl Room {
         let again = key.is_some_and(|key| self.identities.number(key) == Some(number));
         let redeemed = match self.order.state(number) {
             Some(State::Waiting) => self.redeem(number, now)?,
-            Some(State::Admitted) => None,
             Some(State::Sending) if counting => return Err(NotEntered::Sending),
             Some(State::Ambiguous) if counting && !again => return Err(NotEntered::Unclear),
             Some(State::Done) if counting && !again => return Err(NotEntered::Done),
-            Some(State::Sending | State::Ambiguous | State::Done) => None,
+            Some(State::Admitted | State::Sending | State::Ambiguous | State::Done) => None,
             Some(State::Gone) | None => return Err(NotEntered::NotCalled),
         };
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
@@ -190,7 +190,7 @@ impl Room {
         let _order = self.in_order(number);
         let again = key.is_some_and(|(_, again)| again);
         let first = self.order.set(number, State::Admitted, State::Sending, unix);
-        if !first && !(again && self.order.set(number, State::Ambiguous, State::Sending, unix)) {
+        if !(first || again && self.order.set(number, State::Ambiguous, State::Sending, unix)) {
             return None;
         }
         if let Some((hash, false)) = key
@@ -249,7 +249,7 @@ impl Room {
 
     /// The quota of a wave that is told modulo 4: the latest wave of that kind that has begun.
     pub(super) fn reservation(&self, wave: u8) -> Option<&Quota> {
-        let begun = self.shown().standing.calling.or(self.shown().standing.ended.map(|(ended, _)| ended))?;
+        let begun = self.shown().standing.calling.or_else(|| self.shown().standing.ended.map(|(ended, _)| ended))?;
         let exact = (0..=begun).rev().find(|candidate| candidate % 4 == wave % 4)?;
         self.quota_of(exact)
     }

@@ -30,6 +30,12 @@ fn record() -> impl Strategy<Value = Record> {
         (any::<u8>(), number(), any::<u32>(), any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(wave, first, count, opens, root)| Record::Draw { wave, first, count, opens, root }),
         (any::<u16>(), 0..NUMBERS).prop_map(|(code, first)| Record::Wave { code, first }),
+        (any::<u8>(), number(), number(), number()).prop_map(|(wave, first, fresh, end)| Record::Roll {
+            wave,
+            first,
+            fresh,
+            end
+        }),
         any::<bool>().prop_map(Record::Paused),
         (any::<u8>(), any::<u64>()).prop_map(|(wave, count)| Record::Taken { wave, count }),
         (0..NUMBERS, proptest::option::of(0..NUMBERS))

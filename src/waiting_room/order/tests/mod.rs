@@ -209,14 +209,14 @@ fn a_draw_is_forgotten_as_a_whole() {
     let forward: Box<[u32]> = (0..6_000).rev().collect();
     assert_eq!(order.drawn(0, forward), Ok(()));
     order.advance(tick(61), 0);
-    order.settle(tick(100), unix(100));
+    order.settle(tick(61).after(TURN), unix(100));
     let life = Duration::from_secs(1_000);
     assert_eq!(order.retire(unix(5_000), life), 0, "the other part of it is not full yet");
     assert_eq!(order.position(10), Some(5_989));
     (6_000..2 * CHUNK).for_each(|_| assert!(order.issue().is_some()));
     settle(&order, 5_000..=5_060);
     order.advance(tick(5_060), 0);
-    order.settle(tick(5_100), unix(5_100));
+    order.settle(tick(5_060).after(TURN), unix(5_100));
     assert_eq!(order.retire(unix(6_059), life), 0, "and then not old enough");
     assert_eq!(order.retire(unix(6_060), life), 2 * CHUNK as u64);
 }
@@ -282,4 +282,41 @@ fn whoever_comes_is_awaited_no_more_and_who_does_not_is_late() {
     assert_eq!((order.outstanding(), order.is_late(0), order.is_called(0)), (0, true, true));
     assert!((order.no_show() - 0.5).abs() < 1e-9, "one came, one was let in, one left, one is not there");
     assert_eq!((order.came(0, tick(40)), order.redeem(0, 0, tick(40), unix(40))), (None, Ok(())), "his place is his");
+}
+
+#[test]
+fn nobody_behind_the_fence_is_called_until_it_falls() {
+    let order = order(CHUNK, 10);
+    order.fence(4);
+    assert_eq!((order.callable(), order.waiting()), (4, 10));
+    assert_eq!((order.advance(tick(1), 3), order.callable()), (3, 1));
+    assert_eq!((order.advance(tick(2), 5), order.callable(), order.waiting()), (4, 0, 6));
+    assert_eq!(order.advance(tick(3), 0), 4);
+    order.fence(2);
+    assert_eq!((order.advance(tick(4), 1), order.callable()), (4, 0), "whoever was called stays so");
+    order.fence(u64::MAX);
+    assert_eq!((order.advance(tick(5), 1), order.callable()), (5, 5));
+}
+
+#[test]
+fn whoever_comes_when_an_opening_told_him_is_not_late_and_the_pace_hears_of_half_a_minute() {
+    // As many as can be told to come within a turn.
+    let people = 1_432_133;
+    let told = crate::waiting_room::eta::opening_visit(Duration::ZERO, people, 1.0);
+    assert!(told < TURN, "{told:?}");
+    let order = order(CHUNK, 4_000);
+    for second in 1..=299 {
+        // Ten ticks a second.
+        for tenth in 0..10 {
+            order.advance(tick(second).after(Duration::from_millis(tenth * 100)), 1);
+        }
+    }
+    let now = tick(1).after(told);
+    order.settle(now, unix(290));
+    assert!(!order.is_late(0) && order.came(0, now) == Some(told));
+    let mut cohorts = Vec::new();
+    order.cohorts(tick(300), &mut cohorts);
+    assert_eq!((cohorts.len(), cohorts.first().map(|cohort| cohort.people)), (299, Some(1)));
+    assert!(cohorts.iter().all(|cohort| tick(300).since(cohort.called) < Duration::from_secs(30)));
+    assert_eq!(order.outstanding(), 2_989);
 }

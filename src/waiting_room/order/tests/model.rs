@@ -19,7 +19,7 @@ enum Step {
     Redeem(u64, u16),
     Change(u64, u16),
     Advance(u16),
-    Pass(u8),
+    Pass(u16),
     Draw(u64),
     Sweep,
     Retire,
@@ -34,7 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => some().prop_map(|(seed, count)| Step::Redeem(seed, count)),
         4 => some().prop_map(|(seed, count)| Step::Change(seed, count)),
         4 => (0_u16..1_500).prop_map(Step::Advance),
-        5 => (0_u8..40).prop_map(Step::Pass),
+        5 => (0_u16..40).prop_map(Step::Pass),
+        1 => (200_u16..400).prop_map(Step::Pass),
         1 => any::<u64>().prop_map(Step::Draw),
         1 => Just(Step::Sweep),
         1 => Just(Step::Retire),
@@ -191,7 +192,7 @@ proptest! {
             run.take(step);
         }
         // In the end everybody is called.
-        for step in [Step::Pass(1), Step::Pass(60), Step::Advance(u16::MAX), Step::Pass(30)] {
+        for step in [Step::Pass(1), Step::Pass(60), Step::Advance(u16::MAX), Step::Pass(300)] {
             run.take(&step);
         }
         prop_assert_eq!(run.order.serving(), run.plain.issued());
