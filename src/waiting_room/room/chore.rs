@@ -101,7 +101,6 @@ impl Room {
 
     /// Stops calling, or goes on as configured or as an operator has said since; a room that is configured to pause goes on at the
     /// measured pace. To be awaited: then it lasts beyond a restart.
-    #[must_use]
     pub fn pause(&self, paused: bool) -> Appended {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = match control.configured {
