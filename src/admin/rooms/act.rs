@@ -71,7 +71,9 @@ where
     B: Body<Error: Into<BoxError>>,
 {
     let refusal = |status, message: &str| plain(status, format!("{message}\n"));
-    match timeout(BODY_PATIENCE, Limited::new(body, BODY_MAX).collect()).await {
+    #[expect(clippy::disallowed_methods, reason = "bounded by `Limited`")]
+    let whole = Limited::new(body, BODY_MAX).collect();
+    match timeout(BODY_PATIENCE, whole).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 4 KiB"))

@@ -146,9 +146,9 @@ mod tests {
     fn only_json_is_json() {
         let said = |types: &[&str]| {
             let mut headers = HeaderMap::new();
-            types.iter().for_each(|one| {
+            for one in types {
                 headers.append(CONTENT_TYPE, one.parse().unwrap());
-            });
+            }
             is_json(&headers)
         };
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/json;"] {

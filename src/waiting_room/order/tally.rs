@@ -66,6 +66,7 @@ impl Order {
 }
 
 #[cfg(all(test, not(feature = "loom")))]
+#[expect(clippy::unwrap_used, reason = "the lint's own exception covers test functions, not what they share")]
 mod tests {
     use super::super::chunk::CHUNK;
     use super::*;
