@@ -149,7 +149,14 @@ impl Worker {
             return Err(Answer::overloaded(fastrand::f64()));
         }
         let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
-        let door = doorway.map(|doorway| Door { doorway, asker, head: &head, target: &target, class: limits.class, counts: limits.counts });
+        let door = doorway.map(|doorway| Door {
+            doorway,
+            asker,
+            head: &head,
+            target: &target,
+            class: limits.class,
+            counts: limits.counts,
+        });
         let mut visitor = Visitor { bearer, place: None };
         if let Some(door) = &door {
             visitor = self.approach(door, bearer).await?;

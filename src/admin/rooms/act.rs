@@ -39,6 +39,7 @@ pub(super) enum Act {
     Pace,
     /// Of the request of this number.
     Resolve(u64),
+    Taken,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -49,6 +50,14 @@ type Answer = Response<Full<Bytes>>;
 struct Pace {
     rate: Option<String>,
     measured: Option<bool>,
+}
+
+/// `{"wave": 0, "count": 81234}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Taken {
+    wave: u8,
+    count: u32,
 }
 
 /// `{"outcome": "done"}`.
@@ -91,6 +100,7 @@ impl Act {
             Self::Resume => pause(room, false).await,
             Self::Pace => pace(room, body),
             Self::Resolve(number) => resolve(room, number, body).await,
+            Self::Taken => taken(room, body).await,
         }
     }
 }
@@ -148,6 +158,20 @@ async fn resolve(room: &Arc<Room>, number: u64, body: &[u8]) -> Answer {
             plain(StatusCode::CONFLICT, format!("nothing is unclear: the state of this number is `{state}`\n"))
         }
     }
+}
+
+/// How many have succeeded in a wave, as the service knows.
+async fn taken(room: &Arc<Room>, body: &[u8]) -> Answer {
+    let Taken { wave, count } = match serde_json::from_slice(body) {
+        Ok(taken) => taken,
+        Err(error) => return bad(&error.to_string()),
+    };
+    let Some(recorded) = room.told_taken(wave, count) else { return bad("no such wave, or it has no quota") };
+    tracing::info!(room = %room.name(), wave, count, "an operator has told how many have succeeded");
+    if !written(recorded).await {
+        return unwritten("it is so, but the journal did not take it: tell it again");
+    }
+    json(&json!({ "wave": wave, "quota": survey::quota(&room.survey()) }))
 }
 
 fn bad(message: &str) -> Answer {

@@ -8,6 +8,7 @@
 //! | `/v1/rooms/NAME/unclear/NUMBER` | POST | what became of it: `{"outcome": "done"}` or `"failed"` |
 //! | `/v1/rooms/NAME/pause`, `/resume` | POST | nobody is called, or people are called again |
 //! | `/v1/rooms/NAME/pace` | POST | `{"rate": "500/m"}` or `{"measured": true}` |
+//! | `/v1/rooms/NAME/taken` | POST | `{"wave": 0, "count": 81234}`: how many have succeeded, when weir has lost count |
 //!
 //! **Invariants**: a GET changes nothing; a POST needs `Content-Type: application/json`, and its body is at most 4 KiB and there within five
 //! seconds; what it did is logged, and what must last is in the journal before it is answered.
@@ -102,6 +103,7 @@ fn asked(target: &str) -> Asked<'_> {
         (Some(room), Some("pause"), None, None) => act(room, Act::Pause),
         (Some(room), Some("resume"), None, None) => act(room, Act::Resume),
         (Some(room), Some("pace"), None, None) => act(room, Act::Pace),
+        (Some(room), Some("taken"), None, None) => act(room, Act::Taken),
         _ => Asked::Nothing,
     }
 }
@@ -133,6 +135,7 @@ mod tests {
             ("/a/unclear/17", Asked::Act { room: "a", act: Act::Resolve(17) }),
             ("/a/pause", Asked::Act { room: "a", act: Act::Pause }),
             ("/a/pace", Asked::Act { room: "a", act: Act::Pace }),
+            ("/a/taken", Asked::Act { room: "a", act: Act::Taken }),
         ] {
             assert_eq!(asked(path), wanted, "{path}");
         }

@@ -56,7 +56,18 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan) -> Self {
-        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0, issued: 0, served: 0, lease: None }
+        Self {
+            pace,
+            eta,
+            progress,
+            configured,
+            called: 0,
+            cohorts: Vec::new(),
+            identities: 0,
+            issued: 0,
+            served: 0,
+            lease: None,
+        }
     }
 }
 

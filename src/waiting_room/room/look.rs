@@ -95,7 +95,8 @@ impl Room {
         let Some(returned) = self.order.returned(number, unix, unix.saturating_add(after)) else {
             return Look { stand, poll_after: after, recorded };
         };
-        let first = (returned.first && (returned.counted || number < self.front)).then(|| self.journal.append(Record::Returned { number }));
+        let first = (returned.first && (returned.counted || number < self.front))
+            .then(|| self.journal.append(Record::Returned { number }));
         let due = if returned.early {
             self.events.early.fetch_add(1, Ordering::Relaxed);
             self.order.standing(number).and_then(|standing| standing.at).map(|due| due.saturating_sub(unix))

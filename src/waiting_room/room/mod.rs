@@ -39,8 +39,8 @@ pub use self::look::{Look, Stand};
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
-use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use self::lobby::Lottery;
+use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities, IdentityHash};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -279,7 +279,8 @@ impl Room {
             return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
         }
         let ours = tickets.filter_map(|text| self.keyring.verify(text));
-        let mut ours = ours.filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
+        let mut ours = ours
+            .filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
         match hash {
             None => ours.next().map(|ticket| Place { ticket, binds: None }),
             // A place that another identity holds is not this one's.
@@ -330,9 +331,8 @@ impl Room {
         };
         self.events.joined.fetch_add(1, Ordering::Relaxed);
         // The chore leases far ahead; whoever is beyond all the same waits for the journal.
-        let recorded = recorded.or_else(|| {
-            (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1)
-        });
+        let recorded =
+            recorded.or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1));
         Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
     }
 

@@ -82,7 +82,10 @@ pub enum NotEntered {
 
 /// A request of somebody who was let in. Dropped without a word, it is one of which nobody knows what became.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the request, and none follows from another")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the request, and none follows from another"
+)]
 pub struct Turn {
     room: Arc<Room>,
     number: u64,
@@ -186,7 +189,13 @@ impl Room {
     }
 
     /// A counting request begins, with a `key` that this place has sent before or not; whether what became of it before is unknown.
-    fn send(&self, number: u64, wave: u8, key: Option<(IdentityHash, bool)>, unix: Duration) -> Option<(bool, Appended)> {
+    fn send(
+        &self,
+        number: u64,
+        wave: u8,
+        key: Option<(IdentityHash, bool)>,
+        unix: Duration,
+    ) -> Option<(bool, Appended)> {
         let _order = self.in_order(number);
         let again = key.is_some_and(|(_, again)| again);
         let first = self.order.set(number, State::Admitted, State::Sending, unix);

@@ -237,7 +237,10 @@ fn a_long_journal_is_compacted_and_says_the_same() {
     for _ in 0..2 {
         bench.restart();
         assert!(long(&bench) < 10_000, "{} bytes", long(&bench));
-        assert_eq!([done, unclear, waiting].map(|place| bench.state(&place)), [State::Done, State::Ambiguous, State::Waiting]);
+        assert_eq!(
+            [done, unclear, waiting].map(|place| bench.state(&place)),
+            [State::Done, State::Ambiguous, State::Waiting]
+        );
         assert_eq!(bench.count(), Count { taken: 2, done: 1 });
         assert!(bench.join().number() > waiting.number());
     }
