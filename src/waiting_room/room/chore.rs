@@ -56,7 +56,18 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan) -> Self {
-        Self { pace, eta, progress, configured, called: 0, cohorts: Vec::new(), identities: 0, issued: 0, served: 0, lease: None }
+        Self {
+            pace,
+            eta,
+            progress,
+            configured,
+            called: 0,
+            cohorts: Vec::new(),
+            identities: 0,
+            issued: 0,
+            served: 0,
+            lease: None,
+        }
     }
 }
 
@@ -130,6 +141,15 @@ impl Room {
     /// Calls at `pace` from now on, until the next start.
     pub fn set_pace(&self, pace: PacePlan) {
         self.control.lock().unwrap_or_else(PoisonError::into_inner).pace.follow(pace);
+    }
+
+    /// Waves that have begun before the first tick: nobody shall find a room closed that is open.
+    pub(super) fn catch_up(&self, unix: Duration) {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        // In the journal before all that is waited for later.
+        self.follow_waves(&mut control, unix, &mut Vec::new());
+        let standing = self.schedule.standing(control.progress);
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).standing = standing;
     }
 
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {

@@ -177,7 +177,12 @@ impl Told {
                 }
                 let needed = number >= start || matches!(now, State::Ambiguous | State::Done);
                 let unclear = now == State::Ambiguous && state == State::Sending as u8;
-                (needed && (unclear || state == now as u8)).then_some(Record::State { number, state: now as u8, wave, at })
+                (needed && (unclear || state == now as u8)).then_some(Record::State {
+                    number,
+                    state: now as u8,
+                    wave,
+                    at,
+                })
             }
             Record::Identity { number, .. } | Record::Recovered { number, .. } => (number >= start).then_some(record),
             _ => Some(record),

@@ -83,6 +83,7 @@ pub(super) fn open(
         events: Events::default(),
     };
     told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
+    room.catch_up(unix);
     Ok(room)
 }
 

@@ -186,7 +186,13 @@ impl Room {
     }
 
     /// A counting request begins, with a `key` that this place has sent before or not; whether what became of it before is unknown.
-    fn send(&self, number: u64, wave: u8, key: Option<(IdentityHash, bool)>, unix: Duration) -> Option<(bool, Appended)> {
+    fn send(
+        &self,
+        number: u64,
+        wave: u8,
+        key: Option<(IdentityHash, bool)>,
+        unix: Duration,
+    ) -> Option<(bool, Appended)> {
         let _order = self.in_order(number);
         let again = key.is_some_and(|(_, again)| again);
         let first = self.order.set(number, State::Admitted, State::Sending, unix);

@@ -32,10 +32,12 @@ fn record() -> impl Strategy<Value = Record> {
         (any::<u16>(), 0..NUMBERS).prop_map(|(code, first)| Record::Wave { code, first }),
         any::<bool>().prop_map(Record::Paused),
         (any::<u8>(), any::<u64>()).prop_map(|(wave, count)| Record::Taken { wave, count }),
-        (0..NUMBERS, proptest::option::of(0..NUMBERS))
-            .prop_map(|(front, ordered)| Record::Recovery { front, ordered }),
-        (0..NUMBERS, any::<u32>(), 0..NUMBERS)
-            .prop_map(|(number, generation, old)| Record::Recovered { number, generation, old }),
+        (0..NUMBERS, proptest::option::of(0..NUMBERS)).prop_map(|(front, ordered)| Record::Recovery { front, ordered }),
+        (0..NUMBERS, any::<u32>(), 0..NUMBERS).prop_map(|(number, generation, old)| Record::Recovered {
+            number,
+            generation,
+            old
+        }),
     ]
 }
 

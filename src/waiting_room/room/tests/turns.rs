@@ -237,10 +237,21 @@ fn a_long_journal_is_compacted_and_says_the_same() {
     for _ in 0..2 {
         bench.restart();
         assert!(long(&bench) < 10_000, "{} bytes", long(&bench));
-        assert_eq!([done, unclear, waiting].map(|place| bench.state(&place)), [State::Done, State::Ambiguous, State::Waiting]);
+        assert_eq!(
+            [done, unclear, waiting].map(|place| bench.state(&place)),
+            [State::Done, State::Ambiguous, State::Waiting]
+        );
         assert_eq!(bench.count(), Count { taken: 2, done: 1 });
         assert!(bench.join().number() > waiting.number());
     }
     drop(turn);
     assert!(bench.enter(&unclear, true, Some(KEY)).is_ok());
+}
+
+#[test]
+fn a_room_is_open_before_the_first_tick() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
+    let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
+    assert!(room.takes() && room.is_clear());
 }
