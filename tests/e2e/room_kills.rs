@@ -19,6 +19,9 @@ const QUOTA: usize = 60;
 const KILLS: u32 = 20;
 const KILLS_VARIABLE: &str = "WEIR_TEST_ROOM_KILLS";
 
+/// What weir exits with when it cannot start (sysexits.h: EX_SOFTWARE).
+const SOFTWARE: i32 = 70;
+
 /// A crowd is done within this, on two busy cores.
 const CROWD_PATIENCE: Duration = Duration::from_mins(4);
 
@@ -186,7 +189,7 @@ fn a_second_process_says_who_has_the_state() {
     }
     fs::write(&other, own).unwrap();
     let (code, said) = run(&other);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(SOFTWARE), "{said}");
     assert!(said.contains("opening.room") && said.contains("in use by another process"), "{said}");
     drop(weir);
 }

@@ -142,7 +142,8 @@ impl Worker {
                 Ok(()) => Ok(Visitor { bearer: Bearer::without(returning(place.class())), place: Some(place) }),
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
-            Stand::Inside | Stand::Sending | Stand::Done => {
+            // Of whom nothing is known, the same request may make it known: `enter` decides.
+            Stand::Inside | Stand::Sending | Stand::Unclear | Stand::Done => {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
             }
