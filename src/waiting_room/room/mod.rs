@@ -18,6 +18,7 @@
 mod chore;
 mod lobby;
 mod look;
+mod place;
 mod published;
 mod restore;
 mod roll;
@@ -31,12 +32,14 @@ use std::time::Duration;
 pub use self::chore::Load;
 pub use self::lobby::{DrawFault, Lot};
 pub use self::look::{Look, Stand};
+pub use self::place::Place;
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
 use self::lobby::Lottery;
+use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use super::eta::Forecast;
-use super::identity::{Claimed, Identities, IdentityHash};
+use super::identity::{Claimed, Identities};
 use super::journal::{Appended, Journal, OpenError, Record};
 use super::order::Order;
 use super::page::{Moment, Page, Template, TemplateError};
@@ -109,14 +112,6 @@ pub(super) struct Shown {
     pub(super) crowded: bool,
     /// From and to which number people wait for a draw that is being held; empty if none is.
     pub(super) undrawn: (u64, u64),
-}
-
-/// Somebody's place, found or given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    ticket: Ticket,
-    /// An identity that holds no place yet, and shall hold this one.
-    binds: Option<IdentityHash>,
 }
 
 /// A place that was given.
@@ -363,37 +358,6 @@ impl Room {
 
     fn shown(&self) -> Shown {
         *self.shown.read().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Bits of a session that are the number; above it the generation's last.
-const SESSION_GENERATION: u32 = 48;
-const SESSION_NUMBER: u64 = (1 << SESSION_GENERATION) - 1;
-const SESSION_MASK: u64 = u64::MAX >> SESSION_GENERATION;
-
-impl Place {
-    /// The session of a pass for whoever comes in with this place: one place, one session.
-    #[must_use]
-    pub fn session(&self) -> u64 {
-        self.ticket.number | (u64::from(self.ticket.generation) & SESSION_MASK) << SESSION_GENERATION
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.ticket.number
-    }
-
-    /// What the request was to admission that was not let in.
-    #[must_use]
-    pub fn class(&self) -> Class {
-        self.ticket.class
-    }
-
-    /// When its ticket was signed, since 1970.
-    #[must_use]
-    pub fn issued(&self) -> Duration {
-        self.ticket.issued
     }
 }
 
