@@ -122,12 +122,12 @@ fn a_lobby_is_called_in_the_order_of_the_document() {
         assert_eq!((receipt["number"].as_u64(), receipt["wave"].as_u64()), (Some(person.number), Some(0)));
     }
     // One who never asks again takes part all the same, as he joined shortly before the opening.
-    let (_, before) = ask(&mut client, "/.weir/receipt", Some(&coming[7].ticket));
+    let (_, before) = ask(&mut client, "/.weir/receipt", Some(&coming[149].ticket));
     assert!(before["drawn"].is_null() && before["commitment"].is_string(), "{before}");
     assert_eq!((origin.requests(), ask(&mut client, "/register", None).0), (0, 503), "not open yet");
     let document = weir.scratch("opening.room/draw-0.jsonl");
     eventually("the draw", || document.exists());
-    let ticket = Some(&*coming[7].ticket);
+    let ticket = Some(&*coming[149].ticket);
     eventually("its receipts", || ask(&mut client, "/.weir/receipt", ticket).1["drawn"].is_object());
     let places = places(&document);
     assert!(places.len() > PEOPLE && away.iter().all(|person| places.contains_key(&person.number)));
@@ -136,14 +136,14 @@ fn a_lobby_is_called_in_the_order_of_the_document() {
     // And whoever was away comes in when he comes.
     sleep(Duration::from_millis(500));
     assert_eq!(ask(&mut client, "/register", Some(&away[0].ticket)).0, 200);
-    let (_, after) = ask(&mut client, "/.weir/receipt", Some(&coming[7].ticket));
+    let (_, after) = ask(&mut client, "/.weir/receipt", Some(&coming[149].ticket));
     assert_eq!((&after["commitment"], &after["tag"]), (&before["commitment"], &before["tag"]));
     for receipt in [&before, &after] {
         let path = weir.scratch("receipt.json");
         fs::write(&path, receipt.to_string()).unwrap();
         let (code, said) = verify(&document, &path);
         assert_eq!(code, Some(0), "{said}");
-        let place = places[&coming[7].number];
+        let place = places[&coming[149].number];
         assert!(said.contains(&format!("has place {place} of {}", places.len())), "{said}");
     }
 }

@@ -36,13 +36,14 @@ use std::time::Duration;
 pub use self::chore::Load;
 pub use self::lobby::{DrawFault, Lot};
 pub use self::look::{Look, Stand};
+pub use self::place::Place;
 pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
 use self::lobby::Lottery;
 use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use super::eta::Forecast;
-use super::identity::{Claimed, Identities, IdentityHash};
+use super::identity::{Claimed, Identities};
 use super::journal::{Appended, Journal, OpenError, Record};
 use super::order::Order;
 use super::page::{Moment, Page, Template, TemplateError};
@@ -122,14 +123,6 @@ pub(super) struct Shown {
     pub(super) crowded: bool,
     /// From and to which number people wait for a draw that is being held; empty if none is.
     pub(super) undrawn: (u64, u64),
-}
-
-/// Somebody's place, found or given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    ticket: Ticket,
-    /// An identity that holds no place yet, and shall hold this one.
-    binds: Option<IdentityHash>,
 }
 
 /// A place that was given.

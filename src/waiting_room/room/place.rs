@@ -1,9 +1,21 @@
-//! What is to be read from a place.
+//! Somebody's place, and the session of a pass that is given for it.
+//!
+//! **Invariants**: one place, one session.
+//! **Not here**: where it stands (`look`), what its ticket proves (`ticket`).
 
 use std::time::Duration;
 
-use super::Place;
 use crate::config::plan::Class;
+use crate::waiting_room::identity::IdentityHash;
+use crate::waiting_room::ticket::Ticket;
+
+/// Somebody's place, found or given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(super) ticket: Ticket,
+    /// An identity that holds no place yet, and shall hold this one.
+    pub(super) binds: Option<IdentityHash>,
+}
 
 /// Bits of a session that are the number; above it the generation's last.
 pub(super) const SESSION_GENERATION: u32 = 48;
