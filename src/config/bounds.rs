@@ -79,12 +79,8 @@ pub(super) const DEFAULT_SESSION_WAITING: usize = 32;
 pub(super) const DEFAULT_QUEUE: Queue = Queue { wait: secs(4), length: 20_000 };
 /// Four million numbers are 16 MiB when all of their people have come back; a telephone may
 /// sleep a night and a day.
-pub(super) const DEFAULT_ROOM: DefaultRoom = DefaultRoom {
-    at_close: AtClose::Serve,
-    pace: Pace::Measured,
-    capacity: 4_194_304,
-    life: secs(86_400),
-};
+pub(super) const DEFAULT_ROOM: DefaultRoom =
+    DefaultRoom { at_close: AtClose::Serve, pace: Pace::Measured, capacity: 4_194_304, life: secs(86_400) };
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// What a waiting room is unless something else is written.

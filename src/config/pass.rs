@@ -57,10 +57,7 @@ impl Pass {
             old_keys: Vec::new(),
             life: DEFAULT_PASS_LIFE,
             wait: DEFAULT_PASS_WAIT,
-            sessions: ClientConcurrency {
-                requests: DEFAULT_SESSION_REQUESTS,
-                waiting: DEFAULT_SESSION_WAITING,
-            },
+            sessions: ClientConcurrency { requests: DEFAULT_SESSION_REQUESTS, waiting: DEFAULT_SESSION_WAITING },
         }
     }
 

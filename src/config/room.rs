@@ -175,7 +175,10 @@ fn waves(inline: Period, written: Vec<Period>, faults: &mut Faults<'_>) -> Optio
         };
         let ended = earlier.closes.as_ref().map_or_else(
             // A wave that only a quota ends may be over by then, or not.
-            || earlier.quota.is_some() && earlier.opens.as_ref().is_none_or(|began| began.value.unix < opens.value.unix),
+            || {
+                earlier.quota.is_some()
+                    && earlier.opens.as_ref().is_none_or(|began| began.value.unix < opens.value.unix)
+            },
             |closes| closes.value.unix <= opens.value.unix,
         );
         if !ended {

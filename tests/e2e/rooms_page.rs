@@ -7,7 +7,8 @@ use crate::tools::curl;
 use crate::weir::{Weir, eventually};
 
 /// What a browser says of a click on a link.
-const CLICK: &str = "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
+const CLICK: &str =
+    "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
 
 /// What stands in `page` between `before` and the next quotation mark, as a browser reads it.
 fn quoted(page: &str, before: &str) -> String {
@@ -34,7 +35,8 @@ fn the_page_says_all_there_is_to_say_and_is_never_kept() {
     let latch = Latch::new();
     let origin = origin(&latch);
     let weir = Weir::start(&config(origin.address, "pace = \"paused\""));
-    for (languages, tag, heading) in [("en-GB,en", "en", "The line is paused"), ("id-ID,id;q=0.9,en;q=0.8", "id", "Antrean sedang dijeda")]
+    for (languages, tag, heading) in
+        [("en-GB,en", "en", "The line is paused"), ("id-ID,id;q=0.9,en;q=0.8", "id", "Antrean sedang dijeda")]
     {
         let answer = click(&weir, "/register", &format!("accept-language: {languages}\r\n"));
         let page = answer.text();
@@ -49,7 +51,9 @@ fn the_page_says_all_there_is_to_say_and_is_never_kept() {
             assert_eq!(answer.field(name), Some(value), "{answer:?}");
         }
         let varies = answer.field("vary").unwrap();
-        assert!(["accept", "accept-language", "cookie"].iter().all(|name| varies.split(", ").any(|found| found == *name)));
+        assert!(
+            ["accept", "accept-language", "cookie"].iter().all(|name| varies.split(", ").any(|found| found == *name))
+        );
         assert!(answer.field("content-security-policy").unwrap().contains("default-src 'none'"), "{answer:?}");
         let seconds: u64 = answer.field("retry-after").unwrap().parse().unwrap();
         assert!((5..=15).contains(&seconds), "{answer:?}");
@@ -202,7 +206,8 @@ fn a_destination_elsewhere_is_none() {
     first.answer();
     let state = |to: &str| said(&ask(&weir, "GET", &format!("/.weir/place?weir_ticket={ticket}&to={to}"), ""));
     eventually("it is his turn", || state("/x")["enter"] == "/x");
-    for to in ["//elsewhere.example", "https://elsewhere.example", "%2f%2felsewhere", "/%5celsewhere", "/%0d%0ax", "x"] {
+    for to in ["//elsewhere.example", "https://elsewhere.example", "%2f%2felsewhere", "/%5celsewhere", "/%0d%0ax", "x"]
+    {
         let state = state(to);
         assert!(state.get("enter").is_none() && state["send_again"] == true, "{to}: {state}");
     }

@@ -216,7 +216,8 @@ fn a_greedy_poller_learns_when_he_was_to_come_and_nothing_else() {
     let weir = Weir::start(&config(origin.address, "pace = \"paused\""));
     let ticket = ask(&weir, "GET", "/", "").field("weir-ticket").unwrap().to_owned();
     let fields = format!("weir-ticket: {ticket}\r\n");
-    let due = |answer: &Response| Instant::now() + Duration::from_secs(said(answer)["poll_after_seconds"].as_u64().unwrap());
+    let due =
+        |answer: &Response| Instant::now() + Duration::from_secs(said(answer)["poll_after_seconds"].as_u64().unwrap());
     let told = due(&ask(&weir, "GET", "/.weir/place", &fields));
     for _ in 0..200 {
         let now = due(&ask(&weir, "GET", "/.weir/place", &fields));

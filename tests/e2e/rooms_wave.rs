@@ -49,7 +49,11 @@ fn closing(at_close: &str, next: &str) -> Closing {
     let first = occupy(&weir);
     let waiting = format!("weir-ticket: {}\r\n", join(&weir, ""));
     let told = said(&ask(&weir, "GET", "/.weir/place", &waiting));
-    assert_eq!((told["state"].as_str(), told["at_close"].as_str()), (Some("waiting"), Some(at_close)), "told before: {told}");
+    assert_eq!(
+        (told["state"].as_str(), told["at_close"].as_str()),
+        (Some("waiting"), Some(at_close)),
+        "told before: {told}"
+    );
     assert_eq!(told["closes"].as_str().unwrap().get(..19), closes.get(1..20));
     Closing { latch, origin, weir, first, waiting, closed }
 }
@@ -126,4 +130,18 @@ fn a_pause_holds_everybody_and_a_pace_is_kept() {
     eventually("six more are", || turns() >= before + 6);
     let took = began.elapsed();
     assert!(took > Duration::from_millis(2_400), "{took:?} for six at two a second");
+}
+
+#[test]
+fn a_pace_holds_for_those_too_who_find_nobody_waiting() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"2/s\""));
+    eventually("the pace lets the first straight in", || ask(&weir, "GET", "/register", "").status == 200);
+    let (began, before) = (std::time::Instant::now(), origin.requests());
+    for _ in 0..20 {
+        ask(&weir, "GET", "/register", "");
+    }
+    let most = 1 + began.elapsed().as_secs() as usize * 2 + 2;
+    assert!(origin.requests() - before <= most, "{} of 20 within {:?}", origin.requests() - before, began.elapsed());
 }

@@ -22,12 +22,9 @@ fn every_way_in_leads_to_the_same_place() {
     let weir = Weir::start(&config(origin.address, "pace = \"paused\""));
     let certificate = weir.certificate().to_str().unwrap().to_owned();
     let (http, https) = (format!("http://{}", weir.http), format!("https://{}", weir.https));
-    for (way, base) in [
-        ("--http1.1", &http),
-        ("--http2-prior-knowledge", &http),
-        ("--http1.1", &https),
-        ("--http2", &https),
-    ] {
+    for (way, base) in
+        [("--http1.1", &http), ("--http2-prior-knowledge", &http), ("--http1.1", &https), ("--http2", &https)]
+    {
         let jar = weir.scratch(way).to_str().unwrap().to_owned();
         std::fs::remove_file(&jar).ok();
         let browse = |more: &[&str], target: &str| {
@@ -39,7 +36,8 @@ fn every_way_in_leads_to_the_same_place() {
         let secure = if base.starts_with("https") { "; Secure" } else { "" };
         let cookie = format!("weir_ticket={ticket}; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax{secure}");
         assert_eq!(field(&joined, "set-cookie"), Some(cookie.as_str()));
-        let own = |text: &str| text.split("\"ticket_number\":").nth(1).unwrap().split([',', '}']).next().unwrap().to_owned();
+        let own =
+            |text: &str| text.split("\"ticket_number\":").nth(1).unwrap().split([',', '}']).next().unwrap().to_owned();
         assert_eq!(own(&browse(&[], "/register")), own(&joined), "the cookie came back");
         assert_eq!(own(&browse(&[], "/.weir/place")), own(&joined));
         // HEAD tells what GET would, without a body.

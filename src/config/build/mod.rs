@@ -17,11 +17,11 @@ use std::path::Path;
 use super::bounds::{DEFAULT_BOUNDS, DEFAULT_CAPACITY, DEFAULT_CLIENT_WAITING};
 use super::draft::{self, Draft};
 use super::explain::Faults;
+use super::pass::Pass as WrittenPass;
 use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
     HealthCheck, Listener, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
-use super::pass::Pass as WrittenPass;
 use super::reader::Written;
 use super::room::Room;
 use super::secret::parent;
@@ -50,7 +50,9 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     let leads: Vec<_> =
         draft.routes.iter().filter_map(|route| Some(route.waiting_room.as_ref()?.value.clone())).collect();
     let used = |room: &Room| room.name.as_ref().is_none_or(|name| leads.contains(&name.value));
-    let written_pass = draft.pass.or_else(|| draft.waiting_rooms.iter().find(|room| used(room)).map(|room| WrittenPass::implied(room.span())));
+    let written_pass = draft
+        .pass
+        .or_else(|| draft.waiting_rooms.iter().find(|room| used(room)).map(|room| WrittenPass::implied(room.span())));
     let has_passes = written_pass.is_some();
     let quotas: Vec<_> = draft.waiting_rooms.iter().map(Room::has_quota).collect();
     let known = route::Known {
@@ -61,9 +63,10 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         quotas: &quotas,
         has_passes,
     };
-    let grants = draft.routes.iter().any(|route| {
-        route.waiting_room.is_some() || route.grants_pass.as_ref().is_some_and(|grants| grants.value)
-    });
+    let grants = draft
+        .routes
+        .iter()
+        .any(|route| route.waiting_room.is_some() || route.grants_pass.as_ref().is_some_and(|grants| grants.value));
     let pass = written_pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
     let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 

@@ -87,23 +87,17 @@ pub(super) const fn words(reason: Reason) -> Words {
             "Your registration is being worked on. Please wait for it.",
             "Pendaftaran Anda sedang diproses. Mohon tunggu.",
         ),
-        Reason::NoPlace => (
-            StatusCode::NOT_FOUND,
-            "There is no place under this ticket.",
-            "Tidak ada antrean untuk tiket ini.",
-        ),
+        Reason::NoPlace => {
+            (StatusCode::NOT_FOUND, "There is no place under this ticket.", "Tidak ada antrean untuk tiket ini.")
+        }
         Reason::RoomFull => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Even the waiting room is full. Please come back later.",
             "Ruang tunggu pun penuh. Silakan kembali nanti.",
         ),
         // These are told with a place, by the waiting room's own page.
-        Reason::Waiting => {
-            (StatusCode::SERVICE_UNAVAILABLE, "You are in line.", "Anda berada dalam antrean.")
-        }
-        Reason::NotOpenYet => {
-            (StatusCode::SERVICE_UNAVAILABLE, "It has not opened yet.", "Belum dibuka.")
-        }
+        Reason::Waiting => (StatusCode::SERVICE_UNAVAILABLE, "You are in line.", "Anda berada dalam antrean."),
+        Reason::NotOpenYet => (StatusCode::SERVICE_UNAVAILABLE, "It has not opened yet.", "Belum dibuka."),
         Reason::Closed => (StatusCode::FORBIDDEN, "It is closed.", "Sudah ditutup."),
         Reason::QuotaSpent => (StatusCode::FORBIDDEN, "All places are taken.", "Semua tempat sudah terisi."),
         Reason::OutcomeUnknown => (
@@ -114,4 +108,3 @@ pub(super) const fn words(reason: Reason) -> Words {
     };
     Words { status, english, indonesian }
 }
-

@@ -168,7 +168,7 @@ impl Worker {
     /// Somebody of whom nothing is known.
     async fn newcomer(&self, request: &Request<'_>, bearer: Bearer, unix: Duration) -> Result<Visitor, Answer> {
         let room = &request.doorway.room;
-        if room.is_clear() {
+        if room.lets_straight_in() {
             let bearer = if bearer.session().is_some() { Bearer::without(request.class) } else { bearer };
             return Ok(Visitor { bearer, place: None });
         }
@@ -234,8 +234,12 @@ impl Worker {
             Err(NotEntered::Late(again)) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
             Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
-            Err(NotEntered::NotCalled) => Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into()),
-            Err(NotEntered::Sending) => Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() }),
+            Err(NotEntered::NotCalled) => {
+                Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into())
+            }
+            Err(NotEntered::Sending) => {
+                Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() })
+            }
             Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
         }
     }

@@ -81,8 +81,8 @@ impl Told {
         let ticket = place.map(|place| room.sign(place));
         let query = request.head.uri.query();
         // An address that speaks for somebody goes on doing so: the page stays the same from one load to the next.
-        let in_links = query.is_some_and(carried::is_addressed)
-            || cookies::values(headers, doorway.cookie()).next().is_none();
+        let in_links =
+            query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
         let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| in_links);
         let path = request.target.path.as_ref();
         let links = match is_navigable(&request.head.method) {
@@ -101,7 +101,8 @@ impl Told {
             Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
         };
         let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket));
-        let cookie = cookie.and_then(|ticket| cookie_field(doorway.cookie(), ticket.as_ref(), COOKIE_LIFE, is_secure(request)));
+        let cookie =
+            cookie.and_then(|ticket| cookie_field(doorway.cookie(), ticket.as_ref(), COOKIE_LIFE, is_secure(request)));
         // Loaded anew, the address of whoever asked for a place of his own would give him another.
         let anew = format == Format::Html && ticket.is_some() && query.is_some_and(carried::is_anew);
         let location = links.enter.as_deref().filter(|_| anew).and_then(|page| HeaderValue::try_from(page).ok());
@@ -243,10 +244,11 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
         Stand::Waiting { ahead, estimate, beyond, closes, paused } => {
             let wait = Wait { p50: estimate.p50, p90: estimate.p90 };
             let waiting = Waiting {
-                jump: estimate.reason.map(jump),
+                // While nobody is called, nothing is known of when.
+                jump: estimate.reason.filter(|_| !paused).map(jump),
                 beyond_quota: beyond,
                 closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: at_close(room) }),
-                ..waiting(place, ahead, Some(wait), now)
+                ..waiting(place, ahead, Some(wait).filter(|_| !paused), now)
             };
             if paused { State::Paused(waiting) } else { State::Waiting(waiting) }
         }
@@ -315,8 +317,7 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
             out.push(char::from(byte));
         } else {
-            const DIGITS: [char; 16] =
-                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+            const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
             out.push('%');
             out.extend([byte >> 4, byte & 15].map(|digit| DIGITS.get(usize::from(digit)).copied().unwrap_or('0')));
         }

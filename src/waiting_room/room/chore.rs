@@ -93,7 +93,10 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
-        let shown = Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
+        let unused = self.straight.swap(0, Ordering::AcqRel);
+        self.straight.store(control.pace.straight(unused, waiting), Ordering::Release);
+        let shown =
+            Shown { standing, forecast, paused: control.pace.plan() == PacePlan::Paused, crowded: waiting > people };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }

@@ -209,9 +209,7 @@ impl Room {
 
     fn poll_after(&self, stand: &Stand, shown: &Shown, unix: Duration, chance: f64) -> Duration {
         match stand {
-            Stand::Lobby { opens, .. } => {
-                eta::opening_visit(opens.saturating_sub(unix), self.order.waiting(), chance)
-            }
+            Stand::Lobby { opens, .. } => eta::opening_visit(opens.saturating_sub(unix), self.order.waiting(), chance),
             Stand::Waiting { ahead, .. } => shown.forecast.poll_after(*ahead, chance),
             Stand::Over { next: Some(next), .. } => {
                 eta::opening_visit(next.saturating_sub(unix), self.order.waiting(), chance).max(TAKEN_AGAIN)

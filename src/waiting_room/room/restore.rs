@@ -57,13 +57,16 @@ pub(super) fn open(
     let now = clock.now();
     let pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, pace.speed(0.0));
-    let forecast = eta.observe(now, &crate::waiting_room::eta::Seen {
-        called: 0,
-        pending: 0.0,
-        expected: pace.speed(0.0),
-        no_show: 0.0,
-        paused: false,
-    });
+    let forecast = eta.observe(
+        now,
+        &crate::waiting_room::eta::Seen {
+            called: 0,
+            pending: 0.0,
+            expected: pace.speed(0.0),
+            no_show: 0.0,
+            paused: false,
+        },
+    );
     let standing = schedule.standing(told.progress);
     let room = Room {
         name: plan.name.as_str().into(),
@@ -74,6 +77,7 @@ pub(super) fn open(
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
         shown: RwLock::new(Shown { standing, forecast, paused: told.paused, crowded: told.order.waiting() > 0 }),
+        straight: AtomicU64::new(0),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),

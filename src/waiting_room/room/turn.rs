@@ -125,7 +125,13 @@ impl Room {
 
     /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `again` if the
     /// service recognises a request that it has had already.
-    pub fn enter(self: &Arc<Self>, place: &Place, counting: bool, again: bool, now: Now) -> Result<Entered, NotEntered> {
+    pub fn enter(
+        self: &Arc<Self>,
+        place: &Place,
+        counting: bool,
+        again: bool,
+        now: Now,
+    ) -> Result<Entered, NotEntered> {
         let number = place.ticket.number;
         let redeemed = match self.order.state(number) {
             Some(State::Waiting) => self.redeem(number, now)?,
@@ -137,15 +143,8 @@ impl Room {
             Some(State::Gone) | None => return Err(NotEntered::NotCalled),
         };
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
-        let mut turn = Turn {
-            room: Arc::clone(self),
-            number,
-            wave,
-            redeemed,
-            counting: false,
-            told: !redeemed,
-            at: now.1,
-        };
+        let mut turn =
+            Turn { room: Arc::clone(self), number, wave, redeemed, counting: false, told: !redeemed, at: now.1 };
         let sends = counting
             && (self.order.set(number, State::Admitted, State::Sending, now.1)
                 || self.order.set(number, State::Ambiguous, State::Sending, now.1));
