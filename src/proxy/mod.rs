@@ -39,14 +39,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, EXPECT};
+use http::header::EXPECT;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use self::answer::Answer;
+use self::answer::{Answer, Reads};
 use self::body::{Body, Source};
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
@@ -102,7 +102,7 @@ impl Worker {
         let asker = self.asker(peer, &head);
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
-        let (accept, waits) = (head.headers.get(ACCEPT).cloned(), head.headers.contains_key(EXPECT));
+        let (reads, waits) = (Reads::of(&head.headers), head.headers.contains_key(EXPECT));
         let bodiless = head.method == Method::HEAD;
         let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
         let response = match walked {
@@ -113,7 +113,7 @@ impl Worker {
                     upload.drain().await;
                 }
                 visit.refused(answer.reason, answer.status());
-                let response = answer.response(accept.as_ref(), &asker.id);
+                let response = answer.response(&reads, &asker.id);
                 if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
             }
         };
@@ -139,7 +139,9 @@ impl Worker {
         let body = upload.as_mut().ok_or(Reason::Internal)?;
         visit.counts(body.received());
         body.bound(limits.body_size)?;
-        let doorway = route.doorway();
+        // Who only asks what he may ask is nobody who waits: he is given no place and no pass.
+        let preflight = headers::is_preflight(&head);
+        let doorway = route.doorway().filter(|_| !preflight);
         let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), &head.headers);
         visit.classed(bearer.person.class);
         if bearer.is_inside() {
@@ -175,7 +177,7 @@ impl Worker {
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
         let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
-        if limits.grants_pass {
+        if limits.grants_pass && !preflight {
             let session = match (&place, doorway) {
                 (Some(place), Some(doorway)) => (doorway.tag(), place.session()),
                 _ => (0, fastrand::u64(..)),

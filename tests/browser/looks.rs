@@ -45,7 +45,7 @@ fn base64(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn picture(browser: &mut Browser, name: &str) {
+pub(crate) fn picture(browser: &mut Browser, name: &str) {
     let shot = browser.call("Page.captureScreenshot", &json!({ "format": "png" }));
     fs::write(pictures().join(name), base64(shot["data"].as_str().unwrap())).unwrap();
 }

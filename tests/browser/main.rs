@@ -6,8 +6,10 @@
 #![expect(clippy::disallowed_methods, reason = "a browser lives in real time, and nobody else on these threads")]
 
 mod devtools;
+mod gateway;
 mod looks;
 mod room;
+mod whole;
 
 use std::time::{Duration, Instant};
 

@@ -19,7 +19,7 @@ const QUOTA: usize = 60;
 const KILLS: u32 = 20;
 const KILLS_VARIABLE: &str = "WEIR_TEST_ROOM_KILLS";
 
-/// What weir exits with when it cannot start (sysexits.h: EX_SOFTWARE).
+/// What weir exits with when it cannot start (`EX_SOFTWARE` of sysexits.h).
 const SOFTWARE: i32 = 70;
 
 /// A crowd is done within this, on two busy cores.

@@ -1,7 +1,8 @@
 //! What weir answers by itself: the one place where a reason becomes a status and words.
 //!
 //! **Invariants**: every [`Reason`] has one status; what the client sent is never repeated; an answer says what happened, whose
-//! doing it is, and when to come back; JSON unless the client prefers HTML (RFC 9457, RFC 9110 §12.5.1).
+//! doing it is, and when to come back; a page in both languages for people, a problem for programs (RFC 9457), told apart as in the
+//! waiting room (`waiting_room::page::accept`).
 //! **Cost**: one small allocation for the body.
 //! **Not here**: the decision; the fields that state a client limit (`policy`).
 
@@ -10,14 +11,17 @@ mod words;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
-use http::{Method, Response, StatusCode};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 use crate::proxy::policy::{LimitPolicy, whole_seconds};
 use crate::proxy::room::told::Told;
+use crate::waiting_room::page::{FetchHints, Format};
 use words::{Words, words};
 
 /// Prefix of a problem's `type`; the reason follows.
@@ -26,6 +30,18 @@ const PROBLEM: &str = "urn:weir:problem:";
 /// Who is turned away because memory is short comes back in so long, and up to three times as long: others have left by then,
 /// and not all come at once.
 const OVERLOADED_RETURN: Duration = Duration::from_secs(5);
+
+/// Fetch Metadata (W3C).
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
+/// What a request says of the format of its answer, kept until it is known whether weir answers it.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    accept: Option<HeaderValue>,
+    dest: Option<HeaderValue>,
+    mode: Option<HeaderValue>,
+}
 
 /// What is said to a client whose request ends here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +68,21 @@ impl From<Reason> for Answer {
         // memory that is short.
         let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented | Reason::Overloaded);
         Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, closes }
+    }
+}
+
+impl Reads {
+    /// What `headers` say.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let value = |name: &HeaderName| headers.get(name).cloned();
+        Self { accept: value(&ACCEPT), dest: value(&SEC_FETCH_DEST), mode: value(&SEC_FETCH_MODE) }
+    }
+
+    /// A page or JSON.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        Format::negotiate(self.accept.as_ref(), FetchHints { dest: self.dest.as_ref(), mode: self.mode.as_ref() })
     }
 }
 
@@ -89,24 +120,23 @@ impl Answer {
         (self.retry_seconds().unwrap_or_default(), self.problem(&words(self.reason), None))
     }
 
-    /// The response to a client that accepts what `accept` says. `request_id` ties it to the log.
+    /// The response in what the client `reads`. `request_id` ties it to the log.
     #[must_use]
-    pub fn response(&self, accept: Option<&HeaderValue>, request_id: &RequestId) -> Response<Bytes> {
+    pub fn response(&self, reads: &Reads, request_id: &RequestId) -> Response<Bytes> {
         if let Some(told) = &self.told {
             return told.response(request_id);
         }
         let words = words(self.reason);
-        let (kind, body) = if accept.is_some_and(prefers_html) {
-            ("text/html; charset=utf-8", self.page(&words, request_id.as_str()))
-        } else {
-            ("application/problem+json", self.problem(&words, Some(request_id)))
+        let (kind, body) = match reads.format() {
+            Format::Html => ("text/html; charset=utf-8", self.page(&words, request_id.as_str())),
+            Format::Json => ("application/problem+json", self.problem(&words, Some(request_id))),
         };
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = words.status;
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(VARY, HeaderValue::from_static("accept"));
+        fields.insert(VARY, HeaderValue::from_static("accept, sec-fetch-dest, sec-fetch-mode"));
         fields.insert(X_REQUEST_ID, request_id.value().clone());
         if self.closes {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -182,37 +212,13 @@ pub fn without_body(mut response: Response<Bytes>) -> Response<Bytes> {
     response
 }
 
-/// Whether `Accept` gives HTML a higher weight than JSON. Without a preference, JSON: a program must be able to read it.
-fn prefers_html(accept: &HeaderValue) -> bool {
-    let (mut html, mut json) = (0_u16, 0_u16);
-    for range in accept.to_str().unwrap_or_default().split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1_000, thousandths);
-        match kind {
-            "text/html" | "application/xhtml+xml" => html = html.max(weight),
-            "application/problem+json" | "application/json" => json = json.max(weight),
-            _ => {}
-        }
-    }
-    html > json
-}
-
-/// A weight of RFC 9110 §12.4.2 in thousandths; nonsense weighs nothing.
-fn thousandths(weight: &str) -> u16 {
-    let weight: f32 = weight.parse().unwrap_or(0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000 after the clamp")]
-    let thousandths = (weight.clamp(0.0, 1.0) * 1_000.0) as u16;
-    thousandths
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::proxy::policy::Quota;
 
-    fn accepting(accept: &str) -> HeaderValue {
-        HeaderValue::from_str(accept).unwrap()
+    fn accepting(accept: &'static str) -> Reads {
+        Reads::of(&[(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect())
     }
 
     fn id(text: &str) -> RequestId {
@@ -232,7 +238,7 @@ mod tests {
     #[test]
     fn a_program_gets_a_problem_document() {
         let answer = Answer { retry_after: Some(Duration::from_millis(2_300)), ..Reason::WaitTooLong.into() };
-        let response = answer.response(None, &id("abc"));
+        let response = answer.response(&Reads::default(), &id("abc"));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -245,7 +251,7 @@ mod tests {
     #[test]
     fn a_browser_gets_a_page_in_both_languages() {
         let answer = Answer { retry_after: Some(Duration::from_secs(7)), ..Reason::QueueFull.into() };
-        let response = answer.response(Some(&accepting("text/html,application/xhtml+xml,*/*;q=0.8")), &id("<script>"));
+        let response = answer.response(&accepting("text/html,application/xhtml+xml,*/*;q=0.8"), &id("<script>"));
         let page = std::str::from_utf8(response.body()).unwrap();
         assert!(page.contains("Kembalilah dalam 7 detik") && page.contains("Come back in 7 seconds"));
         assert!(!page.contains("<script>") && page.contains("&lt;script>"));
@@ -253,26 +259,25 @@ mod tests {
     }
 
     #[test]
-    fn accept_is_weighed() {
-        for (accept, html) in [
-            ("*/*", false),
-            ("application/json", false),
-            ("text/html", true),
-            ("text/html;q=0.5, application/json;q=0.6", false),
-            ("text/html;q=0.9, application/json;q=0.6", true),
-            ("text/html;q=0", false),
-            ("text/html;q=x", false),
-            ("", false),
-        ] {
-            assert_eq!(prefers_html(&accepting(accept)), html, "{accept}");
-        }
+    fn a_page_is_for_those_who_look_at_it() {
+        // Each kind of request is told apart where pages are made; here only that all three fields are heard.
+        let html = |fields: &[(&'static str, &'static str)]| {
+            let field = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            Reads::of(&fields.iter().map(field).collect()).format() == Format::Html
+        };
+        assert!(!html(&[]) && !html(&[("accept", "*/*")]));
+        assert!(html(&[("accept", "text/html;q=0.9, application/json;q=0.6")]));
+        assert!(html(&[("sec-fetch-mode", "navigate")]));
+        assert!(!html(&[("accept", "text/html"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]));
     }
 
     #[test]
     fn a_limit_that_was_exceeded_is_named() {
         let limit = LimitPolicy { name: "person".to_owned(), quota: Quota::Concurrent(3) };
         let answer = Answer { limit: Some(limit), ..Reason::ClientConcurrency.into() };
-        let response = answer.response(None, &id("abc"));
+        let response = answer.response(&Reads::default(), &id("abc"));
         assert_eq!(response.status(), 429);
         assert!(response.headers().contains_key("ratelimit") && response.headers().contains_key("ratelimit-policy"));
         let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn head_is_told_the_length_only() {
-        let response = Answer::from(Reason::NoRoute).response(None, &id("abc"));
+        let response = Answer::from(Reason::NoRoute).response(&Reads::default(), &id("abc"));
         let length = response.body().len();
         let response = without_body(response);
         assert!(response.body().is_empty());
@@ -292,6 +297,6 @@ mod tests {
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
         let answer = Answer { allow: vec![Method::GET, Method::POST], ..Reason::MethodNotAllowed.into() };
-        assert_eq!(answer.response(None, &id("abc")).headers()[ALLOW], "GET, POST");
+        assert_eq!(answer.response(&Reads::default(), &id("abc")).headers()[ALLOW], "GET, POST");
     }
 }

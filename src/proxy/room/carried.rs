@@ -31,12 +31,23 @@ const IDENTITY_MAX: usize = 256;
 
 /// Tickets of a request, the most explicit first. `cookie` is the name of the room's.
 pub fn tickets<'h>(headers: &'h HeaderMap, query: Option<&'h str>, cookie: &'h str) -> impl Iterator<Item = &'h [u8]> {
-    let written = query.into_iter().flat_map(|query| values(query, QUERY_TICKET)).map(str::as_bytes);
-    let fields = headers.get_all(WEIR_TICKET).iter().map(|value| value.as_bytes().trim_ascii());
     // Whoever asks for a new place does not mean the cookie of the person before him.
     let anew = query.is_some_and(is_anew);
     let kept = cookies::values(headers, cookie).filter(move |_| !anew);
-    written.chain(fields).chain(kept).take(TRIED)
+    stated(headers, query).chain(kept).take(TRIED)
+}
+
+/// Tickets that the request itself states, in its query or a field, and not only its browser.
+pub fn stated<'h>(headers: &'h HeaderMap, query: Option<&'h str>) -> impl Iterator<Item = &'h [u8]> {
+    let written = query.into_iter().flat_map(|query| values(query, QUERY_TICKET)).map(str::as_bytes);
+    let fields = headers.get_all(WEIR_TICKET).iter().map(|value| value.as_bytes().trim_ascii());
+    written.chain(fields).take(TRIED)
+}
+
+/// Whether the address speaks for somebody: then what its page leads to must do so as well, whatever the browser keeps.
+#[must_use]
+pub fn is_addressed(query: &str) -> bool {
+    is_anew(query) || values(query, QUERY_TICKET).next().is_some()
 }
 
 /// The value that makes two requests the same person's.

@@ -47,6 +47,9 @@ const JOURNAL_PATIENCE: Duration = Duration::from_secs(2);
 /// Whoever could not be let in because the journal failed tries again after this.
 const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
 
+/// Places of a full room become free as people come in; whoever finds none asks again after this, or twice as long.
+const FULL_AGAIN: Duration = Duration::from_secs(30);
+
 /// A request that a service recognises carries this (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -110,6 +113,22 @@ impl Doorway {
         self.room.find(carried::tickets(headers, query, &self.cookie), self.identity_of(headers), unix)
     }
 
+    /// Whether `request` is another person's than the pass of `session` that came with it: browsers that several people share keep one
+    /// pass, and whoever states a ticket, or asks for a place of his own, means that.
+    fn is_another(&self, head: &Parts, session: u64, unix: Duration) -> bool {
+        let query = head.uri.query();
+        if query.is_some_and(carried::is_anew) {
+            return true;
+        }
+        let stated = self.room.find(carried::stated(&head.headers, query), None, unix);
+        stated.is_some_and(|place| place.session() != session)
+    }
+
+    /// The place that the browser keeps.
+    fn kept(&self, headers: &HeaderMap, unix: Duration) -> Option<Place> {
+        self.room.find(cookies::values(headers, &self.cookie), None, unix)
+    }
+
     fn identity_of<'h>(&'h self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         carried::identity(headers, self.identity.as_ref())
     }
@@ -123,7 +142,7 @@ impl Worker {
             return Ok(Visitor { bearer, place: None });
         }
         let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
-        if let Some(session) = bearer.session() {
+        if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
             // Of a place that is not remembered the pass alone speaks.
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
@@ -158,7 +177,7 @@ impl Worker {
     /// Somebody of whom nothing is known.
     async fn newcomer(&self, request: &Request<'_>, bearer: Bearer, unix: Duration) -> Result<Visitor, Answer> {
         let room = &request.doorway.room;
-        if room.is_clear() {
+        if room.lets_straight_in() {
             let bearer = if bearer.session().is_some() { Bearer::without(request.class) } else { bearer };
             return Ok(Visitor { bearer, place: None });
         }
@@ -172,7 +191,10 @@ impl Worker {
             return Told::new(request, None, room.closed(), told::CLOSED_AGAIN).into();
         }
         let identity = request.doorway.identity_of(&request.head.headers);
-        let Some(joined) = room.join(identity, request.class, unix) else { return Reason::RoomFull.into() };
+        let Some(joined) = room.join(identity, request.class, unix) else {
+            let again = FULL_AGAIN.mul_f64(1.0 + fastrand::f64());
+            return Answer { retry_after: Some(again), ..Reason::RoomFull.into() };
+        };
         written(joined.recorded).await;
         let stand = room.standing(&joined.place);
         Told::new(request, Some(&joined.place), stand, room.first_visit(&stand, unix, fastrand::f64())).into()

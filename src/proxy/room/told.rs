@@ -9,21 +9,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
-    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Request, carried, is_navigable, is_secure};
 use crate::admission::verdict::Reason;
-use crate::proxy::answer::Answer;
+use crate::proxy::answer::{Answer, Reads};
 use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
 use crate::waiting_room::eta::Jump;
 use crate::waiting_room::page::{
-    self, AtClose, Closes, Enter, FetchHints, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
+    self, AtClose, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
 };
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
@@ -37,9 +37,8 @@ pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
 /// A ticket's cookie lives for so long: longer than any ticket is good; the ticket says for itself.
 const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
 
-/// Fetch Metadata (W3C).
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// What a page or a state depends on.
+pub(super) const VARIES: &str = "accept, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
 
 /// What somebody is told, written in the format and language that his client prefers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +52,21 @@ pub struct Told {
     policy: Option<HeaderValue>,
     ticket: Option<TicketText>,
     cookie: Option<HeaderValue>,
+    /// The page is to be had there.
+    location: Option<HeaderValue>,
 }
 
 /// The links of a page.
 #[derive(Debug)]
 pub(super) struct Links {
-    pub(super) again: String,
-    pub(super) status: String,
-    pub(super) anew: String,
-    pub(super) leave: String,
-    pub(super) navigable: bool,
+    /// The page itself.
+    again: String,
+    /// Its state as JSON.
+    status: String,
+    /// The way in; [`None`] for what only the browser can send again.
+    enter: Option<String>,
+    anew: Option<String>,
+    leave: String,
 }
 
 impl Told {
@@ -72,17 +76,18 @@ impl Told {
         let room = doorway.room();
         let headers = &request.head.headers;
         let ticket = place.map(|place| room.sign(place));
-        let came_back = cookies::values(headers, doorway.cookie()).next().is_some();
-        let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| !came_back);
-        let links = Links::new(
-            request.target.path.as_ref(),
-            request.head.uri.query(),
-            carried,
-            room,
-            is_navigable(&request.head.method),
-        );
-        let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
-        let format = Format::negotiate(headers.get_all(ACCEPT), hints);
+        let query = request.head.uri.query();
+        // An address that speaks for somebody goes on doing so: the page stays the same from one load to the next.
+        let in_links =
+            query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
+        let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| in_links);
+        let path = request.target.path.as_ref();
+        let links = if is_navigable(&request.head.method) {
+            Links::of_page(path, query, carried, room)
+        } else {
+            Links::of_place(None, carried, room)
+        };
+        let format = Reads::of(headers).format();
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let id = request.asker.id.as_str();
         let receipt = place.and_then(|place| receipt(room, place));
@@ -95,25 +100,15 @@ impl Told {
             }
             Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
         };
-        let secure = if is_secure(request) { "; Secure" } else { "" };
-        let cookie = ticket.as_ref().and_then(|ticket| {
-            let life = COOKIE_LIFE.as_secs();
-            let name = doorway.cookie();
-            HeaderValue::try_from(format!("{name}={ticket}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}"))
-                .ok()
-        });
-        let status = view.state.status();
-        Self {
-            reason: reason(&stand),
-            poll_after,
-            status,
-            body,
-            kind,
-            language: language.tag(),
-            policy,
-            ticket,
-            cookie,
-        }
+        let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket));
+        let cookie =
+            cookie.and_then(|ticket| cookie_field(doorway.cookie(), ticket.as_ref(), COOKIE_LIFE, is_secure(request)));
+        // Loaded anew, the address of whoever asked for a place of his own would give him another.
+        let anew = format == Format::Html && ticket.is_some() && query.is_some_and(carried::is_anew);
+        let location = links.enter.as_deref().filter(|_| anew).and_then(|page| HeaderValue::try_from(page).ok());
+        let status = if location.is_some() { StatusCode::SEE_OTHER } else { view.state.status() };
+        let (reason, language) = (reason(&stand), language.tag());
+        Self { reason, poll_after, status, body, kind, language, policy, ticket, cookie, location }
     }
 
     /// The status that it has.
@@ -131,7 +126,7 @@ impl Told {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
         fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(VARY, HeaderValue::from_static("accept, accept-language, cookie, sec-fetch-mode, weir-ticket"));
+        fields.insert(VARY, HeaderValue::from_static(VARIES));
         // The address of the page may carry the ticket.
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         fields.insert(X_REQUEST_ID, id.value().clone());
@@ -142,8 +137,10 @@ impl Told {
         if let Some(ticket) = self.ticket.as_ref().and_then(|ticket| HeaderValue::from_str(ticket.as_ref()).ok()) {
             fields.insert(WEIR_TICKET, ticket);
         }
-        if let Some(cookie) = &self.cookie {
-            fields.append(SET_COOKIE, cookie.clone());
+        for (name, value) in [(SET_COOKIE, &self.cookie), (LOCATION, &self.location)] {
+            if let Some(value) = value {
+                fields.insert(name, value.clone());
+            }
         }
         response
     }
@@ -156,41 +153,54 @@ impl From<Told> for Answer {
 }
 
 impl Links {
-    /// The links of what is said to a page's script, which leads to `to` when the turn has come.
-    pub(super) fn to(to: Option<&str>, room: &Room) -> Self {
-        let path = to.filter(|to| Local::parse(to).is_some());
-        Self { navigable: path.is_some(), ..Self::new(path.unwrap_or("/"), None, None, room, path.is_some()) }
+    /// The links of what is said at `/.weir/place`; `to` is the way in, as the page says that asks. The ticket travels in them if
+    /// `ticket` is there.
+    pub(super) fn of_place(to: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
+        let enter = to.filter(|to| Local::parse(to).is_some()).map(ToOwned::to_owned);
+        let mut status = format!("/.weir/place?room={}", room.name());
+        if let Some(enter) = &enter {
+            status.push_str("&to=");
+            status.push_str(&encoded(enter));
+        }
+        let mut leave = format!("/.weir/leave?room={}", room.name());
+        if let Some(ticket) = ticket {
+            for link in [&mut status, &mut leave] {
+                link.extend(["&", carried::QUERY_TICKET, "=", ticket]);
+            }
+        }
+        Self { again: status.clone(), status, enter, anew: None, leave }
     }
 
-    /// The links of a page at `path`, whose ticket travels in them if `ticket` is there.
-    pub(super) fn new(path: &str, query: Option<&str>, ticket: Option<&str>, room: &Room, navigable: bool) -> Self {
+    /// The links of a page at `path`.
+    fn of_page(path: &str, query: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
         let foreign = query.and_then(carried::foreign).filter(|query| !query.is_empty());
         let join = |more: Option<String>| {
             let pairs: Vec<&str> = foreign.as_deref().into_iter().chain(more.as_deref()).collect();
             if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
         };
-        let own = ticket.map(|ticket| format!("{}={ticket}", carried::QUERY_TICKET));
-        let mut status = format!("/.weir/place?room={}", room.name());
-        if navigable {
-            status.push_str("&to=");
-            status.push_str(&encoded(&join(own.clone())));
-        }
-        let leave = format!("/.weir/leave?room={}", room.name());
-        let with = |mut link: String| {
-            if let Some(own) = &own {
-                link.push('&');
-                link.push_str(own);
-            }
-            link
-        };
-        Self {
-            status: with(status),
-            leave: with(leave),
-            anew: join(Some(format!("{}=1", carried::QUERY_ANEW))),
-            again: join(own),
-            navigable,
-        }
+        let again = join(ticket.map(|ticket| format!("{}={ticket}", carried::QUERY_TICKET)));
+        let anew = Some(join(Some(format!("{}=1", carried::QUERY_ANEW))));
+        let place = Self::of_place(Some(&again), ticket, room);
+        Self { again, anew, ..place }
     }
+}
+
+/// The field by which a browser keeps `value` for `life`.
+pub(super) fn cookie_field(name: &str, value: &str, life: Duration, secure: bool) -> Option<HeaderValue> {
+    let (life, secure) = (life.as_secs(), if secure { "; Secure" } else { "" });
+    HeaderValue::try_from(format!("{name}={value}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")).ok()
+}
+
+/// Whether what the browser keeps stays: it is this ticket, or that of the person who shares it.
+fn is_kept(request: &Request<'_>, place: Option<&Place>, ticket: &TicketText) -> bool {
+    let (doorway, headers) = (request.doorway, &request.head.headers);
+    let query = request.head.uri.query();
+    if cookies::values(headers, doorway.cookie()).any(|kept| kept == AsRef::<[u8]>::as_ref(ticket)) {
+        return true;
+    }
+    let another = query.is_some_and(carried::is_anew) || carried::stated(headers, query).next().is_some();
+    let kept = another.then(|| doorway.kept(headers, unix_time())).flatten();
+    kept.is_some_and(|kept| place.is_some_and(|place| place.number() != kept.number()))
 }
 
 /// Where somebody stands, and what he is given.
@@ -242,7 +252,7 @@ pub(super) fn view<'a>(
         number: place.map(|place| place.number().saturating_add(1)),
         again,
         status: local(&links.status).unwrap_or(Local::ROOT),
-        anew: local(&links.anew).filter(|_| links.navigable),
+        anew: links.anew.as_deref().and_then(local),
         leave: local(&links.leave).filter(|_| waiting),
         receipt,
         request_id,
@@ -258,10 +268,11 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
         Stand::Waiting { ahead, estimate, beyond, closes, paused } => {
             let wait = Wait { p50: estimate.p50, p90: estimate.p90 };
             let waiting = Waiting {
-                jump: estimate.reason.map(jump),
+                // While nobody is called, nothing is known of when.
+                jump: estimate.reason.filter(|_| !paused).map(jump),
                 beyond_quota: beyond,
                 closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: at_close(room) }),
-                ..waiting(place, ahead, Some(wait), now)
+                ..waiting(place, ahead, Some(wait).filter(|_| !paused), now)
             };
             if paused { State::Paused(waiting) } else { State::Waiting(waiting) }
         }
@@ -277,7 +288,7 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
         }
         Stand::Unclear | Stand::Sending => State::Unclear,
         Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown => {
-            let link = Local::parse(&links.again).filter(|_| links.navigable);
+            let link = links.enter.as_deref().and_then(Local::parse);
             State::Turn { enter: link.map_or(Enter::SendAgain, Enter::Follow), kept: None }
         }
     }

@@ -2,13 +2,13 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /.weir/place` | where a place stands, as JSON; `Prefer: wait=20` holds it until the turn has come |
+//! | `GET /.weir/place` | where a place stands, as JSON or as a page; `Prefer: wait=20` holds it until the turn has come |
 //! | `GET /.weir/receipt` | the receipt of a draw, as JSON: with the place and its proof once the draw is published |
 //! | `DELETE /.weir/place`, `POST /.weir/leave` | the place ends, and whoever is behind moves up |
 //!
 //! The ticket comes by header, cookie or query, or an identity stands for it; `room=NAME` says which room, where there are several.
 //!
-//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once; a place that is not there is 404.
+//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once; a place that is not there, or not any more, is 404.
 //! **Cost**: a held visit one timer, four times a second.
 
 use std::sync::Arc;
@@ -16,23 +16,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::told::{Links, Spoken, receipt, view};
+use super::told::{Links, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
-use crate::proxy::answer::Answer;
-use crate::proxy::headers::X_REQUEST_ID;
+use crate::proxy::answer::{Answer, Reads, without_body};
+use crate::proxy::headers::{X_REQUEST_ID, came_by_tls};
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
 use crate::proxy::upload::Budget;
 use crate::proxy::{Asker, Worker};
-use crate::waiting_room::page::{Language, state_json};
+use crate::waiting_room::page::{Format, Language, state_json};
 use crate::waiting_room::room::{Look, Place, Stand};
 
 /// Paths that begin so are weir's own.
@@ -46,6 +47,11 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Only who is nearer to his turn than this is held: for others nothing happens meanwhile.
 const NEAR: Duration = Duration::from_mins(2);
+
+/// What a browser shows to somebody who has left the line.
+const LEFT: &str = "<!doctype html><html lang=\"id\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+    content=\"width=device-width\"><title>Antrean</title></head><body><main><h1>Anda telah keluar dari antrean.</h1>\
+    <h2 lang=\"en\">You have left the line.</h2></main></body></html>";
 
 /// Turns are noticed within this.
 const LOOK: Duration = Duration::from_millis(250);
@@ -62,16 +68,20 @@ impl Worker {
             return None;
         }
         let own = target.path.strip_prefix(OWN)?;
-        let place = match (own, &head.method) {
-            ("place", &Method::GET | &Method::HEAD) => self.place(asker, head).await,
-            ("receipt", &Method::GET | &Method::HEAD) => self.receipt(asker, head).await,
+        let answer = match (own, &head.method) {
+            ("place", &Method::GET) => self.place(asker, head).await,
+            ("place", &Method::HEAD) => self.place(asker, head).await.map(without_body),
+            ("receipt", &Method::GET) => self.receipt(asker, head).await,
             ("receipt", _) => Err(Answer { allow: vec![Method::GET], ..Reason::MethodNotAllowed.into() }),
             ("place", &Method::DELETE) | ("leave", &Method::POST) => self.leave(asker, head),
-            ("place", _) => Err(Answer { allow: vec![Method::GET, Method::DELETE], ..Reason::MethodNotAllowed.into() }),
+            ("place", _) => {
+                let allow = vec![Method::GET, Method::HEAD, Method::DELETE];
+                Err(Answer { allow, ..Reason::MethodNotAllowed.into() })
+            }
             ("leave", _) => Err(Answer { allow: vec![Method::POST], ..Reason::MethodNotAllowed.into() }),
             _ => Err(Reason::NoRoute.into()),
         };
-        Some(place)
+        Some(answer)
     }
 
     async fn place(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
@@ -83,23 +93,37 @@ impl Worker {
         if is_near(&look) && !patience.is_zero() {
             self.hold(doorway, &place, patience, &mut look).await;
         }
+        if look.stand == Stand::Unknown {
+            return Err(Reason::NoPlace.into());
+        }
+        let query = head.uri.query();
         let ticket = room.sign(&place);
-        let to = carried::destination(head.uri.query());
-        let links = Links::to(to.as_deref(), room);
+        let carried = query.filter(|query| carried::is_addressed(query)).map(|_| ticket.as_ref());
+        let links = Links::of_place(carried::destination(query).as_deref(), carried, room);
         let receipt = receipt(room, &place);
-        let spoken = Spoken {
-            stand: &look.stand,
-            poll_after: look.poll_after,
-            ticket: Some(&ticket),
-            receipt: receipt.as_ref(),
-        };
+        let (stand, poll_after) = (&look.stand, look.poll_after);
+        let spoken = Spoken { stand, poll_after, ticket: Some(&ticket), receipt: receipt.as_ref() };
         let view = view(room, Some(&place), &spoken, &links, asker.id.as_str());
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
-        let mut response = Response::new(state_json(&view, language));
+        let mut response = match Reads::of(&head.headers).format() {
+            Format::Html => {
+                let mut response = Response::new(room.page().html(&view, language));
+                let policy = room.page().content_security_policy().clone();
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+                response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+                response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                response
+            }
+            Format::Json => {
+                let mut response = Response::new(state_json(&view, language));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
+        };
         let fields = response.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(VARY, HeaderValue::from_static("accept-language, cookie, weir-ticket"));
+        fields.insert(VARY, HeaderValue::from_static(VARIES));
         fields.insert(X_REQUEST_ID, asker.id.value().clone());
         if let Some(seconds) = view.poll_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -140,19 +164,25 @@ impl Worker {
 
     fn leave(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
         let (doorway, place) = self.found(head).ok_or(Reason::NoPlace)?;
-        doorway.room().leave(&place, unix_time());
+        let unix = unix_time();
+        doorway.room().leave(&place, unix);
         let mut response = Response::new(Bytes::new());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        if head.method == Method::POST {
-            // A browser's form: somewhere it must go.
-            response.headers_mut().insert(LOCATION, HeaderValue::from_static("/"));
-            *response.status_mut() = StatusCode::SEE_OTHER;
+        if head.method == Method::POST && Reads::of(&head.headers).format() == Format::Html {
+            // Led on to where he came from, he would be in line again.
+            response = Response::new(Bytes::from_static(LEFT.as_bytes()));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        } else {
+            *response.status_mut() = StatusCode::NO_CONTENT;
         }
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_REQUEST_ID, asker.id.value().clone());
-        if let Some(cookie) = forgotten(doorway) {
-            fields.insert(SET_COOKIE, cookie);
+        // The person who shares the browser stays.
+        if doorway.kept(&head.headers, unix).is_some_and(|kept| kept.number() == place.number()) {
+            let secure = came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+            if let Some(cookie) = cookie_field(doorway.cookie(), "", Duration::ZERO, secure) {
+                fields.insert(SET_COOKIE, cookie);
+            }
         }
         Ok(response)
     }
@@ -169,11 +199,6 @@ impl Worker {
 
 fn is_near(look: &Look) -> bool {
     matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
-}
-
-/// The cookie of somebody who has left.
-fn forgotten(doorway: &Doorway) -> Option<HeaderValue> {
-    HeaderValue::try_from(format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax", doorway.cookie())).ok()
 }
 
 /// How many visits may be held.

@@ -65,6 +65,9 @@ const RUSH: f64 = 10.0;
 /// A fixed pace that could not be kept for longer, because the chore was late, is not made up for.
 const LATENESS: Duration = Duration::from_secs(1);
 
+/// How often people are called, about.
+const STEP: Duration = Duration::from_millis(100);
+
 /// What the room is told to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PacePlan {
@@ -129,7 +132,7 @@ pub struct Pace {
     stepped: Tick,
     /// People who may be called before it is a rush; [`None`] at the first step.
     allowance: Option<f64>,
-    /// Of a fixed pace, the part of a person.
+    /// Of a fixed pace, the people who are due; the first one is at once.
     credit: f64,
 }
 
@@ -146,7 +149,7 @@ impl Pace {
             pressed: now,
             stepped: now,
             allowance: None,
-            credit: 0.0,
+            credit: 1.0,
         }
     }
 
@@ -199,9 +202,29 @@ impl Pace {
         let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
         let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(outstanding.saturating_add(gauge.held)));
         let called = whole(wanted).min(gauge.waiting).min(bound);
-        self.credit = (self.credit - called as f64).clamp(0.0, 1.0);
+        self.credit = (self.credit - called as f64).clamp(0.0, self.most_credit());
         self.allowance = self.allowance.map(|allowance| (allowance - called as f64).max(0.0));
         called
+    }
+
+    /// How many newcomers may go straight in until the next step, with `waiting` people before them; `unused` were allowed at the last
+    /// one and did not come. Only a fixed pace says a number: others leave it to the gate.
+    pub fn straight(&mut self, unused: u64, waiting: u64) -> u64 {
+        if !matches!(self.plan, PacePlan::Fixed(_)) {
+            return u64::MAX;
+        }
+        self.credit = (self.credit + unused as f64).min(self.most_credit());
+        let people = if waiting == 0 { whole(self.credit) } else { 0 };
+        self.credit -= people as f64;
+        people
+    }
+
+    /// What a fixed pace is owed at most: a person, or a step's worth.
+    fn most_credit(&self) -> f64 {
+        match self.plan {
+            PacePlan::Fixed(pace) => (pace * STEP.as_secs_f64()).max(1.0),
+            PacePlan::Measured | PacePlan::Paused => 1.0,
+        }
     }
 
     /// People a gate of `rate` has room for: what is missing of the base stock, and of the line as it will be in [`LEAD`]; whichever is less.

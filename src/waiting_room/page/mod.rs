@@ -82,7 +82,8 @@ fn values<'a>(view: &'a View<'_>, language: Language, words: &'a Words) -> Value
     let enter = view.state.enter_path();
     let poll = view.poll_seconds();
     let (refresh_seconds, refresh_url) = match (enter, poll) {
-        (Some(path), _) => (Some(ENTER_AFTER_SECONDS), path),
+        // Whoever was called and sent back for the moment was told for how long.
+        (Some(path), poll) => (Some(poll.unwrap_or_default().max(ENTER_AFTER_SECONDS)), path),
         (None, poll) => (poll, view.again.as_str()),
     };
     let numeral = |number: Option<u64>| Cow::Owned(number.map(|number| number.to_string()).unwrap_or_default());

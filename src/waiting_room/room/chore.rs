@@ -123,6 +123,8 @@ impl Room {
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
+        let unused = self.straight.swap(0, Ordering::AcqRel);
+        self.straight.store(control.pace.straight(unused, waiting), Ordering::Release);
         let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records

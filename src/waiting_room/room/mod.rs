@@ -91,6 +91,8 @@ pub struct Room {
     front: u64,
     recovery: Option<recover::Recovery>,
     shown: RwLock<Shown>,
+    /// Newcomers who may go straight in until the next tick.
+    straight: AtomicU64,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
     lane: Mutex<turn::Lane>,
@@ -290,14 +292,15 @@ impl Room {
         ours.then(|| Place { ticket: self.ticket(number, Class::New, false, unix), binds: None })
     }
 
-    /// Whether a newcomer may try the door: the room is open, and nobody waits who would be overtaken.
+    /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.
     #[must_use]
-    pub fn is_clear(&self) -> bool {
+    pub fn lets_straight_in(&self) -> bool {
         let shown = self.shown();
         matches!(shown.standing.phase, Phase::Open { .. })
             && !shown.paused
             && !shown.crowded
             && self.order.issued() == self.order.serving()
+            && self.straight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
     }
 
     /// Whether newcomers are given places.

@@ -47,7 +47,7 @@ pub(super) fn open(
     told.lottery.commit(lobbies, &journal, random)?;
     let configured = pace_plan(plan.pace);
     let now = clock.now();
-    let caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
+    let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, caller.speed(0.0));
     let nothing = Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false };
     let forecast = eta.observe(now, &nothing);
@@ -62,6 +62,7 @@ pub(super) fn open(
     };
     let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
     let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
+    let straight = caller.straight(0, told.order.waiting());
     let room = Room {
         name: plan.name.as_str().into(),
         tag: room_tag(&plan.name),
@@ -75,6 +76,7 @@ pub(super) fn open(
         leasing: Mutex::default(),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
+        straight: AtomicU64::new(straight),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),

@@ -313,7 +313,7 @@ fn a_lobby_without_people_is_not_drawn_and_one_in_which_nobody_came_back_keeps_i
     let room = opening.open(BEGAN);
     tick(&room, BEGAN + 10);
     tick(&room, OPENS);
-    assert!(!room.is_draw_due() && room.is_clear());
+    assert!(!room.is_draw_due() && room.lets_straight_in());
     let opening = Opening::new();
     let room = opening.open(BEGAN);
     tick(&room, BEGAN + 10);

@@ -43,7 +43,7 @@ fn old_tickets_come_first_and_in_their_order() {
         bench.look(&new[step]);
         now[who] = Some(back(&bench, &old[who]));
         assert!(matches!(bench.room.standing(&now[who].unwrap()), Stand::Waiting { paused: true, .. }));
-        assert!(!bench.room.is_clear(), "nobody overtakes");
+        assert!(!bench.room.lets_straight_in(), "nobody overtakes");
         bench.pass(Duration::from_millis(100));
         if step % 10 == 5 {
             bench.restart();
@@ -117,7 +117,7 @@ fn a_quota_that_was_open_waits_for_the_operators_word() {
         }
         bench.pass(Duration::from_secs(60));
         bench.restart();
-        assert!(bench.room.is_untold(0) && !bench.room.is_clear());
+        assert!(bench.room.is_untold(0) && !bench.room.lets_straight_in());
         for place in &places {
             assert!(bench.enter(place, true, None).is_err());
         }

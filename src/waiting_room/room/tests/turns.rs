@@ -253,5 +253,5 @@ fn a_room_is_open_before_the_first_tick() {
     let directory = tempfile::tempdir().unwrap();
     let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
-    assert!(room.takes() && room.is_clear());
+    assert!(room.takes() && room.lets_straight_in());
 }

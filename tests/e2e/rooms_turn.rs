@@ -1,0 +1,227 @@
+//! Waiting rooms: turns come in order, are noticed soon, and are kept by whoever was not served.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Response};
+use crate::origin::{Latch, Origin};
+use crate::rooms::{ask, config, join, number, occupy, origin, said};
+use crate::weir::{Weir, eventually};
+
+/// People in the crowd that comes at once.
+const CROWD: usize = 36;
+/// A turn is noticed within this by whoever is held.
+const NOTICED: Duration = Duration::from_secs(1);
+
+/// What one of a crowd saw.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    number: u64,
+    sent: Instant,
+    answered: Instant,
+    is_in: bool,
+}
+
+/// How a client shows who he is, from his second request on.
+fn shown(way: usize, ticket: &str) -> (String, String) {
+    match way % 4 {
+        0 => ("/form".to_owned(), String::new()),
+        1 => ("/form".to_owned(), format!("weir-ticket: {ticket}\r\n")),
+        2 => ("/form".to_owned(), format!("cookie: weir_ticket={ticket}\r\n")),
+        _ => (format!("/form?weir_ticket={ticket}"), String::new()),
+    }
+}
+
+/// Repeats one POST as he is told to, until it is served.
+fn persist(weir: &Weir, way: usize, seen: &Mutex<Vec<Seen>>) {
+    let mut ticket = String::new();
+    let mut number = 0;
+    for _ in 0..40 {
+        let (target, fields) = shown(way, &ticket);
+        let key = if way % 4 == 0 { format!("idempotency-key: person-{way}\r\n") } else { String::new() };
+        let sent = Instant::now();
+        let mut client = Client::connect(weir.http);
+        client.send(format!(
+            "POST {target} HTTP/1.1\r\nhost: localhost\r\n{fields}{key}content-length: 6\r\n\r\nway={way:02}"
+        ));
+        let answer = client.answer();
+        let answered = Instant::now();
+        if answer.status == 200 {
+            seen.lock().unwrap().push(Seen { number, sent, answered, is_in: true });
+            return;
+        }
+        assert_eq!(answer.status, 503, "{answer:?}");
+        let told = said(&answer);
+        let own = told["ticket_number"].as_u64().unwrap();
+        assert!(number == 0 || own == number, "{number} has become {own}");
+        (number, ticket) = (own, answer.field("weir-ticket").unwrap().to_owned());
+        if told["state"] == "waiting" {
+            seen.lock().unwrap().push(Seen { number, sent, answered, is_in: false });
+        }
+        std::thread::sleep(Duration::from_secs(answer.field("retry-after").unwrap().parse().unwrap()));
+    }
+    panic!("{way} never had his turn");
+}
+
+#[test]
+fn a_crowd_that_only_repeats_itself_as_told_comes_in_without_overtaking() {
+    let origin = Origin::start(|exchange| {
+        exchange.body()?;
+        exchange.work(|| std::thread::sleep(Duration::from_millis(100)));
+        exchange.respond(200, "", b"")
+    });
+    let weir = Weir::start(&config(origin.address, "identity = \"header:Idempotency-Key\""));
+    let seen = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for way in 0..CROWD {
+            let (weir, seen) = (&weir, &seen);
+            scope.spawn(move || persist(weir, way, seen));
+        }
+    });
+    let seen = seen.into_inner().unwrap();
+    let waited = seen.iter().filter(|seen| !seen.is_in).count();
+    assert!(waited > CROWD / 2, "{waited} answers to people who wait");
+    for overtaken in seen.iter().filter(|seen| !seen.is_in) {
+        // He was told that it is not his turn when somebody behind him had come in already.
+        let ahead = |other: &&Seen| other.is_in && other.number > overtaken.number && other.answered < overtaken.sent;
+        assert!(!seen.iter().any(|other| ahead(&other)), "{overtaken:?} was overtaken");
+    }
+    assert_eq!(origin.requests(), CROWD, "each once");
+    assert_eq!(origin.most(), 1);
+    let mut bodies: Vec<_> = origin.seen().iter().map(|seen| seen[seen.len() - 2..].to_owned()).collect();
+    bodies.sort();
+    assert_eq!(bodies, (0..CROWD).map(|way| format!("{way:02}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn whoever_asks_to_be_held_notices_his_turn_within_a_second() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"1/s\""));
+    let mut first = occupy(&weir);
+    let tickets: Vec<_> = (0..6).map(|_| join(&weir, "")).collect();
+    latch.let_pass(1);
+    first.answer();
+    let place = |ticket: &str, more: &str| {
+        let answer = ask(&weir, "GET", "/.weir/place", &format!("weir-ticket: {ticket}\r\n{more}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        said(&answer)
+    };
+    std::thread::scope(|scope| {
+        for ticket in &tickets {
+            let (weir, place) = (&weir, &place);
+            scope.spawn(move || {
+                let called = scope.spawn(move || {
+                    while place(ticket, "")["state"] != "turn" {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    Instant::now()
+                });
+                let began = Instant::now();
+                let mut visits = 1;
+                while place(ticket, "prefer: wait=20\r\n")["state"] != "turn" {
+                    visits += 1;
+                    assert!(visits < 8, "he was not held");
+                }
+                let noticed = Instant::now();
+                let called = called.join().unwrap();
+                assert!(noticed.saturating_duration_since(called) < NOTICED, "{:?}", noticed - called);
+                assert!(visits <= 2, "{visits} visits in {:?}", began.elapsed());
+                let answer = ask(weir, "GET", "/register", &format!("weir-ticket: {ticket}\r\n"));
+                assert_eq!(answer.status, 200, "{answer:?}");
+            });
+        }
+    });
+}
+
+/// Whether `answer` says that it is his turn, though not at this moment.
+fn is_put_off(answer: &Response) -> bool {
+    answer.status == 503 && answer.reason() == "your_turn" && answer.field("retry-after").is_some()
+}
+
+#[test]
+fn a_full_line_puts_off_whoever_was_called_and_he_keeps_his_place() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"5/s\""));
+    let mut first = occupy(&weir);
+    let ticket = join(&weir, "");
+    let fields = format!("weir-ticket: {ticket}\r\n");
+    let own = number(&weir, "/register", &fields);
+    // An operator's pace calls people whether they can be served or not; the line takes one, for 200 ms.
+    eventually("he is called and put off", || is_put_off(&ask(&weir, "GET", "/register", &fields)));
+    let behind = join(&weir, "");
+    assert!(number(&weir, "/register", &format!("weir-ticket: {behind}\r\n")) > own);
+    let put_off = ask(&weir, "GET", "/register", &fields);
+    assert!(is_put_off(&put_off) && said(&put_off)["ticket_number"] == own, "{put_off:?}");
+    assert_eq!(origin.requests(), 1, "nobody else was let in");
+    latch.let_pass(1);
+    first.answer();
+    let answer = ask(&weir, "GET", "/register", &fields);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.field("weir-pass").is_some());
+}
+
+#[test]
+fn whom_the_service_fails_is_at_the_front_again() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, ""));
+    let mut first = occupy(&weir);
+    let [one, two] = [(); 2].map(|()| format!("weir-ticket: {}\r\n", join(&weir, "")));
+    latch.let_pass(1);
+    first.answer();
+    let turn = |fields: &str| said(&ask(&weir, "GET", "/.weir/place", fields))["state"] == "turn";
+    eventually("both are called", || turn(&one) && turn(&two));
+    for failure in [500, 503, 429] {
+        let failed = ask(&weir, "GET", &format!("/status/{failure}"), &one);
+        assert_eq!((failed.status, failed.field("weir-pass")), (failure, None), "{failed:?}");
+        assert!(failed.text().starts_with("GET /status/"), "the service's own words: {failed:?}");
+        assert!(turn(&one), "he need not wait again");
+    }
+    // What he did wrong himself has used his turn, and he stays inside.
+    assert_eq!(ask(&weir, "GET", "/status/422", &one).status, 422);
+    let inside = ask(&weir, "GET", "/status/200", &one);
+    assert_eq!(inside.status, 200, "{inside:?}");
+    assert!(inside.field("weir-pass").is_some());
+    assert_eq!(ask(&weir, "GET", "/", &two).status, 200);
+}
+
+#[test]
+fn whoever_leaves_makes_room() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"paused\""));
+    let tickets: Vec<_> = (0..3).map(|_| ask(&weir, "GET", "/", "").field("weir-ticket").unwrap().to_owned()).collect();
+    let with = |position: usize| format!("weir-ticket: {}\r\n", tickets[position]);
+    let ahead = |position| said(&ask(&weir, "GET", "/.weir/place", &with(position)))["ahead"].as_u64();
+    assert_eq!([ahead(0), ahead(1), ahead(2)], [Some(0), Some(1), Some(2)]);
+    let left = ask(&weir, "DELETE", "/.weir/place", &with(1));
+    assert_eq!(left.status, 204, "{left:?}");
+    eventually("the next moves up", || ahead(2) == Some(1));
+    assert_eq!(ahead(0), Some(0));
+    // His ticket is worth nothing any more: at the wicket and at the door.
+    for method in ["GET", "HEAD"] {
+        let answer = ask(&weir, method, "/.weir/place", &with(1));
+        assert_eq!(answer.status, 404, "{method} {answer:?}");
+    }
+    assert_eq!(ask(&weir, "GET", "/.weir/place", "").reason(), "no_place");
+    assert_eq!(number(&weir, "/", &with(1)), 4, "a newcomer");
+}
+
+#[test]
+fn a_greedy_poller_learns_when_he_was_to_come_and_nothing_else() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"paused\""));
+    let ticket = ask(&weir, "GET", "/", "").field("weir-ticket").unwrap().to_owned();
+    let fields = format!("weir-ticket: {ticket}\r\n");
+    let due =
+        |answer: &Response| Instant::now() + Duration::from_secs(said(answer)["poll_after_seconds"].as_u64().unwrap());
+    let told = due(&ask(&weir, "GET", "/.weir/place", &fields));
+    for _ in 0..200 {
+        let now = due(&ask(&weir, "GET", "/.weir/place", &fields));
+        // It never moves on, however often he asks; times are kept in units of four seconds and told in whole ones.
+        assert!(now <= told + Duration::from_secs(5), "{:?} later", now - told);
+    }
+}
