@@ -55,7 +55,7 @@ pub(super) fn open(
     let quotas = quotas(plan, &told.order);
     let configured = pace(plan.pace);
     let now = clock.now();
-    let pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
+    let mut pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, pace.speed(0.0));
     let forecast = eta.observe(
         now,
@@ -67,7 +67,10 @@ pub(super) fn open(
             paused: false,
         },
     );
-    let standing = schedule.standing(told.progress);
+    // People come before the first tick, which writes down what the clock has brought since.
+    let standing = schedule.standing(schedule.advance(told.progress, unix));
+    let paused = pace.plan() == PacePlan::Paused;
+    let straight = pace.straight(0, told.order.waiting());
     let room = Room {
         name: plan.name.as_str().into(),
         tag,
@@ -76,8 +79,8 @@ pub(super) fn open(
         passage,
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
-        shown: RwLock::new(Shown { standing, forecast, paused: told.paused, crowded: told.order.waiting() > 0 }),
-        straight: AtomicU64::new(0),
+        shown: RwLock::new(Shown { standing, forecast, paused, crowded: told.order.waiting() > 0 }),
+        straight: AtomicU64::new(straight),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),
