@@ -103,12 +103,14 @@ fn a_link_stays_on_this_site() {
 fn without_script_the_page_goes_on_at_the_told_time() {
     let again =
         "<noscript><meta http-equiv=\"refresh\" content=\"240;url=/.weir/place?weir_ticket=AQIDBAUGBwgJ\"></noscript>";
-    let enter = "<noscript><meta http-equiv=\"refresh\" content=\"3;url=/register?step=1&amp;x=2\"></noscript>";
+    let enter = "<noscript><meta http-equiv=\"refresh\" content=\"240;url=/register?step=1&amp;x=2\"></noscript>";
     for state in states() {
         let page = Page::default().html(&view(state), Language::Indonesian);
         let expected = if state.enter_path().is_some() { enter } else { again };
         assert!(text(&page).contains(expected), "{state:?}");
         let page = Page::default().html(&View { poll_after: None, ..view(state) }, Language::Indonesian);
+        // Whose turn it is goes in at once, unless he was told when: then the service is full for the moment.
+        assert_eq!(text(&page).contains(&enter.replace("240", "3")), state.enter_path().is_some(), "{state:?}");
         assert_eq!(text(&page).contains("http-equiv"), state.enter_path().is_some(), "{state:?}");
     }
 }
