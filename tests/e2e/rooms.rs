@@ -155,9 +155,16 @@ fn a_ticket_that_is_not_ours_is_as_good_as_none() {
         forged[position] = if forged[position] == b'A' { b'B' } else { b'A' };
         assert!(is_new(std::str::from_utf8(&forged).unwrap()), "{position}");
     }
-    for wrong in
-        [&*foreign, "", "x", own.get(..51).unwrap(), &format!("{own}A"), &"A".repeat(52), &"é".repeat(26), &"=".repeat(9_000)]
-    {
+    for wrong in [
+        &*foreign,
+        "",
+        "x",
+        own.get(..51).unwrap(),
+        &format!("{own}A"),
+        &"A".repeat(52),
+        &"é".repeat(26),
+        &"=".repeat(9_000),
+    ] {
         assert!(is_new(wrong), "{wrong}");
     }
     // None of them is signed anew: the place is another, and so is the ticket.

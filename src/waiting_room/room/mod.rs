@@ -15,6 +15,7 @@
 //! and once at the redemption (~0.1 ms).
 //! **Not here**: HTTP (`proxy::room`), admission.
 
+mod calendar;
 mod chore;
 mod lobby;
 mod look;
@@ -46,7 +47,7 @@ use super::eta::Forecast;
 use super::identity::{Claimed, Identities};
 use super::journal::{Appended, Journal, OpenError, Record};
 use super::order::Order;
-use super::page::{Moment, Page, Template, TemplateError};
+use super::page::{Page, Template, TemplateError};
 use super::quota::Quota;
 use super::ticket::{Keyring, Ticket, TicketText};
 use super::wave::{Phase, Schedule, ScheduleError, Standing};
@@ -194,36 +195,6 @@ impl Room {
     #[must_use]
     pub fn tag(&self) -> u32 {
         self.tag
-    }
-
-    /// What becomes of places when a wave ends.
-    #[must_use]
-    pub const fn at_close(&self) -> plan::AtClose {
-        self.at_close
-    }
-
-    /// When `wave` opens, as it was written.
-    #[must_use]
-    pub fn opening(&self, wave: u8) -> Option<Moment> {
-        self.waves.get(usize::from(wave))?.opens.map(moment)
-    }
-
-    /// When the next wave opens.
-    #[must_use]
-    pub fn next_opening(&self) -> Option<Moment> {
-        let next = match self.shown().standing.phase {
-            Phase::Closed { next } => next?,
-            Phase::Lobby { opens, .. } => opens,
-            Phase::Open { .. } => return None,
-        };
-        self.waves.iter().filter_map(|wave| wave.opens).find(|opens| opens.unix == next).map(moment)
-    }
-
-    /// When the wave that is open closes.
-    #[must_use]
-    pub fn closing(&self) -> Option<Moment> {
-        let wave = self.shown().standing.calling?;
-        self.waves.get(usize::from(wave))?.closes.map(moment)
     }
 
     /// The page of those who wait.
@@ -391,10 +362,6 @@ impl Room {
     fn shown(&self) -> Shown {
         *self.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-const fn moment(instant: plan::Instant) -> Moment {
-    Moment { unix: instant.unix, offset_minutes: instant.offset_minutes }
 }
 
 /// Whole seconds since 1970, as generations count.

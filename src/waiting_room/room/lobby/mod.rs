@@ -19,7 +19,7 @@
 //!
 //! [`GRACE`]: crate::waiting_room::order::GRACE
 
-#[cfg(all(test, not(feature = "loom")))]
+#[cfg(test)]
 mod tests;
 
 mod fault;

@@ -300,7 +300,9 @@ fn what_the_document_says_follows_from_secret_and_tickets() {
             _ => took_part.push(bare),
         }
     }
-    took_part.iter().for_each(|registration| roll.enter(registration).unwrap());
+    for registration in &took_part {
+        roll.enter(registration).unwrap();
+    }
     let draw = Draw::hold(terms, crate::waiting_room::lottery::Secret::new([7; 32]), roll);
     let mut document = Vec::new();
     draw.write(took_part, &mut document).unwrap();
@@ -340,7 +342,9 @@ fn nobody_of_a_lobby_is_called_while_the_wave_before_is_served() {
     assert!(room.commitment(0).is_none() && room.commitment(1).is_some());
     tick(&room, BEGAN + 1);
     let before: Vec<Place> = (0..5).map(|_| join(&room, BEGAN + 90)).collect();
-    before.iter().for_each(|place| drop(visit(&room, place, BEGAN + 95)));
+    for place in &before {
+        drop(visit(&room, place, BEGAN + 95));
+    }
     tick(&room, BEGAN + 101);
     let people: Vec<Place> = (0..5).map(|_| join(&room, BEGAN + 102)).collect();
     for place in &people {
