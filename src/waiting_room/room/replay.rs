@@ -117,8 +117,9 @@ impl Told {
                     self.progress = self.progress.max(progress);
                     self.waves.push((progress, first));
                     let standing = self.schedule.standing(progress);
-                    let begun = standing.calling.or(standing.ended.map(|(ended, _)| ended));
-                    begun.into_iter().for_each(|wave| self.tally.begins(wave));
+                    if let Some(wave) = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended)) {
+                        self.tally.begins(wave);
+                    }
                 }
             }
             Record::Paused(paused) => self.paused = paused,

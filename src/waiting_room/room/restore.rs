@@ -39,12 +39,14 @@ pub(super) fn open(
     let (told, opened, changes) = read(plan, secret, &schedule, unix)?;
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
     // The first of this process: what follows is written after them.
-    changes.into_iter().for_each(|record| drop(journal.append(record)));
+    for record in changes {
+        drop(journal.append(record));
+    }
     let configured = pace(plan.pace);
     let now = clock.now();
-    let pace = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
-    let mut eta = Eta::new(now, pace.speed(0.0));
-    let nothing = Seen { called: 0, pending: 0.0, expected: pace.speed(0.0), no_show: 0.0, paused: false };
+    let caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
+    let mut eta = Eta::new(now, caller.speed(0.0));
+    let nothing = Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false };
     let forecast = eta.observe(now, &nothing);
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
@@ -77,12 +79,14 @@ pub(super) fn open(
         journal,
         front: told.front,
         recovery,
-        control: Mutex::new(Control::new(pace, eta, told.progress, configured)),
+        control: Mutex::new(Control::new(caller, eta, told.progress, configured)),
         lane: Mutex::new(Lane::new()),
         page,
         events: Events::default(),
     };
-    told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
+    for (progress, first) in told.waves {
+        room.begin(progress, first);
+    }
     room.catch_up(unix);
     Ok(room)
 }
@@ -100,10 +104,14 @@ fn read(
     let mut changes = Vec::new();
     if opened.records() == 0 && !matches!(plan.key, Key::New(_)) {
         changes = lost(plan, unix);
-        changes.iter().for_each(|record| extent.hear(*record));
+        for record in &changes {
+            extent.hear(*record);
+        }
     }
     let mut told = Told::new(plan, secret, schedule, opened.generation(), &extent, unix);
-    changes.iter().for_each(|record| told.hear(*record, unix));
+    for record in &changes {
+        told.hear(*record, unix);
+    }
     opened.read(|record| told.hear(record, unix))?;
     changes.extend(told.end(plan, unix));
     let opened = compacted(opened, &told)?;
