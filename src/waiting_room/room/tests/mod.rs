@@ -118,7 +118,7 @@ impl Bench {
 
     fn join(&self) -> Place {
         let joined = self.room.join(None, Class::New, self.unix()).unwrap();
-        joined.recorded.map(wait);
+        joined.recorded.into_iter().for_each(wait);
         joined.place
     }
 
@@ -131,13 +131,13 @@ impl Bench {
 
     fn look(&self, place: &Place) -> super::Stand {
         let look = self.room.look(place, self.unix(), 0.5);
-        look.recorded.map(wait);
+        look.recorded.into_iter().for_each(wait);
         look.stand
     }
 
     fn enter(&self, place: &Place, counting: bool, key: Option<&[u8]>) -> Result<Turn, super::NotEntered> {
         let entered = self.room.enter(place, counting, key, self.now())?;
-        entered.recorded.map(wait);
+        entered.recorded.into_iter().for_each(wait);
         Ok(entered.turn)
     }
 

@@ -115,7 +115,7 @@ fn a_quota_that_was_open_waits_for_the_operators_word() {
         if step == 1 {
             bench.pass(SETTLING);
         }
-        bench.pass(Duration::from_secs(60));
+        bench.pass(Duration::from_mins(1));
         bench.restart();
         assert!(bench.room.is_untold(0) && !bench.room.is_clear());
         for place in &places {
