@@ -58,6 +58,7 @@ pub(super) fn open(
     };
     let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
     let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
+    let issued = told.order.issued();
     let room = Room {
         name: plan.name.as_str().into(),
         tag: room_tag(&plan.name),
@@ -67,8 +68,8 @@ pub(super) fn open(
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
         shown: RwLock::new(shown),
-        leased: AtomicU64::new(told.order.issued()),
-        leasing: Mutex::default(),
+        leased: AtomicU64::new(issued),
+        leasing: Mutex::new(issued),
         stripes: [const { Mutex::new(()) }; STRIPES],
         order: told.order,
         schedule,
@@ -79,7 +80,7 @@ pub(super) fn open(
         journal,
         front: told.front,
         recovery,
-        control: Mutex::new(Control::new(caller, eta, told.progress, configured)),
+        control: Mutex::new(Control::new(caller, eta, told.progress, configured, issued)),
         lane: Mutex::new(Lane::new()),
         page,
         events: Events::default(),
