@@ -354,7 +354,7 @@ impl Turn {
 
     /// To the front of the line.
     fn back(&mut self) {
-        let from = if self.sent != Sent::Uncounted { State::Sending } else { State::Admitted };
+        let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
         if self.becomes(from, State::Waiting) {
             self.room.released(self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
