@@ -177,6 +177,9 @@ impl Worker {
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
         let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
+        if let (true, Some(place), Some(doorway)) = (limits.counts, &place, doorway) {
+            room::written(doorway.room().success(place, unix_time())).await;
+        }
         if limits.grants_pass && !preflight {
             let session = match (&place, doorway) {
                 (Some(place), Some(doorway)) => (doorway.tag(), place.session()),

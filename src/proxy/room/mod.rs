@@ -262,7 +262,7 @@ const fn returning(class: Class) -> Class {
 }
 
 /// Whether what had to be in the journal is there.
-async fn written(record: Option<Appended>) -> bool {
+pub(super) async fn written(record: Option<Appended>) -> bool {
     let Some(record) = record else { return true };
     matches!(timeout(JOURNAL_PATIENCE, record).await, Ok(Ok(())))
 }

@@ -55,7 +55,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan) -> Self {
+    pub(super) fn new(pace: Pace, eta: Eta, progress: Progress, configured: PacePlan, issued: u64) -> Self {
         Self {
             pace,
             eta,
@@ -64,7 +64,7 @@ impl Control {
             called: 0,
             cohorts: Vec::new(),
             identities: 0,
-            issued: 0,
+            issued,
             served: 0,
             lease: None,
         }
@@ -219,8 +219,9 @@ impl Room {
 
     /// Leases `ahead` numbers beyond those given. The records of one room never go back: one that does is that of a clean end.
     pub(super) fn lease(&self, ahead: u64) -> (u64, Appended) {
-        let _order = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = self.order.issued().saturating_add(ahead);
+        let mut last = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = self.order.issued().saturating_add(ahead).max(*last);
+        *last = until;
         (until, self.journal.append(Record::Lease { issued_until: until }))
     }
 

@@ -86,7 +86,8 @@ pub struct Room {
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
-    leasing: Mutex<()>,
+    /// The last lease that was asked for.
+    leasing: Mutex<u64>,
     stripes: [Mutex<()>; turn::STRIPES],
     /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
     front: u64,

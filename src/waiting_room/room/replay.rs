@@ -123,8 +123,7 @@ impl Told {
                     self.progress = self.progress.max(progress);
                     self.waves.push((progress, first));
                     let standing = self.schedule.standing(progress);
-                    let begun = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended));
-                    if let Some(wave) = begun {
+                    if let Some(wave) = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended)) {
                         self.tally.begins(wave);
                     }
                 }

@@ -63,6 +63,7 @@ pub(super) fn open(
     let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
     let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
     let straight = caller.straight(0, told.order.waiting());
+    let issued = told.order.issued();
     let room = Room {
         name: plan.name.as_str().into(),
         tag: room_tag(&plan.name),
@@ -72,8 +73,8 @@ pub(super) fn open(
         keyring: Keyring::new(secret, &plan.old_keys),
         identities: told.identities,
         shown: RwLock::new(shown),
-        leased: AtomicU64::new(told.order.issued()),
-        leasing: Mutex::default(),
+        leased: AtomicU64::new(issued),
+        leasing: Mutex::new(issued),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),
@@ -86,12 +87,14 @@ pub(super) fn open(
         journal,
         front: told.front,
         recovery,
-        control: Mutex::new(Control::new(caller, eta, told.progress, configured)),
+        control: Mutex::new(Control::new(caller, eta, told.progress, configured, issued)),
         lane: Mutex::new(Lane::new()),
         page,
         events: Events::default(),
     };
-    told.waves.into_iter().for_each(|(progress, first)| room.begin(progress, first));
+    for (progress, first) in told.waves {
+        room.begin(progress, first);
+    }
     room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }

@@ -92,12 +92,20 @@ pub struct Turn {
     wave: u8,
     /// It redeemed the place.
     redeemed: bool,
-    /// A success counts.
-    counting: bool,
-    /// What became of the same request before is not known.
-    repeated: bool,
+    sent: Sent,
     told: bool,
     at: Duration,
+}
+
+/// What a request is to the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// Nothing: its success does not count.
+    Uncounted,
+    /// Its success counts.
+    First,
+    /// The same, and what became of it before is not known.
+    Again,
 }
 
 impl Lane {
@@ -166,16 +174,15 @@ impl Room {
             number,
             wave,
             redeemed: redeemed.is_some(),
-            counting: false,
-            repeated: false,
+            sent: Sent::Uncounted,
             told: redeemed.is_none(),
             at: now.1,
         };
         if !counting {
             return Ok(Entered { turn, recorded: redeemed });
         }
-        if let Some((repeated, recorded)) = self.send(number, wave, key.map(|key| (key, again)), now.1) {
-            (turn.counting, turn.repeated, turn.told) = (true, repeated, false);
+        if let Some((sent, recorded)) = self.send(number, wave, key.map(|key| (key, again)), now.1) {
+            (turn.sent, turn.told) = (sent, false);
             return Ok(Entered { turn, recorded: Some(recorded) });
         }
         // Another request of his was faster.
@@ -188,27 +195,40 @@ impl Room {
         }
     }
 
-    /// A counting request begins, with a `key` that this place has sent before or not; whether what became of it before is unknown.
+    /// A counting request begins, with a `key` that this place has sent before or not.
     fn send(
         &self,
         number: u64,
         wave: u8,
         key: Option<(IdentityHash, bool)>,
         unix: Duration,
-    ) -> Option<(bool, Appended)> {
+    ) -> Option<(Sent, Appended)> {
         let _order = self.in_order(number);
         let again = key.is_some_and(|(_, again)| again);
-        let first = self.order.set(number, State::Admitted, State::Sending, unix);
-        if !(first || again && self.order.set(number, State::Ambiguous, State::Sending, unix)) {
+        let sent = if self.order.set(number, State::Admitted, State::Sending, unix) {
+            Sent::First
+        } else if again && self.order.set(number, State::Ambiguous, State::Sending, unix) {
+            Sent::Again
+        } else {
             return None;
-        }
+        };
         if let Some((hash, false)) = key
             && self.identities.claim(hash, || Some(number)) == Claimed::New(number)
         {
             // Written before what follows, which is waited for.
             drop(self.journal.append(Record::Identity { hash: hash.to_u64(), number }));
         }
-        Some((!first, self.record(number, State::Sending, wave, unix)))
+        Some((sent, self.record(number, State::Sending, wave, unix)))
+    }
+
+    /// To be awaited before the holder of `place` is told of his success; [`None`] if he has none. Who knows that he is done does not
+    /// ask again, so nobody else would ever know it.
+    #[must_use]
+    pub fn success(&self, place: &Place, unix: Duration) -> Option<Appended> {
+        let number = place.ticket.number;
+        let standing = self.order.standing(number).filter(|standing| standing.state == State::Done)?;
+        // Behind the record of the change itself.
+        Some(self.record(number, State::Done, standing.wave, unix))
     }
 
     /// The holder of `place` leaves: his place ends, and whoever is behind him moves up.
@@ -292,9 +312,9 @@ impl Room {
 impl Turn {
     /// The service has answered with `status`.
     pub fn answered(&mut self, status: u16) {
-        match (self.counting, status) {
+        match (self.sent != Sent::Uncounted, status) {
             (true, 200..=299) => self.done(),
-            (true, _) if self.repeated => self.unknown(),
+            (true, _) if self.sent == Sent::Again => self.unknown(),
             // Being full, it has done nothing; of any other failure nobody knows what came before it.
             (true, 500..=599) if status != 503 && self.is_counted() => self.unknown(),
             (_, 429 | 500..=599) if self.redeemed => self.back(),
@@ -304,7 +324,7 @@ impl Turn {
 
     /// The service never had it.
     pub fn unsent(&mut self) {
-        match (self.repeated, self.redeemed) {
+        match (self.sent == Sent::Again, self.redeemed) {
             (true, _) => self.unknown(),
             (false, true) => self.back(),
             (false, false) => self.stays(),
@@ -330,7 +350,7 @@ impl Turn {
 
     /// Inside, and nothing has been spent.
     fn stays(&mut self) {
-        if self.counting {
+        if self.sent != Sent::Uncounted {
             self.becomes(State::Sending, State::Admitted);
         }
         self.told = true;
@@ -338,7 +358,7 @@ impl Turn {
 
     /// To the front of the line.
     fn back(&mut self) {
-        let from = if self.counting { State::Sending } else { State::Admitted };
+        let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
         if self.becomes(from, State::Waiting) {
             self.room.released(self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
@@ -365,7 +385,7 @@ impl Drop for Turn {
         if self.told {
             return;
         }
-        if self.counting && (self.repeated || self.is_counted()) {
+        if self.sent != Sent::Uncounted && (self.sent == Sent::Again || self.is_counted()) {
             self.unknown();
         } else if self.redeemed {
             self.back();
