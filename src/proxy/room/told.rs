@@ -85,9 +85,10 @@ impl Told {
             query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
         let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| in_links);
         let path = request.target.path.as_ref();
-        let links = match is_navigable(&request.head.method) {
-            true => Links::of_page(path, query, carried, room),
-            false => Links::of_place(None, carried, room),
+        let links = if is_navigable(&request.head.method) {
+            Links::of_page(path, query, carried, room)
+        } else {
+            Links::of_place(None, carried, room)
         };
         let format = Reads::of(headers).format();
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
@@ -215,9 +216,8 @@ pub(super) fn view<'a>(
     request_id: &'a str,
 ) -> View<'a> {
     let now = unix_time();
-    let root = Local::ROOT;
     let local = |link: &'a str| Local::parse(link);
-    let again = local(&links.again).unwrap_or(root);
+    let again = local(&links.again).unwrap_or(Local::ROOT);
     let waiting = place.is_some() && !matches!(stand, Stand::Over { carried: false, .. });
     View {
         room: room.name(),
@@ -227,7 +227,7 @@ pub(super) fn view<'a>(
         ticket: ticket.map(TicketText::as_ref),
         number: place.map(|place| place.number().saturating_add(1)),
         again,
-        status: local(&links.status).unwrap_or(root),
+        status: local(&links.status).unwrap_or(Local::ROOT),
         anew: links.anew.as_deref().and_then(local),
         leave: local(&links.leave).filter(|_| waiting),
         receipt: None,
