@@ -82,10 +82,6 @@ pub enum NotEntered {
 
 /// A request of somebody who was let in. Dropped without a word, it is one of which nobody knows what became.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the request, and none follows from another"
-)]
 pub struct Turn {
     room: Arc<Room>,
     number: u64,

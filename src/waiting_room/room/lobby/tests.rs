@@ -34,7 +34,7 @@ impl Opening {
         let opens = plan::Instant { unix: Duration::from_secs(OPENS), offset_minutes: 420 };
         let plan = plan::WaitingRoom {
             name: "opening".to_owned(),
-            key: plan::Key::Known(Secret([1; 32])),
+            key: plan::Key::New(Secret([1; 32])),
             old_keys: Vec::new(),
             identity: None,
             waves: vec![plan::Wave { opens: Some(opens), closes: None, quota: None }],
