@@ -16,7 +16,8 @@ use crate::waiting_room::journal::Record;
 use crate::waiting_room::order::{Order, Restored, State};
 use crate::waiting_room::wave::{Progress, Schedule};
 
-/// Numbers that kills may skip without taking room from those who come: a thousand kills' leases. Their chunks are never made.
+/// Numbers that kills may skip without taking room from those who come: a thousand kills' leases, but no more than there is room for
+/// people. Their chunks are never made.
 const SKIPPED: usize = 1 << 20;
 
 /// Identities for each number: of its holder, of an old ticket or the key of his request.
@@ -82,7 +83,8 @@ impl Told {
         unix: Duration,
     ) -> Self {
         let front = usize::try_from(extent.front).unwrap_or(usize::MAX);
-        let mut order = Order::new(plan.capacity.saturating_add(front).saturating_add(SKIPPED), generation);
+        let mut order =
+            Order::new(plan.capacity.saturating_add(front).saturating_add(SKIPPED.min(plan.capacity)), generation);
         // Before all else: what falls out of the window is not restored, and a draw needs all its numbers.
         order.restore(Restored::Issued(extent.issued()), unix);
         Self {
