@@ -203,6 +203,12 @@ impl Guard for InService {
         }
     }
 
+    fn repeated(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.repeated();
+        }
+    }
+
     fn answered(&mut self, status: StatusCode) {
         if let Some(turn) = &mut self.turn {
             turn.answered(status.as_u16());

@@ -47,6 +47,13 @@ impl<G: Guard> InFlight<G> {
         }
     }
 
+    /// The guard hears that the request is sent once more.
+    pub(super) fn repeated(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.repeated();
+        }
+    }
+
     /// Says how what `began` then has ended; only the first word counts.
     pub(super) fn tell(&mut self, outcome: Outcome, observation: Observation, began: Tick, now: Tick) {
         if std::mem::replace(&mut self.is_told, true) {

@@ -128,9 +128,10 @@ pub async fn exchange<B: Payload, G: Guard>(
                 failure = if is_repeated { failure } else { error.into() };
                 (unsent, in_flight)
             }
-            Tried::Broken(error, Some(again), in_flight)
+            Tried::Broken(error, Some(again), mut in_flight)
                 if may_repeat && !is_repeated && pool.upstream().may_retry(&slot.server, pool.clock().now()) =>
             {
+                in_flight.repeated();
                 (failure, is_repeated, broken) = (error, true, Some(Chosen { is_trial: false, ..chosen }));
                 (again, in_flight)
             }

@@ -59,6 +59,9 @@ pub trait Guard: Send + 'static {
     /// request was sent again.
     fn answered(&mut self, _status: StatusCode) {}
 
+    /// The request was sent, nobody knows what became of it, and it is sent once more: what follows says nothing of the first time.
+    fn repeated(&mut self) {}
+
     /// Which of the kinds of requests that the upstream tells apart this is.
     fn kind(&self) -> usize {
         0

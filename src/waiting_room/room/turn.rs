@@ -318,6 +318,13 @@ impl Turn {
         }
     }
 
+    /// It is sent once more, and what became of it the first time is not known: only a success says anything now.
+    pub fn repeated(&mut self) {
+        if self.sent == Sent::First {
+            self.sent = Sent::Again;
+        }
+    }
+
     /// The service never had it.
     pub fn unsent(&mut self) {
         match (self.sent == Sent::Again, self.redeemed) {

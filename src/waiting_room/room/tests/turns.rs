@@ -76,6 +76,20 @@ fn whoever_comes_in_with_a_request_stands_where_it_leaves_him() {
     }
 }
 
+/// The first time it was sent may have had its effect, whatever the second was answered.
+#[test]
+fn of_a_request_that_was_sent_once_more_only_a_success_says_anything() {
+    for word in WORDS {
+        let mut bench = Bench::new(vec![wave(3)]);
+        let place = called(&mut bench);
+        let mut turn = bench.enter(&place, true, Some(KEY)).unwrap();
+        turn.repeated();
+        say(turn, word);
+        let state = if matches!(word, Word::Status(200 | 204)) { State::Done } else { State::Ambiguous };
+        assert_eq!((bench.state(&place), bench.count().taken), (state, 1), "{word:?}");
+    }
+}
+
 #[test]
 fn whoever_was_inside_stays_there_when_nothing_was_done() {
     for word in WORDS {
