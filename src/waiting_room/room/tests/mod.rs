@@ -1,7 +1,7 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
-mod model;
 mod recover;
+mod schedules;
 mod turns;
 
 use std::num::NonZeroU64;
