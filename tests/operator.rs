@@ -26,7 +26,7 @@ const PLAN: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n[[upstream]]\nname 
 
 fn open(directory: &std::path::Path, clock: &Clock) -> Arc<Room> {
     let mut plan = config::parse(PLAN, &directory.join("weir.toml")).unwrap().plan.waiting_rooms.remove(0);
-    plan.key = Key::Known(Secret([7; 32]));
+    plan.key = Key::New(Secret([7; 32]));
     assert_eq!(plan.waves[0].quota, NonZeroU64::new(164_000));
     Room::open(&plan, Duration::from_mins(10), Duration::from_secs(10), clock, BEGAN).unwrap()
 }
