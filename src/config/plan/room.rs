@@ -69,14 +69,15 @@ pub struct Wave {
     pub quota: Option<NonZeroU64>,
 }
 
-/// What becomes of places when a wave ends, by the clock or because its quota is spent.
+/// What becomes of those who still hold a place when a wave ends, by the clock or because its quota is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtClose {
-    /// Whoever had a place at closing time is still called. A spent quota ends his wait all the same.
+    /// They are called as before until all have had their turn or the next wave opens; then they are the first of that one.
+    /// Of a spent quota nothing is left to serve: their places end.
     Serve,
-    /// Places stay, before all newcomers, for the next wave.
+    /// They keep their places and are the first of the next wave. After the last wave there is none: their places end.
     Carry,
-    /// Places end.
+    /// Their places end.
     End,
 }
 

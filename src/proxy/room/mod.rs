@@ -143,7 +143,6 @@ impl Worker {
         }
         let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
         if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
-            // Of a place that is not remembered the pass alone speaks.
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
                 // Of a place that is not remembered the pass alone speaks; but not where each success must be somebody's.
@@ -239,7 +238,6 @@ impl Worker {
                 turn.unsent();
                 Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into())
             }
-            Err(NotEntered::Late(again)) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
             Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
             Err(NotEntered::NotCalled) => {

@@ -21,10 +21,7 @@ use crate::proxy::answer::{Answer, Reads};
 use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
-use crate::waiting_room::eta::Jump;
-use crate::waiting_room::page::{
-    self, AtClose, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting,
-};
+use crate::waiting_room::page::{self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting};
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
 
@@ -269,9 +266,9 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
             let wait = Wait { p50: estimate.p50, p90: estimate.p90 };
             let waiting = Waiting {
                 // While nobody is called, nothing is known of when.
-                jump: estimate.reason.filter(|_| !paused).map(jump),
+                jump: estimate.reason.filter(|_| !paused),
                 beyond_quota: beyond,
-                closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: at_close(room) }),
+                closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: room.at_close() }),
                 ..waiting(place, ahead, Some(wait).filter(|_| !paused), now)
             };
             if paused { State::Paused(waiting) } else { State::Waiting(waiting) }
@@ -303,24 +300,6 @@ fn waiting(place: Option<&Place>, ahead: u64, wait: Option<Wait>, now: Duration)
         jump: None,
         beyond_quota: false,
         closes: None,
-    }
-}
-
-const fn jump(jump: Jump) -> page::Jump {
-    match jump {
-        Jump::ServiceSlower => page::Jump::ServiceSlower,
-        Jump::ServiceFaster => page::Jump::ServiceFaster,
-        Jump::Paused => page::Jump::Paused,
-        Jump::Resumed => page::Jump::Resumed,
-        Jump::NoShows => page::Jump::NoShows,
-    }
-}
-
-const fn at_close(room: &Room) -> AtClose {
-    match room.at_close() {
-        crate::config::plan::AtClose::Serve => AtClose::Serve,
-        crate::config::plan::AtClose::Carry => AtClose::Carry,
-        crate::config::plan::AtClose::End => AtClose::End,
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::language::Language;
-use super::view::{Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
+use super::view::{AtClose, Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
 use super::words::Words;
 
 /// Prefix of a problem's `type`, as of every other answer's (`proxy`).
@@ -102,13 +102,13 @@ impl<'a> Document<'a> {
                 .and_then(|waiting| waiting.wait)
                 .map(|Wait { p50, p90 }| Seconds { p50: whole_seconds(p50), p90: whole_seconds(p90) }),
             progress_percent: view.state.progress_percent(),
-            reason: waiting.and_then(|waiting| waiting.jump).map(Jump::as_str),
+            reason: waiting.and_then(|waiting| waiting.jump).map(reason),
             beyond_quota: waiting.map(|waiting| waiting.beyond_quota),
             opens,
             opens_in_seconds: view.opens_in().map(whole_seconds),
             drawn,
             closes: closes(waiting).map(|closes| closes.at.to_string()),
-            at_close: closes(waiting).map(|closes| closes.then.as_str()),
+            at_close: closes(waiting).map(|closes| at_close(closes.then)),
             next_opens,
             kept_place,
             enter: view.state.enter_path(),
@@ -156,6 +156,24 @@ impl Seen {
             },
             State::Waiting(_) | State::Paused(_) | State::Unclear => Self::default(),
         }
+    }
+}
+
+const fn reason(jump: Jump) -> &'static str {
+    match jump {
+        Jump::ServiceSlower => "service_slower",
+        Jump::ServiceFaster => "service_faster",
+        Jump::Paused => "paused",
+        Jump::Resumed => "resumed",
+        Jump::NoShows => "no_shows",
+    }
+}
+
+const fn at_close(then: AtClose) -> &'static str {
+    match then {
+        AtClose::Serve => "serve",
+        AtClose::Carry => "carry",
+        AtClose::End => "end",
     }
 }
 

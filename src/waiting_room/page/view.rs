@@ -9,6 +9,8 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::moment::Moment;
+pub use crate::config::plan::AtClose;
+pub use crate::waiting_room::eta::Jump;
 
 /// A path of this site, with its query: `/register?step=1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,35 +133,6 @@ pub struct Wait {
     pub p90: Duration,
 }
 
-/// Why an estimate moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Jump {
-    /// The service takes fewer people.
-    ServiceSlower,
-    /// The service takes more people.
-    ServiceFaster,
-    /// The line stood still.
-    Paused,
-    /// It moves again.
-    Resumed,
-    /// Many of those who were called did not come.
-    NoShows,
-}
-
-impl Jump {
-    /// The word for it in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceSlower => "service_slower",
-            Self::ServiceFaster => "service_faster",
-            Self::Paused => "paused",
-            Self::Resumed => "resumed",
-            Self::NoShows => "no_shows",
-        }
-    }
-}
-
 /// The end of a wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closes {
@@ -167,29 +140,6 @@ pub struct Closes {
     pub at: Moment,
     /// What becomes of those who hold a place then.
     pub then: AtClose,
-}
-
-/// What becomes of those who hold a place when a wave ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtClose {
-    /// They are served after it.
-    Serve,
-    /// They keep their places for the next wave.
-    Carry,
-    /// Their places end.
-    End,
-}
-
-impl AtClose {
-    /// The word for it in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Serve => "serve",
-            Self::Carry => "carry",
-            Self::End => "end",
-        }
-    }
 }
 
 /// What has become of a place after a wave.

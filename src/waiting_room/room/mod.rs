@@ -228,12 +228,6 @@ impl Room {
         self.quota_of(self.shown().standing.calling?)
     }
 
-    /// Whose ticket this is, if it is one of this room's: for a client that says nothing else of itself.
-    #[must_use]
-    pub fn knows(&self, ticket: &[u8]) -> bool {
-        self.keyring.verify(ticket).is_some_and(|ticket| ticket.room == self.tag)
-    }
-
     /// The place that one of `tickets` proves, or that `identity` holds.
     pub fn find<'t>(
         &self,

@@ -18,7 +18,7 @@ use super::replay::{Extent, Told};
 use super::turn::{Lane, STRIPES};
 use super::{Events, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
-use crate::config::plan::{self, AtClose, Key, Rate, Secret};
+use crate::config::plan::{self, Key, Rate, Secret};
 use crate::waiting_room::eta::{Eta, Seen};
 use crate::waiting_room::journal::{Journal, OpenError, Opened, Record};
 use crate::waiting_room::pace::{Pace, PacePlan};
@@ -36,7 +36,7 @@ pub(super) fn open(
     unix: Duration,
     random: impl FnMut() -> Option<[u8; 32]>,
 ) -> Result<Room, RoomError> {
-    let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), at_close(plan.at_close))?;
+    let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), plan.at_close)?;
     let (mut told, opened, changes) = read(plan, secret, &schedule, unix)?;
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
     // The first of this process: what follows is written after them.
@@ -169,14 +169,6 @@ fn planned(wave: &plan::Wave) -> wave::Wave {
         lobby: None,
         closes: wave.closes.map(|closes| closes.unix),
         quota: wave.quota.map(std::num::NonZeroU64::get),
-    }
-}
-
-const fn at_close(at_close: AtClose) -> wave::AtClose {
-    match at_close {
-        AtClose::Serve => wave::AtClose::Serve,
-        AtClose::Carry => wave::AtClose::Carry,
-        AtClose::End => wave::AtClose::End,
     }
 }
 

@@ -66,8 +66,6 @@ pub struct Entered {
 /// Why somebody does not come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotEntered {
-    /// He was called long ago, and many like him come now: again after this.
-    Late(Duration),
     /// He has not been called, or stands elsewhere.
     NotCalled,
     /// All places of the quota are taken.

@@ -22,6 +22,8 @@
 
 use std::time::Duration;
 
+pub use crate::config::plan::AtClose;
+
 #[cfg(test)]
 mod tests;
 
@@ -39,18 +41,6 @@ pub struct Wave {
     pub closes: Option<Duration>,
     /// How many may succeed.
     pub quota: Option<u64>,
-}
-
-/// What becomes of those who still hold a place when a wave ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AtClose {
-    /// They are called as before until all have had their turn or the next wave opens; then they are the first of that one.
-    /// Of a spent quota nothing is left to serve: their places end.
-    Serve,
-    /// They keep their places and are the first of the next wave. After the last wave there is none: their places end.
-    Carry,
-    /// Their places end.
-    End,
 }
 
 /// What ended a wave.
