@@ -4,14 +4,14 @@
 //! **Cost**: a handful of floating-point operations.
 
 /// Throughput against requests in flight.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Curve {
     capacity: f64,
     knee: f64,
     shape: Shape,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Shape {
     Kink { slope: f64 },
     Usl { lambda: f64, sigma: f64, kappa: f64 },
