@@ -27,9 +27,12 @@ pub(super) struct Options {
     /// Concurrency of weir's upstream, as written in its configuration, such as 64
     #[arg(long, value_name = "TOML", default_value = gateway::CONCURRENCY)]
     concurrency: String,
-    /// Runs of each scenario, with seeds from 1; thresholds judge the median
+    /// Runs of each scenario, each with a seed of its own; thresholds judge the median
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
+    /// Seed of the first run; the others follow: so that a long suite can be cut in parts
+    #[arg(long, value_name = "SEED", default_value = "1", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    first_seed: u64,
     /// Phases and faults so many times as long; how people are, and thresholds, stay
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = super::positive)]
     time_scale: f64,
@@ -85,7 +88,8 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
     for scenario in &scenarios {
         println!("{}: {}", scenario.name, scenario.shows);
         let progress = |line: &str| println!("  {line}");
-        let report = suite::judge(scenario, seeds, &setup, progress, super::interrupted).with_context(|| {
+        let numbers = options.first_seed..options.first_seed + seeds;
+        let report = suite::judge(scenario, numbers, &setup, progress, super::interrupted).with_context(|| {
             format!("no result of {} (logs in {}; {descriptors} descriptors)", scenario.name, folder.display())
         })?;
         println!("\n{}", report.table());
