@@ -18,5 +18,6 @@ pub mod ideal;
 pub mod ledger;
 pub mod origin;
 pub mod overload;
+pub mod population;
 pub mod scenario;
 pub mod table;
