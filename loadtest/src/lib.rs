@@ -20,3 +20,4 @@ pub mod origin;
 pub mod overload;
 pub mod scenario;
 pub mod table;
+pub mod visitor;
