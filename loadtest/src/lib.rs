@@ -21,3 +21,4 @@ pub mod overload;
 pub mod scenario;
 pub mod table;
 pub mod visitor;
+pub mod wire;
