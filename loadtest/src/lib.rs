@@ -18,4 +18,5 @@ pub mod ledger;
 pub mod origin;
 pub mod overload;
 pub mod scenario;
+pub mod services;
 pub mod table;
