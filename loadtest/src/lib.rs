@@ -11,6 +11,7 @@ pub mod clock;
 pub mod crowd;
 pub mod demo;
 pub mod descriptors;
+pub mod faults;
 pub mod fetch;
 pub mod figure;
 pub mod ideal;

@@ -46,7 +46,7 @@ impl Draws {
 
     /// Work of a request: Gamma of this shape with mean 1; with shape 0, 1.
     #[must_use]
-    pub fn work(&self, service: ServiceIndex, request: RequestId, shape: u32) -> f64 {
+    pub fn work(self, service: ServiceIndex, request: RequestId, shape: u32) -> f64 {
         if shape == 0 {
             return 1.0;
         }
@@ -57,7 +57,7 @@ impl Draws {
 
     /// How the request ends; `occurrence` counts how often it failed before.
     #[must_use]
-    pub fn fate(&self, service: ServiceIndex, request: RequestId, occurrence: u32, failures: &Failures) -> Fate {
+    pub fn fate(self, service: ServiceIndex, request: RequestId, occurrence: u32, failures: &Failures) -> Fate {
         let shares = [
             (failures.before_effect, Fate::BeforeEffect),
             (failures.after_effect, Fate::AfterEffect),
@@ -76,7 +76,7 @@ impl Draws {
         Fate::Success
     }
 
-    fn of(&self, service: ServiceIndex, request: RequestId, purpose: u64) -> fastrand::Rng {
+    fn of(self, service: ServiceIndex, request: RequestId, purpose: u64) -> fastrand::Rng {
         let id = u64::from(request.person) << 32 | u64::from(request.request);
         let mixed = [u64::from(service), id, purpose].into_iter().fold(self.seed, |mixed, part| mix(mixed ^ mix(part)));
         fastrand::Rng::with_seed(mixed)

@@ -86,7 +86,7 @@ impl Hub {
 
     /// Makes happen what is due by now.
     pub fn catch_up(&self) {
-        self.touch(|fleet, now| fleet.advance(now));
+        self.touch(Fleet::advance);
     }
 
     /// Position of a server among all.
@@ -118,7 +118,7 @@ impl Hub {
 
     /// Everything in flight is lost, and what was not yet recorded is.
     pub fn end(&self, recorder: &Recorder) {
-        self.touch(|fleet, now| fleet.end(now));
+        self.touch(Fleet::end);
         let batch = self.lock().fleet.take();
         // If nobody writes any more, closing the recorder says so.
         recorder.record(batch).ok();

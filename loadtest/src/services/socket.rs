@@ -54,8 +54,7 @@ pub struct Paths(Vec<Path>);
 #[derive(Debug)]
 struct Path {
     whole: String,
-    /// Up to the query.
-    path: String,
+    without_query: String,
     stage: u8,
     service: ServiceIndex,
 }
@@ -66,7 +65,7 @@ impl Paths {
     pub fn of(scenario: &Scenario) -> Self {
         let paths = (0..).zip(&scenario.stages).map(|(stage, definition)| {
             let path = definition.path.split('?').next().unwrap_or_default();
-            Path { whole: definition.path.clone(), path: path.into(), stage, service: definition.service }
+            Path { whole: definition.path.clone(), without_query: path.into(), stage, service: definition.service }
         });
         Self(paths.collect())
     }
@@ -75,7 +74,7 @@ impl Paths {
     fn find(&self, uri: &http::Uri) -> Option<&Path> {
         let whole = uri.path_and_query().map_or("", |whole| whole.as_str());
         let exactly = self.0.iter().find(|path| path.whole == whole);
-        exactly.or_else(|| self.0.iter().find(|path| path.path == uri.path()))
+        exactly.or_else(|| self.0.iter().find(|path| path.without_query == uri.path()))
     }
 }
 

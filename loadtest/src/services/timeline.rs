@@ -72,7 +72,7 @@ impl Timeline {
             let Conditions { parallelism, speed } = conditions;
             match fault.kind {
                 ServiceFault::Refuse { warm_up } if at >= fault.until => {
-                    let times = (at - fault.until).as_secs_f64() / warm_up.as_secs_f64();
+                    let times = at.saturating_sub(fault.until).as_secs_f64() / warm_up.as_secs_f64();
                     // A warm-up of no length is over at once: 0/0 is none.
                     let cold = if times.is_nan() { 0.0 } else { COLD * (-times).exp() };
                     Conditions { parallelism, speed: speed / (1.0 + cold) }

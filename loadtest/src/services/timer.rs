@@ -35,10 +35,8 @@ impl Timer {
     /// It goes off once, `wait` from now, instead of whenever it was set for.
     pub fn set(&self, wait: Duration) -> io::Result<()> {
         let wait = wait.max(AT_ONCE);
-        let it_value = Timespec {
-            tv_sec: wait.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: i64::from(wait.subsec_nanos()).into(),
-        };
+        let it_value =
+            Timespec { tv_sec: wait.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
         timerfd_settime(self.fd.get_ref(), TimerfdTimerFlags::empty(), &Itimerspec { it_interval, it_value })?;
         Ok(())
@@ -70,7 +68,7 @@ mod tests {
     #[tokio::test]
     async fn it_goes_off_once_when_it_was_set_for() {
         let (timer, clock) = (Timer::new().expect("a timer"), Clock::start());
-        timer.set(Duration::from_secs(600)).expect("set");
+        timer.set(Duration::from_mins(10)).expect("set");
         timer.set(Duration::from_millis(20)).expect("set anew");
         timer.wait().await.expect("it goes off");
         assert!(clock.now() >= Duration::from_millis(20));

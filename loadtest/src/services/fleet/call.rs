@@ -152,7 +152,7 @@ impl<C: Caller> Fleet<C> {
             in_flight: narrow(in_flight),
             started: micros(started),
             done: micros(at),
-            work: if worked { work as f32 } else { 0.0 },
+            work: if worked { shorter(work) } else { 0.0 },
             ..unheard
         });
         // Who needed it is recorded after it.
@@ -246,4 +246,9 @@ impl<C: Caller> Fleet<C> {
             }
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven digits of a work are enough")]
+fn shorter(work: f64) -> f32 {
+    work as f32
 }

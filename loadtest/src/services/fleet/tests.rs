@@ -231,6 +231,7 @@ fn samples_are_exact_however_late_anybody_looks() {
         fault(130, 170, None, ServiceFault::Stall),
         fault(420, 200, Some(1), ServiceFault::Refuse { warm_up: at(500) }),
     ];
+    let micro = |work: f64| format!("{work:.6}");
     let run = |step: u64| {
         let mut world = World::new(&scenario);
         for number in 0..60 {
@@ -240,7 +241,7 @@ fn samples_are_exact_however_late_anybody_looks() {
         let samples: Vec<_> = world
             .samples
             .iter()
-            .map(|sample| (sample.at, sample.in_flight, sample.work as f32, sample.capacity as f32))
+            .map(|sample| (sample.at, sample.in_flight, micro(sample.work), micro(sample.capacity)))
             .collect();
         (samples, world.served.iter().map(|served| (served.id, served.done, served.status)).collect::<Vec<_>>())
     };
