@@ -52,6 +52,69 @@ pub fn serve(stays: impl IntoIterator<Item = Stay>, capacity: f64) -> Ideal {
     Ideal { registered, finished, idle }
 }
 
+/// What a service can do over time, in people since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Supply {
+    /// (seconds, people): neither ever falls.
+    points: Vec<(f64, f64)>,
+}
+
+impl Supply {
+    /// Straight lines between `points` of (seconds, people so far); nothing before the first and after the last.
+    #[must_use]
+    pub fn new(points: Vec<(f64, f64)>) -> Self {
+        Self { points }
+    }
+
+    /// People that could have been served until `at`.
+    #[must_use]
+    pub fn until(&self, at: f64) -> f64 {
+        let next = self.points.partition_point(|(time, _)| *time <= at);
+        let after = self.points.get(next);
+        let before = next.checked_sub(1).and_then(|before| self.points.get(before));
+        match (before, after) {
+            (None, _) => 0.0,
+            (Some((_, people)), None) => *people,
+            (Some((from, some)), Some((until, more))) => some + (more - some) * (at - from) / (until - from),
+        }
+    }
+
+    /// When `people` could have been served; [`None`] if never.
+    #[must_use]
+    pub fn when(&self, people: f64) -> Option<f64> {
+        let next = self.points.partition_point(|(_, so_far)| *so_far < people);
+        let (until, more) = *self.points.get(next)?;
+        let Some((from, some)) = next.checked_sub(1).and_then(|before| self.points.get(before)) else {
+            return Some(until);
+        };
+        Some(from + (until - from) * (people - some) / (more - some))
+    }
+}
+
+/// Serves `stays`, which are in order of arrival, as [`serve`] does, by a service that can do `supply`, and registers `places` people at most.
+///
+/// Where some are less patient than others, another order might register more of them; this one takes them as they come, as a gateway must that promises order.
+#[must_use]
+pub fn serve_with(stays: impl IntoIterator<Item = Stay>, supply: &Supply, places: Option<u64>) -> Ideal {
+    let (mut registered, mut free, mut finished, mut idle) = (0, 0.0_f64, None, 0.0);
+    for stay in stays {
+        if places.is_some_and(|places| registered >= places) {
+            break;
+        }
+        let from = stay.from.as_secs_f64();
+        let need = supply.until(from).max(free) + 1.0;
+        // A billionth of grace for the sum of many parts.
+        let Some(done) = supply.when(need - 1e-9).filter(|done| *done <= stay.until.as_secs_f64() + 1e-6) else {
+            continue;
+        };
+        registered += 1;
+        idle += (from - finished.unwrap_or(from)).max(0.0);
+        (free, finished) = (need, Some(done));
+    }
+    let finished = Duration::try_from_secs_f64(finished.unwrap_or(0.0)).unwrap_or(Duration::MAX);
+    Ideal { registered, finished, idle }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +147,28 @@ mod tests {
         let ideal = serve(people(&[0, 0, 10_000, 10_000], 1_000), 10.0);
         assert_eq!((ideal.registered, ideal.finished), (4, Duration::from_millis(10_200)));
         assert!((ideal.idle - 9.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_supply_that_does_not_change_is_a_capacity() {
+        let supply = Supply::new(vec![(0.0, 0.0), (100.0, 40_000.0)]);
+        let arrivals: Vec<u64> = (0..2_000).map(|n| n / 2).collect();
+        let same = serve(people(&arrivals, 2_000), 400.0).registered;
+        assert!(same.abs_diff(serve_with(people(&arrivals, 2_000), &supply, None).registered) <= 1);
+        assert_eq!(serve_with(people(&arrivals, 2_000), &supply, Some(7)).registered, 7);
+        let pause =
+            serve_with(people(&[0, 0, 10_000, 10_000], 1_000), &Supply::new(vec![(0.0, 0.0), (20.0, 200.0)]), None);
+        assert!(pause.registered == 4 && (pause.idle - 9.8).abs() < 1e-6, "{pause:?}");
+    }
+
+    #[test]
+    fn a_supply_that_halves_serves_half() {
+        // 10 a second, nothing from 1 s to 2 s, then 5 a second.
+        let supply = Supply::new(vec![(0.0, 0.0), (1.0, 10.0), (2.0, 10.0), (4.0, 20.0)]);
+        assert!((supply.until(1.5) - 10.0).abs() < 1e-9 && (supply.until(3.0) - 15.0).abs() < 1e-9);
+        assert!((supply.when(15.0).unwrap_or(0.0) - 3.0).abs() < 1e-9 && supply.when(21.0).is_none());
+        assert_eq!(serve_with(people(&[0; 40], 3_000), &supply, None).registered, 15);
+        assert_eq!(serve_with(people(&[0; 40], 60_000), &supply, None).registered, 20);
     }
 
     #[test]

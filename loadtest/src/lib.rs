@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod figure;
 pub mod ideal;
 pub mod ledger;
+pub mod oracle;
 pub mod origin;
 pub mod overload;
 pub mod people;

@@ -1,9 +1,10 @@
 //! The command line.
 //!
 //! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 3 the run is invalid or could
-//! not be made, 4 the command line is wrong. (2 is kept for broken invariants, which the oracle will judge.)
+//! not be made, 4 the command line is wrong, 2 an invariant is broken, which only the oracle says.
 
 mod demo;
+mod judge;
 mod origin;
 mod overload;
 mod run;
@@ -22,6 +23,7 @@ use crate::origin::curve::Curve;
 enum Verdict {
     Passed,
     Missed,
+    Broken,
     Invalid,
 }
 
@@ -32,6 +34,7 @@ impl From<Verdict> for ExitCode {
         Self::from(match verdict {
             Verdict::Passed => 0,
             Verdict::Missed => 1,
+            Verdict::Broken => 2,
             Verdict::Invalid => 3,
         })
     }
@@ -39,7 +42,10 @@ impl From<Verdict> for ExitCode {
 
 /// Proves the day before the day: a registration service that can be overrun, and the crowd that does it.
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", after_help = "Exit status: 0 passed, 1 threshold missed, 3 run invalid, 4 wrong usage.")]
+#[command(
+    name = "loadtest",
+    after_help = "Exit status: 0 passed, 1 threshold missed, 2 invariant broken, 3 run invalid, 4 wrong usage."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -55,6 +61,10 @@ enum Command {
     Demo(demo::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
+    /// Judge a run again by what is in its folder
+    Check(judge::Check),
+    /// Tell one person's story of a run, from everything that was written about it
+    Trace(judge::Trace),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -129,6 +139,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
         Command::Overload(options) => overload::command(&options),
+        Command::Check(options) => judge::check(&options),
+        Command::Trace(options) => judge::trace(&options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
@@ -198,7 +210,7 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo", "overload"] {
+        for name in ["origin", "run", "demo", "overload", "check", "trace"] {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

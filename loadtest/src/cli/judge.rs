@@ -1,0 +1,119 @@
+//! `loadtest check` and `loadtest trace`: the oracle over the folder of a run.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::Verdict;
+use crate::ledger::{Folder, RequestId};
+use crate::oracle::trace::{Story, Subject};
+use crate::oracle::{self, Declared, Ledgers, Person, Run, table};
+use crate::scenario::Scenario;
+
+/// Options of `loadtest check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Folder of the run
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Write the judgement to this file, too, as JSON
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+}
+
+/// Options of `loadtest trace`.
+#[derive(Debug, Args)]
+pub(super) struct Trace {
+    /// Folder of the run
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// A person (17), one of a person's requests (17-3), or the hash of an Idempotency-Key as the services log it (0x1f)
+    #[arg(value_name = "PERSON|REQUEST|KEY", value_parser = subject)]
+    subject: Subject,
+}
+
+/// What was run, as the folder says.
+struct Facts {
+    scenario: Scenario,
+    people: Vec<Person>,
+    declared: Declared,
+}
+
+impl Facts {
+    /// Reads scenario, population and what the gateway was configured to promise.
+    fn read(folder: &Folder) -> anyhow::Result<Self> {
+        bail!("{} cannot be read: this build knows no scenario files", folder.scenario().display())
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run { scenario: &self.scenario, people: &self.people, declared: &self.declared }
+    }
+}
+
+pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
+    let folder = Folder::new(&options.folder);
+    let facts = Facts::read(&folder)?;
+    let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder)?);
+    print!("{}", table::summary(&judgement));
+    if let Some(path) = &options.json {
+        super::run::write_json(path, &judgement)?;
+    }
+    Ok(judgement.verdict.into())
+}
+
+pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
+    let folder = Folder::new(&options.folder);
+    let facts = Facts::read(&folder)?;
+    let ledgers = Ledgers::read(&folder)?;
+    let story =
+        Story::of(options.subject, &ledgers.told, &ledgers.served).context("nobody sent or got anything there")?;
+    print!("{}", story.tell(&facts.run()));
+    Ok(Verdict::Passed)
+}
+
+fn subject(text: &str) -> Result<Subject, String> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).map(Subject::Key).map_err(|error| error.to_string());
+    }
+    if let Ok(person) = text.parse() {
+        return Ok(Subject::Person(person));
+    }
+    text.parse::<RequestId>().map(Subject::Request).map_err(|error| error.to_string())
+}
+
+impl From<oracle::Verdict> for Verdict {
+    fn from(verdict: oracle::Verdict) -> Self {
+        match verdict {
+            oracle::Verdict::Pass => Self::Passed,
+            oracle::Verdict::Threshold => Self::Missed,
+            oracle::Verdict::Invariant => Self::Broken,
+            oracle::Verdict::Invalid => Self::Invalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::ExitCode;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_the_oracle() {
+        use oracle::Verdict::{Invalid, Invariant, Pass, Threshold};
+        for verdict in [Pass, Threshold, Invariant, Invalid] {
+            assert_eq!(ExitCode::from(Verdict::from(verdict)), ExitCode::from(verdict.code()), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_subject_is_a_person_a_request_or_a_key() {
+        assert_eq!(subject("17"), Ok(Subject::Person(17)));
+        assert_eq!(subject("17-3"), Ok(Subject::Request(RequestId { person: 17, request: 3 })));
+        assert_eq!(subject("0x1f"), Ok(Subject::Key(31)));
+        for wrong in ["", "x", "-1", "17-", "0xg", "4294967296"] {
+            assert!(subject(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! I4: never more at a service than the limit in force, nor faster than its rate.
+//!
+//! Judged: every start at a service in front of which the gateway has a limit.
+//! * A limit that is *written down* is exact: no start may see more in flight, itself included, at all servers together.
+//! * A limit that is *found* moves, and is read ten times a second, while trials may be shorter. So one start above it proves nothing (it counts in the figure
+//!   `over_limit`, beside the limits read within 250 ms of it); it is broken where *every* one of at least ten starts between four readings in a row
+//!   sees more in flight than any limit read from 250 ms before the first to 250 ms after the last of them.
+//! * A *rate* with a burst: in no window of length `w` more than `rate·(w + resolution) + burst` starts: the resolution is what the ways from the gateway to the
+//!   service may differ by.
+//!
+//! Whoever comes while the gateway, the network or the service is disturbed, or soon after, is not judged: a gateway that was killed does not know of what the service still works on.
+
+use crate::oracle::evidence::Evidence;
+use crate::oracle::facts::seconds;
+use crate::oracle::finding::{Finding, Invariant, Search, Who};
+
+/// Around a start, the limits read so near may have been in force when the gateway let the request through.
+const NEAR: u64 = 250_000;
+
+/// So many readings in a row, …
+const READINGS: usize = 4;
+
+/// … not further apart than this, and …
+const GAP: u64 = 1_000_000;
+
+/// … so many starts between them prove something.
+const STARTS: usize = 10;
+
+/// A start at a service: when, and how many were in flight with it at all servers.
+type Start = (u64, u32);
+
+pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
+    let mut search = Search::of(Invariant::OverAdmission);
+    for (index, service) in (0_u8..).zip(&evidence.run.scenario.services) {
+        let declared = evidence.run.declared.limits.iter().find(|limit| limit.service == index);
+        let readings = readings(evidence, &service.name);
+        let fixed = declared.and_then(|limit| limit.concurrency);
+        let rate = declared.and_then(|limit| limit.rate);
+        if fixed.is_none() && rate.is_none() && readings.is_empty() {
+            continue;
+        }
+        let mut starts = starts(evidence, index);
+        starts.retain(|(at, _)| !evidence.faults.up_to(Some(index), *at, *at));
+        match fixed {
+            Some(limit) => written(&mut search, index, limit, &starts),
+            None => found(&mut search, index, &readings, &starts),
+        }
+        if let Some((rate, burst)) = rate {
+            let slack = evidence.run.declared.resolution.as_secs_f64() * rate;
+            paced(&mut search, index, (rate, burst + slack), &starts);
+        }
+    }
+    search.end()
+}
+
+fn written(search: &mut Search, service: u8, limit: u32, starts: &[Start]) {
+    search.looked_at(starts.len() as u64);
+    for (at, in_flight) in starts.iter().filter(|(_, in_flight)| *in_flight > limit) {
+        search.broken(Who::Service(service), *at, || format!("{in_flight} in flight, of {limit}"));
+    }
+}
+
+fn found(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[Start]) {
+    if !readings.is_empty() {
+        search.looked_at(starts.len() as u64);
+    }
+    let mut until = 0;
+    for window in readings.windows(READINGS) {
+        let (Some((begin, _)), Some((end, _))) = (window.first(), window.last()) else { continue };
+        let apart = window.iter().zip(window.iter().skip(1)).any(|(a, b)| b.0 - a.0 > GAP);
+        if apart || *begin < until {
+            continue;
+        }
+        let from = starts.partition_point(|(at, _)| at < begin);
+        let inside = starts.iter().skip(from).take_while(|(at, _)| at <= end);
+        let (count, least) = inside.fold((0, u32::MAX), |(count, least), (_, n)| (count + 1, least.min(*n)));
+        let limit = limit_near(readings, *begin, *end).unwrap_or(f64::INFINITY);
+        if count >= STARTS && f64::from(least) > limit {
+            search.broken(Who::Service(service), *begin, || {
+                format!(
+                    "never fewer than {least} in flight at any of {count} starts in {:.1} s, of {limit:.0}",
+                    seconds(end - begin)
+                )
+            });
+            // Each instant is part of one offence.
+            until = *end;
+        }
+    }
+}
+
+/// A bucket of `burst` tokens, filled at `rate`.
+fn paced(search: &mut Search, service: u8, (rate, burst): (f64, f64), starts: &[Start]) {
+    search.looked_at(starts.len() as u64);
+    let (mut tokens, mut last) = (burst, 0);
+    for (at, _) in starts {
+        tokens = (tokens + seconds(at - last) * rate).min(burst);
+        last = *at;
+        if tokens < 1.0 - 1e-6 {
+            search.broken(Who::Service(service), *at, || format!("faster than {rate} a second and {burst:.0} at once"));
+        } else {
+            tokens -= 1.0;
+        }
+    }
+}
+
+/// Starts that saw more in flight than any limit read near, at all services together; not a number if for more than one in a hundred none was read.
+pub(in crate::oracle) fn over_limit(evidence: &Evidence<'_>) -> f64 {
+    let (mut over, mut unknown, mut all) = (0_u64, 0_u64, 0_u64);
+    for (index, service) in (0_u8..).zip(&evidence.run.scenario.services) {
+        let readings = readings(evidence, &service.name);
+        if readings.is_empty() {
+            continue;
+        }
+        for (at, in_flight) in starts(evidence, index) {
+            all += 1;
+            match limit_near(&readings, at, at) {
+                Some(limit) => over += u64::from(f64::from(in_flight) > limit),
+                None => unknown += 1,
+            }
+        }
+    }
+    if all == 0 || unknown * 100 > all { f64::NAN } else { over as f64 }
+}
+
+/// The limit as read, in front of the service called `name`.
+fn readings(evidence: &Evidence<'_>, name: &str) -> Vec<(u64, f64)> {
+    let readings = evidence.said.iter().filter_map(|said| Some((said.at, said.upstreams.get(name)?.limit)));
+    readings.collect()
+}
+
+fn limit_near(readings: &[(u64, f64)], from: u64, until: u64) -> Option<f64> {
+    let first = readings.partition_point(|(at, _)| *at < from.saturating_sub(NEAR));
+    let near = readings.iter().skip(first).take_while(|(at, _)| *at <= until.saturating_add(NEAR));
+    near.map(|(_, limit)| *limit).reduce(f64::max)
+}
+
+/// Every start at `service`, in order of time.
+fn starts(evidence: &Evidence<'_>, service: u8) -> Vec<Start> {
+    let all = || evidence.served.iter().filter(|served| served.service == service);
+    let alone = evidence.run.scenario.services.get(usize::from(service)).is_some_and(|it| it.servers + it.reserve == 1);
+    if alone {
+        let mut starts: Vec<Start> = all().map(|served| (served.started, served.in_flight)).collect();
+        starts.sort_unstable();
+        return starts;
+    }
+    let mut began: Vec<u64> = all().map(|served| served.started).collect();
+    let mut ended: Vec<u64> = all().map(|served| served.done.max(served.started)).collect();
+    began.sort_unstable();
+    ended.sort_unstable();
+    let mut gone = ended.into_iter().peekable();
+    let mut in_flight = 0_u32;
+    let count = |at: u64| {
+        in_flight += 1;
+        while gone.next_if(|end| *end <= at).is_some() {
+            in_flight = in_flight.saturating_sub(1);
+        }
+        (at, in_flight.max(1))
+    };
+    began.into_iter().map(count).collect()
+}

@@ -1,0 +1,86 @@
+//! I6: nobody who is there is overtaken.
+//!
+//! Order is that of joining: whoever was *told a place* before another one *first came* is before him. Somebody was overtaken if, further apart than
+//! the resolution,
+//! * he showed his place and was told to wait behind others, after somebody behind him had begun at the service of the entrance; or
+//! * his request was sent before that of another one, both with a place or both without, and began at the service after it.
+//!
+//! So whoever is late for his turn, is refused by the service, or leaves, is not overtaken by those who come in meanwhile: only who was there and was
+//! told to wait, or stood in line, is. Not judged as overtaken: those who lost cookie, ticket and identity, or left and came anew; whose order was drawn in a
+//! lobby; who attack. In line (the second case) only requests are judged whose sender had no other one out, sends at no speed of his own, and was disturbed by no
+//! fault of gateway, network or service. Nobody overtakes by a forged request: that is I10.
+
+use std::collections::HashMap;
+
+use crate::oracle::evidence::Evidence;
+use crate::oracle::facts::{micros, seconds};
+use crate::oracle::finding::{Finding, Invariant, Search, Who};
+use crate::oracle::journey::{Journey, NEVER};
+
+/// Someone's start, seen from those who came before him: the earliest of all who came later.
+struct Earliest {
+    /// In order of coming: when, the earliest start of him and all after him, and whose.
+    starts: Vec<(u64, u64, u32)>,
+}
+
+impl Earliest {
+    fn of(mut starts: Vec<(u64, u64, u32)>) -> Self {
+        starts.sort_unstable();
+        let (mut least, mut whose) = (NEVER, 0);
+        for (_, started, person) in starts.iter_mut().rev() {
+            if *started < least {
+                (least, whose) = (*started, *person);
+            }
+            (*started, *person) = (least, whose);
+        }
+        Self { starts }
+    }
+
+    /// The earliest start of those who came after `since`, and whose.
+    fn after(&self, since: u64) -> Option<(u64, u32)> {
+        let from = self.starts.partition_point(|(came, _, _)| *came <= since);
+        self.starts.get(from).map(|(_, started, person)| (*started, *person)).filter(|(started, _)| *started != NEVER)
+    }
+}
+
+pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
+    let mut search = Search::of(Invariant::Order);
+    let resolution = micros(evidence.run.declared.resolution);
+    let people = || (0_u32..).zip(&evidence.journeys);
+    let started = |(_, journey): &(u32, &Journey)| journey.started != NEVER && !journey.standing.attacks;
+    let behind = Earliest::of(people().filter(started).map(|(who, j)| (j.came, j.started, who)).collect());
+    let mut overtaken: HashMap<u32, (u64, u32)> = HashMap::new();
+    for (person, journey) in people().filter(|(_, journey)| journey.has_place()) {
+        search.looked_at(1);
+        if let Some((at, by)) = behind.after(journey.joined.saturating_add(resolution))
+            && at.saturating_add(resolution) < journey.waited
+        {
+            overtaken.insert(person, (at, by));
+        }
+    }
+    for with_place in [true, false] {
+        let stands = |(_, j): &(u32, &Journey)| j.standing.alone && !j.standing.attacks && j.returned() == with_place;
+        let line = Earliest::of(people().filter(stands).map(|(who, j)| (j.start_sent, j.started, who)).collect());
+        for (person, journey) in people().filter(stands) {
+            search.looked_at(u64::from(!with_place));
+            if let Some((at, by)) = line.after(journey.start_sent.saturating_add(resolution))
+                && at < journey.started
+            {
+                overtaken.entry(person).or_insert((at, by));
+            }
+        }
+    }
+    for (person, (at, by)) in overtaken {
+        let Some(journey) = evidence.journeys.get(person as usize) else { continue };
+        search.broken(Who::Person(person), at, || {
+            let came = evidence.journeys.get(by as usize).map_or(0, |journey| journey.came);
+            let since = if journey.joined == NEVER { journey.came } else { journey.joined };
+            format!(
+                "there since {:.3} s and still waiting when person {by}, who came at {:.3} s, was let in",
+                seconds(since),
+                seconds(came)
+            )
+        });
+    }
+    search.end()
+}

@@ -1,0 +1,135 @@
+//! What became of what the services could have done.
+//!
+//! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
+//! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
+//! *`registered`*: people told that the last stage is done, over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`).
+//! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it.
+//! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
+//! waited at the end, and what a stall or a dying service held, is not counted.
+
+use std::time::Duration;
+
+use crate::ideal::{Stay, Supply, serve_with};
+use crate::ledger::{Ending, Served, Word};
+use crate::oracle::evidence::{Evidence, Records};
+use crate::oracle::facts::{micros, seconds};
+use crate::oracle::invariant::{Total, between, totals};
+use crate::scenario::FaultKind;
+use crate::scenario::fault::ServiceFault;
+
+/// A second is full with this share of the capacity.
+const FULL: f64 = 0.95;
+
+/// Microseconds.
+const SECOND: u64 = 1_000_000;
+
+/// Between two looks for a full second.
+const STEP: u64 = 50_000;
+
+/// The service that decides how many people can be served.
+pub(super) struct Bottleneck {
+    service: u8,
+    totals: Vec<Total>,
+}
+
+impl Bottleneck {
+    pub(super) fn of(evidence: &Evidence<'_>) -> Self {
+        let service = evidence.run.bottleneck();
+        Self { service, totals: totals(evidence, service) }
+    }
+
+    pub(super) fn goodput(&self, evidence: &Evidence<'_>) -> f64 {
+        let scenario = evidence.run.scenario;
+        let (from, until) = (micros(scenario.measured_from), micros(scenario.duration));
+        let (work, capacity) = between(&self.totals, from, until);
+        let here = |served: &Served| served.service == self.service && (from..until).contains(&served.done);
+        let lost: f64 = evidence
+            .people()
+            .flat_map(|records| records.served.iter().map(move |served| (records, served)))
+            .filter(|(records, served)| here(served) && is_wasted(evidence, records, served))
+            .map(|(_, served)| f64::from(served.work))
+            .sum();
+        if capacity > 0.0 { (work - lost) / capacity } else { f64::NAN }
+    }
+
+    pub(super) fn registered(&self, evidence: &Evidence<'_>) -> f64 {
+        let run = evidence.run;
+        let visits = run.visits().get(usize::from(self.service)).copied().unwrap_or(1).max(1);
+        let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / f64::from(visits)));
+        let supply = Supply::new(supply.collect());
+        let honest = |(person, _): &(u32, _)| evidence.persona(*person).is_none_or(|persona| persona.attack.is_none());
+        let mut stays: Vec<(u64, u64)> =
+            (0..).zip(run.people).filter(honest).map(|(_, person)| (person.arrives, person.leaves)).collect();
+        stays.sort_unstable();
+        let end = micros(run.scenario.end());
+        let stay = |(from, until): (u64, u64)| Stay {
+            from: Duration::from_micros(from),
+            until: Duration::from_micros(until.min(end)),
+        };
+        let ideal = serve_with(stays.into_iter().map(stay), &supply, run.scenario.quota).registered;
+        let last = run.last();
+        let told =
+            |records: &Records<'_>| records.told.iter().any(|told| told.word == Word::Done && told.stage == last);
+        evidence.people().filter(told).count() as f64 / ideal as f64
+    }
+
+    pub(super) fn cold_start(&self, evidence: &Evidence<'_>) -> f64 {
+        self.full_after(evidence, 0)
+    }
+
+    pub(super) fn recovery(&self, evidence: &Evidence<'_>) -> f64 {
+        let changes = evidence.run.scenario.faults.iter().flat_map(|fault| {
+            let FaultKind::Service { kind, .. } = fault.kind else { return [None, None] };
+            // Nothing can be done while these last.
+            let idle = matches!(kind, ServiceFault::Stall | ServiceFault::Refuse { .. } | ServiceFault::Restart);
+            [(!idle).then_some(fault.at), (!fault.lasts.is_zero()).then_some(fault.at + fault.lasts)]
+        });
+        changes.flatten().map(|at| self.full_after(evidence, micros(at))).fold(f64::NAN, f64::max)
+    }
+
+    /// From `since` to the beginning of the first full second; to the end of the arrivals if there is none.
+    fn full_after(&self, evidence: &Evidence<'_>, since: u64) -> f64 {
+        let end = micros(evidence.run.scenario.duration);
+        if self.totals.is_empty() {
+            return f64::NAN;
+        }
+        let mut at = since;
+        while at + SECOND <= end {
+            let (work, capacity) = between(&self.totals, at, at + SECOND);
+            if capacity > 0.0 && work >= FULL * capacity {
+                return seconds(at - since);
+            }
+            at += STEP;
+        }
+        seconds(end.saturating_sub(since))
+    }
+}
+
+pub(super) fn wasted_work(evidence: &Evidence<'_>) -> f64 {
+    let (mut wasted, mut all) = (0.0, 0.0);
+    for records in evidence.people() {
+        for served in records.served.iter().filter(|served| is_completed(served)) {
+            all += f64::from(served.work);
+            wasted += if is_wasted(evidence, &records, served) { f64::from(served.work) } else { 0.0 };
+        }
+    }
+    wasted / all
+}
+
+/// Whether the service finished it and had an answer to give: how it fails by itself wastes nothing that a gateway could have saved.
+fn is_completed(served: &Served) -> bool {
+    (200..300).contains(&served.status)
+}
+
+fn is_wasted(evidence: &Evidence<'_>, records: &Records<'_>, served: &Served) -> bool {
+    let Some(told) = served.id.and_then(|id| records.told_of(id)) else { return is_completed(served) };
+    let open = matches!(told.ending, Ending::Open | Ending::Harness);
+    let stalled = || {
+        evidence.run.scenario.faults.iter().any(|fault| {
+            let FaultKind::Service { service, kind, .. } = fault.kind else { return false };
+            let at = micros(fault.at);
+            service == served.service && kind == ServiceFault::Stall && served.started < at && served.done > at
+        })
+    };
+    is_completed(served) && told.word != Word::Done && !open && !stalled()
+}
