@@ -143,7 +143,7 @@ async fn door() -> (SocketAddr, Arc<Door>) {
             let doors = Arc::clone(&doors);
             tokio::spawn(speak(stream, move |request| {
                 let doors = Arc::clone(&doors);
-                async move { Ok(doors.answer(request).await) }
+                async move { Ok::<_, std::convert::Infallible>(doors.answer(request).await) }
             }));
         }
     });

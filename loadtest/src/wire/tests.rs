@@ -48,7 +48,7 @@ fn service(works: Duration, idle: Duration) -> (SocketAddr, Arc<Seen>) {
                     sleep(works).await;
                     let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
                     *response.status_mut() = StatusCode::CREATED;
-                    Ok(response)
+                    Ok::<_, std::convert::Infallible>(response)
                 }
             };
             tokio::spawn(timeout(idle, speak(stream, answer)));

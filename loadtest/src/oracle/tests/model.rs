@@ -273,6 +273,7 @@ fn scenario() -> Scenario {
         service,
         body: 100,
         entrance,
+        goes_on: 1.0,
     };
     Scenario {
         name: "model".into(),
