@@ -21,3 +21,4 @@ pub mod overload;
 pub mod population;
 pub mod scenario;
 pub mod table;
+pub mod visitor;
