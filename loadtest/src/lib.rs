@@ -22,3 +22,4 @@ pub mod population;
 pub mod scenario;
 pub mod table;
 pub mod visitor;
+pub mod wire;
