@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod coordinator;
 pub mod crowd;
 pub mod demo;
 pub mod descriptors;
@@ -18,6 +19,7 @@ pub mod ideal;
 pub mod ledger;
 pub mod origin;
 pub mod overload;
+pub mod people;
 pub mod population;
 pub mod scenario;
 pub mod table;

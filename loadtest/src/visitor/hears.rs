@@ -96,16 +96,21 @@ impl Visitor {
         self.rest(slot, next, until.max(self.next), actions);
     }
 
-    /// The stage is done: on to the next, in this tab; the others are done with.
+    /// The stage is done: on to the next, in this tab; the others are done with. A success is enough for an attacker.
     fn advance(&mut self, slot: Slot, at: Micros, scene: &mut Scene<'_>, actions: &mut Vec<Action>) {
+        let goes_on = scene.stages.get(usize::from(self.stage)).map_or(0.0, |stage| stage.goes_on);
         self.stage += 1;
         self.close();
-        if self.stage >= scene.stages || matches!(scene.persona.attack, Some(Attack::Forge | Attack::Replay)) {
+        let through = usize::from(self.stage) >= scene.stages.len();
+        if through || matches!(scene.persona.attack, Some(Attack::Forge | Attack::Replay)) {
             let spent = self.jar.as_deref().and_then(Jar::ticket);
             if let Some(ticket) = spent.filter(|_| scene.persona.attack.is_none()) {
                 scene.spent.add(ticket, &mut self.rng);
             }
             return self.leave(Outcome::Registered, actions);
+        }
+        if !happens(goes_on, &mut self.rng) {
+            return self.leave(Outcome::Stopped, actions);
         }
         let thought = at.saturating_add(draw(&scene.persona.think, &mut self.rng));
         self.rest(slot, Next::Submit, thought.max(self.next), actions);

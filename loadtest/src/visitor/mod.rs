@@ -27,8 +27,8 @@ pub use self::jar::{Jar, Shown};
 
 use self::draw::{draw, happens};
 use crate::ledger::{Ending, Kind};
-use crate::scenario::StageIndex;
 use crate::scenario::persona::{Attack, Persona, Source};
+use crate::scenario::{Stage, StageIndex};
 
 /// Microseconds from the common start of the run, as in the ledgers.
 pub type Micros = u64;
@@ -84,6 +84,8 @@ pub enum Action {
 pub enum Outcome {
     /// He went through all stages.
     Registered,
+    /// He did what he came for and leaves before the last stage.
+    Stopped,
     /// He was told that nothing is left.
     ToldNo,
     /// His patience ended.
@@ -122,8 +124,8 @@ pub struct Request {
 pub struct Scene<'a> {
     /// How he is.
     pub persona: &'a Persona,
-    /// How many stages there are.
-    pub stages: StageIndex,
+    /// The steps of a registration, in their order.
+    pub stages: &'a [Stage],
     /// Whether the gateway gives tickets; only then a place of one's own can be asked for.
     pub tickets: bool,
     /// The browser he shares with others, at an office.

@@ -36,6 +36,7 @@ fn persona() -> Persona {
 /// A person, and what he wants.
 struct Play {
     persona: Persona,
+    stages: Vec<Stage>,
     visitor: Visitor,
     office: Option<Jar>,
     spent: Spent,
@@ -44,13 +45,21 @@ struct Play {
 impl Play {
     fn new(persona: Persona) -> Self {
         let visitor = Visitor::new(&persona, 7, 0);
-        Self { persona, visitor, office: None, spent: Spent::default() }
+        let stage = |goes_on| Stage {
+            name: "stage".into(),
+            path: "/stage".into(),
+            service: 0,
+            body: 0,
+            entrance: true,
+            goes_on,
+        };
+        Self { persona, stages: vec![stage(1.0), stage(1.0)], visitor, office: None, spent: Spent::default() }
     }
 
     fn step(&mut self, event: Event<'_>, at: Micros) -> Vec<Action> {
         let mut actions = Vec::new();
         let (persona, office, spent) = (&self.persona, self.office.as_mut(), &mut self.spent);
-        let mut scene = Scene { persona, stages: 2, tickets: true, office, spent };
+        let mut scene = Scene { persona, stages: &self.stages, tickets: true, office, spent };
         self.visitor.step(event, at, &mut scene, &mut actions);
         actions
     }
@@ -129,6 +138,22 @@ fn he_goes_through_the_stages_thinks_between_them_and_leaves() {
     assert!(!play.visitor.is_over());
     assert_eq!(left(&play.hears(0, &done(), 7 * SECOND)), Some(Outcome::Registered));
     assert!(play.visitor.is_over());
+}
+
+#[test]
+fn some_have_done_what_they_came_for() {
+    let mut went_on = 0;
+    for seed in 0..1_000 {
+        let mut play = Play::new(persona());
+        play.visitor = Visitor::new(&play.persona, seed, 0);
+        play.stages[0].goes_on = 0.3;
+        play.starts();
+        match left(&play.hears(0, &done(), SECOND)) {
+            None => went_on += 1,
+            outcome => assert_eq!(outcome, Some(Outcome::Stopped)),
+        }
+    }
+    assert!((250..350).contains(&went_on), "{went_on}");
 }
 
 #[test]

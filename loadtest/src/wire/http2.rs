@@ -37,6 +37,12 @@ impl Lane {
         Self { to, from, open: Mutex::new(None), dials: Semaphore::new(1) }
     }
 
+    /// Where it leads.
+    #[must_use]
+    pub fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     /// Sends `request` and reads the whole answer.
     pub(super) async fn exchange(&self, wire: &Wire, request: Request<Form>) -> Result<Reply, Ending> {
         let request = absolute(request, self.to, wire.tls.is_some())?;
