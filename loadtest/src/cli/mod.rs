@@ -1,18 +1,23 @@
 //! The command line.
 //!
-//! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 3 the run is invalid or could
-//! not be made, 4 the command line is wrong. (2 is kept for broken invariants, which the oracle will judge.)
+//! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 2 an invariant is broken, 3 the run is invalid
+//! or could not be made, 4 the command line is wrong.
 
 mod demo;
+mod guard;
 mod origin;
 mod overload;
+mod people;
 mod run;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
@@ -22,6 +27,7 @@ use crate::origin::curve::Curve;
 enum Verdict {
     Passed,
     Missed,
+    Broken,
     Invalid,
 }
 
@@ -32,6 +38,7 @@ impl From<Verdict> for ExitCode {
         Self::from(match verdict {
             Verdict::Passed => 0,
             Verdict::Missed => 1,
+            Verdict::Broken => 2,
             Verdict::Invalid => 3,
         })
     }
@@ -39,7 +46,10 @@ impl From<Verdict> for ExitCode {
 
 /// Proves the day before the day: a registration service that can be overrun, and the crowd that does it.
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", after_help = "Exit status: 0 passed, 1 threshold missed, 3 run invalid, 4 wrong usage.")]
+#[command(
+    name = "loadtest",
+    after_help = "Exit status: 0 passed, 1 threshold missed, 2 invariant broken, 3 run invalid, 4 wrong usage."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -49,12 +59,18 @@ struct Cli {
 enum Command {
     /// Be a registration service with a known capacity, a collapse beyond it and a ledger
     Origin(origin::Options),
-    /// Send a crowd of impatient people to a gateway or a service
+    /// Make a run of a scenario: services, gateway and people, and everything they did
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
+    /// Play a share of the people of a run
+    #[command(hide = true)]
+    People(people::Options),
+    /// Become another program, which dies with the one that started it
+    #[command(hide = true)]
+    Guard(guard::Options),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -129,6 +145,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
         Command::Overload(options) => overload::command(&options),
+        Command::People(options) => people::command(&options),
+        Command::Guard(options) => guard::command(options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
@@ -137,6 +155,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Verdict::Invalid.into()
         }
     }
+}
+
+fn write_json(path: &Path, report: &impl Serialize) -> anyhow::Result<()> {
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A runtime on this thread.

@@ -150,18 +150,20 @@ async fn door() -> (SocketAddr, Arc<Door>) {
     (address, door)
 }
 
-fn people(count: u64, personas: u64) -> impl Iterator<Item = Arrival> {
-    (0..count).map(move |number| Arrival {
-        at: Duration::from_millis(300 + number * 5),
+fn people(count: u32, personas: u32) -> Vec<Person> {
+    let person = |number: u32| Person {
+        arrives: Duration::from_millis(300 + u64::from(number) * 5),
         persona: u8::try_from(number % personas).expect("few"),
-        seed: number,
-    })
+        seed: number.into(),
+        address: number,
+    };
+    (0..count).map(person).collect()
 }
 
 /// Plays `count` people; what they were told.
-async fn played(scenario: Scenario, plan: RunPlan, count: u64) -> (Progress, Vec<Told>, Vec<u8>) {
+async fn played(scenario: Scenario, plan: RunPlan, count: u32) -> (Progress, Vec<Told>, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let personas = scenario.personas.len() as u64;
+    let personas = u32::try_from(scenario.personas.len()).expect("few");
     let assignment = Assignment {
         scenario,
         plan,
@@ -170,7 +172,7 @@ async fn played(scenario: Scenario, plan: RunPlan, count: u64) -> (Progress, Vec
         descriptors: 1_000,
     };
     let mut out = Vec::new();
-    let progress = play(assignment, people(count, personas), std::future::pending(), &mut out).await.expect("played");
+    let progress = play(assignment, &people(count, personas), std::future::pending(), &mut out).await.expect("played");
     let told = Reader::open(&folder.path().join("told.0")).expect("a ledger");
     (progress, told.map(|record| record.expect("a record")).collect(), out)
 }
@@ -262,7 +264,7 @@ async fn a_worker_that_is_asked_to_stop_keeps_what_it_knows() {
         spawn_blocking(|| ()).await.ok();
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    let progress = play(assignment, people(400, 1), stop, io::sink()).await.expect("played");
+    let progress = play(assignment, &people(400, 1), stop, io::sink()).await.expect("played");
     assert!(progress.arrived > 10 && progress.arrived < 50, "{progress:?}");
     let told = Reader::<Told>::open(&folder.path().join("told.3")).expect("a ledger").count();
     assert!(told as u64 >= progress.requests && told > 10, "{told}");
