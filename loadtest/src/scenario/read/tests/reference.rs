@@ -74,7 +74,7 @@ fn fault_of(row: &[&'static str]) -> String {
             "rate" => "\"9B/s\"",
             _ => continue,
         };
-        text += &format!("{key} = {value}\n");
+        text.extend([key, " = ", value, "\n"]);
     }
     text
 }
