@@ -1,5 +1,7 @@
 //! What a file means, and how it is told what is wrong with one.
 
+mod reference;
+
 use std::path::Path;
 use std::time::Duration;
 
