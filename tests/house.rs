@@ -102,6 +102,20 @@ fn every_module_of_the_library_has_a_rank() {
     }
 }
 
+/// What people, services and the oracle find out about the gateway they find out from outside.
+#[test]
+fn the_harness_does_not_look_inside() {
+    let harness = root().join("loadtest/src");
+    let inside: Vec<_> = sources(&harness)
+        .into_iter()
+        .filter(|path| !path.starts_with(harness.join("scenario")))
+        .filter(|path| {
+            fs::read_to_string(path).unwrap().lines().any(|line| !line.contains("//") && line.contains("weir::"))
+        })
+        .collect();
+    assert!(inside.is_empty(), "these link weir: {inside:?}");
+}
+
 #[test]
 fn files_stay_readable() {
     let long: Vec<_> = [root().join("src"), root().join("loadtest/src")]

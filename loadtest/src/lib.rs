@@ -2,12 +2,14 @@
 //! both are measured by ([`ideal`]), the demonstration that puts a gateway between them ([`demo`]), and the scenarios that judge
 //! one ([`overload`]).
 //!
-//! **Invariants**: nothing here links against the gateway: it is seen as its clients and its upstream see it. A crowd is
-//! planned before the run from a seed, so that the same people come to every gateway.
-//! **Not here**: scenario files, the oracle over the ledgers, virtual time.
+//! **Invariants**: people, services and the oracle do not link against the gateway: it is seen as its clients and its upstream see it. Only
+//! the reader of [`scenario`] files uses weir's reader of its own. A crowd is planned before the run from a seed, so that the same
+//! people come to every gateway.
+//! **Not here**: the oracle over the ledgers, virtual time.
 
 pub mod cli;
 pub mod clock;
+pub mod coordinator;
 pub mod crowd;
 pub mod demo;
 pub mod descriptors;
@@ -18,6 +20,9 @@ pub mod ideal;
 pub mod ledger;
 pub mod origin;
 pub mod overload;
+pub mod people;
 pub mod scenario;
 pub mod services;
 pub mod table;
+pub mod visitor;
+pub mod wire;

@@ -22,7 +22,7 @@ const MEANT: f64 = 0.8;
 const QUOTED: usize = 60;
 
 /// Bytes from a file's start.
-pub(super) type Span = Range<usize>;
+pub type Span = Range<usize>;
 
 /// One fault and where it stands.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl std::error::Error for Report {}
 
 /// Collects the faults and warnings of one file.
 #[derive(Debug)]
-pub(super) struct Faults<'t> {
+pub struct Faults<'t> {
     path: &'t Path,
     text: &'t str,
     kept: Vec<Fault>,
@@ -133,12 +133,14 @@ pub(super) struct Faults<'t> {
 }
 
 impl<'t> Faults<'t> {
-    pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
+    /// None yet of `text`, which `path` names in the report.
+    #[must_use]
+    pub fn new(path: &'t Path, text: &'t str) -> Self {
         Self { path, text, kept: Vec::new(), more: 0, warnings: Vec::new() }
     }
 
     /// Records that `message` is wrong at `span`; `label` stands beside the carets, `help` below.
-    pub(super) fn add(&mut self, span: &Span, message: String, label: Option<String>, help: Option<String>) {
+    pub fn add(&mut self, span: &Span, message: String, label: Option<String>, help: Option<String>) {
         if self.kept.len() >= MAX_FAULTS {
             self.more = self.more.saturating_add(1);
             return;
@@ -156,18 +158,19 @@ impl<'t> Faults<'t> {
     }
 
     /// Records something that works and is probably not what was wanted.
-    pub(super) fn warn(&mut self, span: &Span, message: &str) {
+    pub fn warn(&mut self, span: &Span, message: &str) {
         let place = Place::of(self.text, span);
         self.warnings.push(format!("{}:{}:{}: {message}", self.path.display(), place.line, place.column));
     }
 
     /// The warnings, or a report if there is any fault.
-    pub(super) fn finish(self) -> Result<Vec<String>, Report> {
+    pub fn finish(self) -> Result<Vec<String>, Report> {
         if self.kept.is_empty() { Ok(self.warnings) } else { Err(self.report()) }
     }
 
     /// The report of what was recorded, in the order of the file.
-    pub(super) fn report(mut self) -> Report {
+    #[must_use]
+    pub fn report(mut self) -> Report {
         self.kept.sort_by_key(|fault| (fault.line, fault.column));
         Report { path: self.path.to_owned(), cause: Cause::Faulty { faults: self.kept, more: self.more } }
     }
@@ -202,7 +205,7 @@ impl Place {
 }
 
 /// The word of `known` that `word` was probably meant to be.
-pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = word.to_lowercase().replace('-', "_");
     known
         .into_iter()
@@ -213,12 +216,14 @@ pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) ->
 }
 
 /// "did you mean `x`?"
-pub(super) fn did_you_mean(word: &str) -> String {
+#[must_use]
+pub fn did_you_mean(word: &str) -> String {
     format!("did you mean {word}?")
 }
 
 /// `text` in quotes, on one line and shortened, for a message.
-pub(super) fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(QUOTED).flat_map(char::escape_debug).collect();
     if text.chars().nth(QUOTED).is_some() {
         short.push('…');

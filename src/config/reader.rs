@@ -5,20 +5,22 @@
 //! **Not here**: which keys there are (`draft`), what a value looks like (`scalar`, `units`, `syntax`).
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+pub use toml::de::{DeTable, DeValue};
 
 use super::explain::{Faults, Span, did_you_mean, meant, quoted};
 
 /// A value and where it was written.
 #[derive(Clone, Debug)]
-pub(super) struct Written<T> {
-    pub(super) value: T,
-    pub(super) span: Span,
+pub struct Written<T> {
+    /// As read.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// Why a value is refused; reads "`key` wants {wanted}, found {found}".
 #[derive(Debug)]
-pub(super) struct Complaint {
+pub struct Complaint {
     wanted: String,
     found: String,
     hint: Option<String>,
@@ -26,12 +28,12 @@ pub(super) struct Complaint {
 
 impl Complaint {
     /// `found`, a text, where `wanted` is wanted.
-    pub(super) fn text(wanted: impl Into<String>, found: &str) -> Self {
+    pub fn text(wanted: impl Into<String>, found: &str) -> Self {
         Self { wanted: wanted.into(), found: quoted(found), hint: None }
     }
 
     /// `found`, a value of another type or out of bounds, where `wanted` is wanted.
-    pub(super) fn value(wanted: impl Into<String>, found: &DeValue<'_>) -> Self {
+    pub fn value(wanted: impl Into<String>, found: &DeValue<'_>) -> Self {
         let found = match found {
             DeValue::String(text) => format!("the string {}", quoted(text)),
             DeValue::Integer(number) => format!("the number {}", bare(number.as_str())),
@@ -57,7 +59,8 @@ impl Complaint {
     }
 
     /// Says beside the carets what to write or why.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -69,11 +72,11 @@ fn bare(digits: &str) -> String {
 }
 
 /// How a value is read.
-pub(super) type Parsed<T> = Result<T, Complaint>;
+pub type Parsed<T> = Result<T, Complaint>;
 
 /// A table that is being read.
 #[derive(Debug)]
-pub(super) struct Table<'t, 'f, 'r> {
+pub struct Table<'t, 'f, 'r> {
     title: &'static str,
     span: Span,
     entries: &'t DeTable<'t>,
@@ -83,7 +86,7 @@ pub(super) struct Table<'t, 'f, 'r> {
 
 impl<'t, 'r> Table<'t, '_, 'r> {
     /// Reads `entries` by `read` and then reports every key it did not take. `title` is how the table is written.
-    pub(super) fn read<R>(
+    pub fn read<R>(
         title: &'static str,
         span: Span,
         entries: &'t DeTable<'t>,
@@ -97,12 +100,13 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// Where the table stands: its header, or its braces.
-    pub(super) fn span(&self) -> Span {
+    #[must_use]
+    pub fn span(&self) -> Span {
         self.span.clone()
     }
 
     /// The value of `key` if it is written and right.
-    pub(super) fn optional<T>(
+    pub fn optional<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>,
@@ -118,7 +122,7 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// The value of `key`, which must be written.
-    pub(super) fn required<T>(
+    pub fn required<T>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>,
@@ -128,12 +132,12 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// The value of `key`, or `default` if it is not written.
-    pub(super) fn or<T>(&mut self, key: &'static str, default: T, parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>) -> T {
+    pub fn or<T>(&mut self, key: &'static str, default: T, parse: impl FnOnce(&DeValue<'t>) -> Parsed<T>) -> T {
         self.optional(key, parse).map_or(default, |written| written.value)
     }
 
     /// The items of the list `key` that are right, and the span of the list; `None` if it is not written.
-    pub(super) fn list<T>(
+    pub fn list<T>(
         &mut self,
         key: &'static str,
         wanted: &str,
@@ -159,7 +163,7 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// As [`list`](Self::list), and an empty list is a fault.
-    pub(super) fn filled_list<T>(
+    pub fn filled_list<T>(
         &mut self,
         key: &'static str,
         wanted: &str,
@@ -177,7 +181,7 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// The table `key`, read by `read`; `None` if it is not written or no table.
-    pub(super) fn table<R>(
+    pub fn table<R>(
         &mut self,
         key: &'static str,
         title: &'static str,
@@ -196,7 +200,7 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// The tables `[[key]]`, each read by `read`.
-    pub(super) fn tables<R>(
+    pub fn tables<R>(
         &mut self,
         key: &'static str,
         title: &'static str,
@@ -224,7 +228,7 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// Records that `key` is missing if it is.
-    pub(super) fn require(&mut self, key: &'static str) {
+    pub fn require(&mut self, key: &'static str) {
         if !self.has(key) {
             let message = format!("{} has no `{key}`", self.title);
             self.faults.add(&self.span, message, Some(format!("`{key}` must be written here")), None);
@@ -232,12 +236,14 @@ impl<'t, 'r> Table<'t, '_, 'r> {
     }
 
     /// Whether `key` is written, right or wrong.
-    pub(super) fn has(&self, key: &str) -> bool {
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
         self.entries.get(key).is_some()
     }
 
     /// Whether a table is written there.
-    pub(super) fn has_table(&self, key: &str) -> bool {
+    #[must_use]
+    pub fn has_table(&self, key: &str) -> bool {
         self.entries.get(key).is_some_and(|found| matches!(found.get_ref(), DeValue::Table(_)))
     }
 

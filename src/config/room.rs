@@ -14,6 +14,7 @@ use toml::de::DeValue;
 use super::bounds::{DEFAULT_ROOM, PLACES, QUOTA, TICKET_LIFE};
 use super::explain::{Faults, Span, did_you_mean, meant, quoted};
 use super::instant::instant;
+use super::names;
 use super::plan::{self, AtClose, ClientKey, Identity, Instant, Pace, Wave};
 use super::reader::{Complaint, Parsed, Table, Written};
 use super::scalar::{number, text, word};
@@ -62,7 +63,7 @@ impl Room {
     pub(super) fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
             span: table.span(),
-            name: table.required("name", text("a name", syntax::name)),
+            name: table.required("name", text("a name", names::name)),
             key: table.required("key", source),
             old_keys: table.list("old_keys", "keys", source).map_or_else(Vec::new, |list| list.value),
             identity: table

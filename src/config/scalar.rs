@@ -1,20 +1,21 @@
-//! Plain values: texts, whole numbers, truth, words of a closed list.
+//! Plain values: texts, whole numbers, truth, words of a closed list, targets of requests.
 //!
 //! **Not here**: quantities with units (`units`), texts with a syntax of their own (`syntax`).
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use http::uri::PathAndQuery;
 use toml::de::DeValue;
 
 use super::explain::{did_you_mean, meant, quoted};
 use super::reader::{Complaint, Parsed};
 
+/// Longest path, in bytes.
+pub(super) const MAX_PATH: usize = 1024;
+
 /// A text, read further by `parse`. `wanted` says what it should be if it is no text at all.
-pub(super) fn text<'t, T>(
-    wanted: &'static str,
-    parse: impl Fn(&str) -> Parsed<T>,
-) -> impl Fn(&DeValue<'t>) -> Parsed<T> {
+pub fn text<'t, T>(wanted: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> impl Fn(&DeValue<'t>) -> Parsed<T> {
     move |value| match value {
         DeValue::String(text) => parse(text),
         other => Err(Complaint::value(wanted, other)),
@@ -22,7 +23,7 @@ pub(super) fn text<'t, T>(
 }
 
 /// A whole number within `bounds`.
-pub(super) fn number<'t, T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'t>) -> Parsed<T>
+pub fn number<'t, T>(bounds: RangeInclusive<T>) -> impl Fn(&DeValue<'t>) -> Parsed<T>
 where
     T: TryFrom<i64> + PartialOrd + Display,
 {
@@ -68,7 +69,7 @@ pub(super) fn auto_or_text<'t, T>(
 }
 
 /// `true` or `false`.
-pub(super) fn truth(value: &DeValue<'_>) -> Parsed<bool> {
+pub fn truth(value: &DeValue<'_>) -> Parsed<bool> {
     match value {
         DeValue::Boolean(truth) => Ok(*truth),
         DeValue::String(text) if text == "true" || text == "false" => {
@@ -79,7 +80,7 @@ pub(super) fn truth(value: &DeValue<'_>) -> Parsed<bool> {
 }
 
 /// One word of a closed list.
-pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Parsed<T> {
+pub fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Parsed<T> {
     if let Some((_, value)) = words.iter().find(|(known, _)| *known == text) {
         return Ok(*value);
     }
@@ -89,4 +90,18 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&'static str, T)]) -> Parsed<T
         Some(known) => complaint.hint(did_you_mean(&quoted(known))),
         None => complaint,
     })
+}
+
+/// What a request asks for: a path, with a query if need be, of at most 1024 bytes.
+pub fn request_target(text: &str) -> Parsed<PathAndQuery> {
+    let wanted = "a path such as \"/healthz\"";
+    if !text.starts_with('/') {
+        return Err(Complaint::text(wanted, text).hint("must start with \"/\""));
+    }
+    if text.len() > MAX_PATH {
+        return Err(Complaint::text(wanted, text).hint("longer than 1024 bytes"));
+    }
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    let target = plain.then(|| PathAndQuery::try_from(text).ok()).flatten();
+    target.ok_or_else(|| Complaint::text(wanted, text).hint("other characters must be percent-encoded"))
 }

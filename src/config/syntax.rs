@@ -1,8 +1,8 @@
-//! The small languages inside strings: names, hosts, paths, methods, servers, networks, client keys.
+//! The small languages inside strings: hosts, paths, methods, servers, networks, client keys.
 //!
 //! **Invariants**: what is let through needs no second check where it is used: hosts are lower-case, paths of
 //! routes are normal (`path`), an authority always has a port.
-//! **Not here**: numbers with units (`units`), whether a name refers to anything (`build`).
+//! **Not here**: numbers with units (`units`), names (`names`).
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use http::Method;
 use http::header::HeaderName;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::Authority;
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
@@ -18,12 +18,8 @@ use super::explain::{did_you_mean, meant, quoted};
 use super::path::normal_path;
 use super::plan::{AccessLog, ClientKey, PathPattern, Server};
 use super::reader::{Complaint, Parsed};
-use super::scalar::word;
+use super::scalar::{MAX_PATH, word};
 
-/// Longest name, in bytes: names are metric labels and parts of answers.
-const MAX_NAME: usize = 64;
-/// Longest path of a route, in bytes.
-const MAX_PATH: usize = 1024;
 /// Longest host name, in bytes (RFC 1035 §2.3.4, as text).
 const MAX_HOST: usize = 253;
 
@@ -40,16 +36,6 @@ const METHODS: [(&str, &Method); 7] = [
     ("POST", &Method::POST),
     ("PUT", &Method::PUT),
 ];
-
-/// A name: letters, digits, `-`, `_` and `.`, at most [`MAX_NAME`] bytes.
-pub(super) fn name(text: &str) -> Parsed<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if text.is_empty() || text.len() > MAX_NAME || !text.bytes().all(plain) {
-        let wanted = format!("a name of 1 to {MAX_NAME} letters, digits, \"-\", \"_\" or \".\"");
-        return Err(Complaint::text(wanted, text));
-    }
-    Ok(text.to_owned())
-}
 
 /// An address to bind, `127.0.0.1:8080` or `[::1]:8080`.
 pub(super) fn socket_address(text: &str) -> Parsed<SocketAddr> {
@@ -189,20 +175,6 @@ fn resolved(path: &str) -> String {
     }
     let slash = if path.ends_with('/') && !kept.is_empty() { "/" } else { "" };
     format!("/{}{slash}", kept.join("/"))
-}
-
-/// What a check asks for: a path, with a query if need be.
-pub(super) fn request_target(text: &str) -> Parsed<PathAndQuery> {
-    let wanted = "a path such as \"/healthz\"";
-    if !text.starts_with('/') {
-        return Err(Complaint::text(wanted, text).hint("must start with \"/\""));
-    }
-    if text.len() > MAX_PATH {
-        return Err(Complaint::text(wanted, text).hint("longer than 1024 bytes"));
-    }
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-    let target = plain.then(|| PathAndQuery::try_from(text).ok()).flatten();
-    target.ok_or_else(|| Complaint::text(wanted, text).hint("other characters must be percent-encoded"))
 }
 
 /// A status, or a range of them: `200`, `200-299`.

@@ -45,7 +45,7 @@ const RATES: [(&str, u64, &[&str]); 3] = [
 type Units = [(&'static str, u64, &'static [&'static str])];
 
 /// A duration within `bounds`, milliseconds exact.
-pub(super) fn duration<'t>(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'t>) -> Parsed<Duration> {
+pub fn duration<'t>(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue<'t>) -> Parsed<Duration> {
     move |value| {
         let wanted = || format!("a duration from \"{}\" to \"{}\"", spell(*bounds.start()), spell(*bounds.end()));
         let read = quantity(value, &DURATIONS, "s", wanted)?;
@@ -56,7 +56,7 @@ pub(super) fn duration<'t>(bounds: RangeInclusive<Duration>) -> impl Fn(&DeValue
 }
 
 /// A size in bytes within `bounds`.
-pub(super) fn size<'t>(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'t>) -> Parsed<u64> {
+pub fn size<'t>(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'t>) -> Parsed<u64> {
     move |value| {
         let wanted = || format!("a size from \"{}\" to \"{}\"", spell_size(*bounds.start()), spell_size(*bounds.end()));
         let read = quantity(value, &SIZES, "B", wanted)?;
@@ -65,7 +65,7 @@ pub(super) fn size<'t>(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'t>) -> 
 }
 
 /// A rate: at least one and at most [`MAX_COUNT`] in a second, a minute or an hour.
-pub(super) fn rate(value: &DeValue<'_>) -> Parsed<Rate> {
+pub fn rate(value: &DeValue<'_>) -> Parsed<Rate> {
     let wanted = || format!("a rate such as \"400/s\", \"20/m\" or \"5/h\", from 1 to {MAX_COUNT}");
     let (count, per) = parts(value, &RATES, "/s", wanted)?;
     u32::try_from(count)
@@ -140,7 +140,8 @@ fn guess(complaint: Complaint, text: &str, units: &Units) -> Complaint {
 }
 
 /// `span` in the largest unit that keeps it whole.
-pub(super) fn spell(span: Duration) -> String {
+#[must_use]
+pub fn spell(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let fits = DURATIONS.iter().rev().find(|(_, scale, _)| millis != 0 && millis.is_multiple_of(*scale));
     fits.map_or_else(|| format!("{millis}ms"), |(name, scale, _)| format!("{}{name}", millis / scale))

@@ -1,6 +1,6 @@
 //! A scenario as built: what stands there, who comes, how they are, what befalls whom when, and what must hold.
 //!
-//! The file is read and checked as a whole; what is here needs no second check.
+//! The file is read ([`read`](fn@read)) and checked as a whole; what is here needs no second check.
 //!
 //! **Invariants**: nothing here depends on a machine or a gateway; the same value and seed are the same experiment. Times count from the
 //! start of the run; rates are a second. Stages are in the order in which a person goes through them; indexes (`service`, `stage`,
@@ -9,6 +9,8 @@
 
 pub mod fault;
 pub mod persona;
+mod read;
+mod scale;
 pub mod service;
 
 use std::path::PathBuf;
@@ -16,8 +18,11 @@ use std::time::Duration;
 
 pub use self::fault::{Fault, FaultKind};
 pub use self::persona::Persona;
+pub use self::read::{read, read_copy};
+pub use self::scale::scaled;
 pub use self::service::Service;
 use crate::figure::Threshold;
+pub use weir::config::Report;
 
 /// Index of a stage: position in [`Scenario::stages`].
 pub type StageIndex = u8;
@@ -82,6 +87,8 @@ pub struct Stage {
     pub body: u64,
     /// Whether people enter here by the waiting room: a place is won here and kept for the later stages.
     pub entrance: bool,
+    /// Share of those who passed it who go on to the next stage, above 0; the others have done what they came for and leave. 1 in the last.
+    pub goes_on: f64,
 }
 
 /// A source of people.
@@ -120,7 +127,31 @@ pub enum Process {
     Uniform,
 }
 
+impl Curve {
+    /// Mean number of people it brings until `end`, where the last row of a trace ends.
+    #[must_use]
+    pub fn people(&self, end: Duration) -> f64 {
+        match self {
+            Self::Points(points) => points.windows(2).map(area).sum(),
+            Self::Trace(rows) => rows.iter().filter(|(at, _)| *at < end).map(|(_, people)| *people as f64).sum(),
+            Self::AtOnce { people, .. } => *people as f64,
+        }
+    }
+}
+
+/// People between two points.
+fn area(pair: &[(Duration, f64)]) -> f64 {
+    let [(from, first), (until, last)] = pair else { return 0.0 };
+    until.saturating_sub(*from).as_secs_f64() * first.midpoint(*last)
+}
+
 impl Scenario {
+    /// Mean number of people who come.
+    #[must_use]
+    pub fn people(&self) -> f64 {
+        self.arrivals.iter().map(|source| source.curve.people(self.duration)).sum()
+    }
+
     /// When the run ends at the latest.
     #[must_use]
     pub fn end(&self) -> Duration {

@@ -1,6 +1,9 @@
-//! What is allowed and will disappoint: a limit that is to be found where nothing can be learned, tunnels beside requests.
+//! What is allowed and will disappoint: a limit that is to be found where nothing can be learned, tunnels beside requests, tables that
+//! nothing refers to.
 //!
-//! **Not here**: tables that nothing refers to (`names`), the machine (`machine`).
+//! **Not here**: the machine (`machine`).
+
+use std::collections::BTreeSet;
 
 use super::super::draft::{Draft, Upstream};
 use super::super::explain::{Faults, quoted};
@@ -30,6 +33,28 @@ pub(super) fn warn_of_adaptive(draft: &Draft, faults: &mut Faults<'_>) {
             );
             faults.warn(&route.span, &message);
         }
+    }
+}
+
+/// Warns of upstreams, dependencies and client limits that no route refers to.
+pub(super) fn warn_of_unused(draft: &Draft, faults: &mut Faults<'_>) {
+    let upstreams: BTreeSet<&str> =
+        draft.routes.iter().filter_map(|route| route.upstream.as_ref()).map(|name| name.value.as_str()).collect();
+    let limits: BTreeSet<&str> =
+        draft.routes.iter().flat_map(|route| &route.client_limits).map(|name| name.value.as_str()).collect();
+    let named_upstreams = draft.upstreams.iter().filter_map(|upstream| upstream.name.as_ref());
+    for name in named_upstreams.filter(|name| !upstreams.contains(name.value.as_str())) {
+        faults.warn(&name.span, &format!("no route uses the upstream {}", quoted(&name.value)));
+    }
+    let named_limits = draft.client_limits.iter().filter_map(|limit| limit.name.as_ref());
+    for name in named_limits.filter(|name| !limits.contains(name.value.as_str())) {
+        faults.warn(&name.span, &format!("no route uses the client limit {}", quoted(&name.value)));
+    }
+    let used: BTreeSet<&str> =
+        draft.routes.iter().flat_map(|route| &route.uses).map(|name| name.value.as_str()).collect();
+    let named_dependencies = draft.dependencies.iter().filter_map(|dependency| dependency.name.as_ref());
+    for name in named_dependencies.filter(|name| !used.contains(name.value.as_str())) {
+        faults.warn(&name.span, &format!("no route uses the dependency {}", quoted(&name.value)));
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod advice;
 mod files;
-mod names;
 mod rooms;
 mod route;
 
@@ -18,6 +17,7 @@ use std::path::Path;
 use super::bounds::{DEFAULT_BOUNDS, DEFAULT_CAPACITY, DEFAULT_CLIENT_WAITING};
 use super::draft::{self, Draft};
 use super::explain::Faults;
+use super::names::Names;
 use super::pass::Pass as WrittenPass;
 use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
@@ -28,7 +28,6 @@ use super::room::Room;
 use super::secret::parent;
 use files::Files;
 pub(super) use files::read_bounded;
-use names::Names;
 
 /// An upstream's bucket lets through at once, unless written, what its rate gives in a second divided by this.
 const UPSTREAM_BURST_PART: u64 = 10;
@@ -44,7 +43,7 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
     let dependencies =
         Names::of("dependency", draft.dependencies.iter().map(|dependency| dependency.name.as_ref()), faults);
     let rooms = Names::of("waiting_room", draft.waiting_rooms.iter().map(|room| room.name.as_ref()), faults);
-    names::warn_of_unused(&draft, faults);
+    advice::warn_of_unused(&draft, faults);
     advice::warn_of_adaptive(&draft, faults);
     rooms::check(&draft, directory, faults);
     let mut files = Files::new(directory);

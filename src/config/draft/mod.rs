@@ -23,6 +23,7 @@ use super::bounds::{
     at_least_one, at_once, burst, pem_file, secs,
 };
 use super::explain::{Faults, Span};
+use super::names;
 use super::pass::Pass;
 use super::plan::{AccessLog, Class, ClientKey, PathPattern, Queue, Rate, Runtime, Without};
 use super::reader::{Table, Written};
@@ -222,7 +223,7 @@ impl ClientLimit {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
             span: table.span(),
-            name: table.required("name", text("a name", syntax::name)),
+            name: table.required("name", text("a name", names::name)),
             key: table.required("key", text("\"address\", \"header:NAME\" or \"cookie:NAME\"", syntax::client_key)),
             without: table.optional("without", text("\"address\" or \"pass\"", |found| word(found, &WITHOUT))),
             rate: table.optional("rate", rate),
@@ -240,7 +241,7 @@ impl Dependency {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
             span: table.span(),
-            name: table.required("name", text("a name", syntax::name)),
+            name: table.required("name", text("a name", names::name)),
             concurrency: table.optional("concurrency", at_once).map(|written| written.value),
             concurrency_is_written: table.has("concurrency"),
             rate: table.optional("rate", rate),
@@ -254,7 +255,7 @@ impl Route {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
             span: table.span(),
-            name: table.optional("name", text("a name", syntax::name)),
+            name: table.optional("name", text("a name", names::name)),
             host: table.optional("host", text("a host name", syntax::host)),
             path: table.required("path", text("a path such as \"/register\" or \"/register/*\"", syntax::path)),
             methods: table.filled_list("methods", "methods", text("a method such as \"POST\"", syntax::method)),

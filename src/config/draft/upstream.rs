@@ -12,9 +12,10 @@ use crate::config::bounds::{
     IDLE_TIMEOUT, RESOLVE, RESPONSE_TIMEOUT, SLOW_START, at_once, burst, concurrency, pem_file, secs, times,
 };
 use crate::config::explain::Span;
+use crate::config::names;
 use crate::config::plan::{Concurrency, Protocol, Rate, Server};
 use crate::config::reader::{Table, Written};
-use crate::config::scalar::{text, truth, word};
+use crate::config::scalar::{request_target, text, truth, word};
 use crate::config::syntax;
 use crate::config::units::{duration, rate};
 
@@ -67,7 +68,7 @@ pub(in crate::config) struct Health {
 impl Upstream {
     pub(super) fn read(table: &mut Table<'_, '_, '_>) -> Self {
         table.require("servers");
-        let name = table.required("name", text("a name", syntax::name));
+        let name = table.required("name", text("a name", names::name));
         let server = text("a server such as \"10.0.0.5:9000\"", syntax::server);
         let servers = table.filled_list("servers", "servers", server);
         // Three ways to write it: a table has bounds of its own to check.
@@ -117,7 +118,7 @@ impl Adaptive {
 impl Health {
     fn read(table: &mut Table<'_, '_, '_>) -> Self {
         Self {
-            path: table.required("path", text("a path such as \"/healthz\"", syntax::request_target)),
+            path: table.required("path", text("a path such as \"/healthz\"", request_target)),
             interval: table.or("interval", secs(5), duration(HEALTH_INTERVAL)),
             timeout: table.or("timeout", secs(2), duration(HEALTH_TIMEOUT)),
             rise: table.or("rise", NonZeroU32::MIN.saturating_add(1), times),

@@ -1,0 +1,3 @@
+//! A run.
+
+pub mod plan;

@@ -1,0 +1,130 @@
+//! Where people come from: an address of 127/8 for each person, carrier or office.
+//!
+//! **Invariants**: never 127.0.0.1, where gateway and services are; two people share an address only if they are behind one.
+//! A port is asked for by number, because the kernel's own choice takes none that a closed connection still holds (TIME_WAIT), and a
+//! carrier's address would run out; to reuse one is safe, because the kernel lets no two connections be the same.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::ledger::Ending;
+use crate::scenario::PersonaIndex;
+use crate::scenario::persona::Source;
+
+/// First address of people with one of their own.
+const OWN: u32 = u32::from_be_bytes([127, 1, 0, 1]);
+
+/// So many of them; then they repeat.
+const OWN_COUNT: u32 = 12_000_000;
+
+/// First address of groups.
+const GROUPS: u32 = u32::from_be_bytes([127, 192, 0, 1]);
+
+/// Groups of one persona; then they repeat.
+const GROUP_COUNT: u32 = 1 << 17;
+
+/// Personas with groups of their own addresses.
+const PERSONAS: u32 = 31;
+
+/// Ports that are nobody's in particular (RFC 6335 §6).
+const PORTS: std::ops::RangeInclusive<u16> = 1_024..=65_535;
+
+/// Ports tried for one connection.
+const TRIES: usize = 16;
+
+/// The address of `person`, the `ordinal`-th of this persona.
+#[must_use]
+pub fn address(source: Source, persona: PersonaIndex, person: u32, ordinal: u32) -> Ipv4Addr {
+    let group = |people: u32| {
+        let group = (ordinal / people.max(1)) % GROUP_COUNT;
+        GROUPS + (u32::from(persona) % PERSONAS) * GROUP_COUNT + group
+    };
+    Ipv4Addr::from(match source {
+        Source::Own => OWN + person % OWN_COUNT,
+        Source::Shared(people) | Source::Office(people) => group(people),
+    })
+}
+
+/// Connects `from` an address.
+///
+/// # Errors
+/// [`Ending::Harness`] if this machine is short of descriptors or ports, [`Ending::Unreachable`] if nobody takes the connection.
+pub async fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream, Ending> {
+    let mut last = Ending::Harness;
+    for _ in 0..TRIES {
+        match attempt(from, to).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => {
+                last = of_error(&error);
+                let taken = matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable);
+                if !taken {
+                    break;
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn attempt(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(SocketAddr::from((from, fastrand::u16(PORTS))))?;
+    socket.connect(to).await
+}
+
+/// `EMFILE`, `ENFILE` and want of ports are this machine's shortage; anything else is the other side's answer.
+fn of_error(error: &io::Error) -> Ending {
+    let descriptors = matches!(error.raw_os_error(), Some(23 | 24));
+    let ports = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse);
+    if descriptors || ports { Ending::Harness } else { Ending::Unreachable }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn people_of_a_group_share_an_address_and_nobody_else_has_it() {
+        let of = |source, persona, ordinal| address(source, persona, ordinal, ordinal);
+        let carrier = Source::Shared(5_000);
+        assert_eq!(of(carrier, 1, 0), of(carrier, 1, 4_999));
+        let all: HashSet<_> =
+            [of(carrier, 1, 0), of(carrier, 1, 5_000), of(carrier, 2, 0), of(Source::Office(3), 3, 7)]
+                .into_iter()
+                .chain((0..1_000).map(|person| of(Source::Own, 0, person)))
+                .collect();
+        assert_eq!(all.len(), 1_004);
+        for extreme in
+            [of(Source::Own, 0, u32::MAX), of(Source::Shared(1), 30, u32::MAX), of(Source::Shared(0), 255, 9)]
+        {
+            assert!(
+                extreme.is_loopback() && extreme != Ipv4Addr::LOCALHOST && extreme.octets() != [127, 255, 255, 255]
+            );
+        }
+    }
+
+    #[test]
+    fn shortage_here_is_not_the_targets_fault() {
+        for code in [23, 24, 98, 99] {
+            assert_eq!(of_error(&io::Error::from_raw_os_error(code)), Ending::Harness);
+        }
+        assert_eq!(of_error(&io::ErrorKind::ConnectionRefused.into()), Ending::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_from_the_address_asked_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let to = listener.local_addr().expect("bound");
+        let from = Ipv4Addr::new(127, 9, 8, 7);
+        let stream = connect(from, to).await.expect("connected");
+        assert_eq!(stream.local_addr().expect("bound").ip(), from);
+        drop(listener);
+        assert_eq!(connect(from, to).await.map(drop), Err(Ending::Unreachable));
+    }
+}
