@@ -35,6 +35,7 @@ pub(crate) fn scenario(services: Vec<Service>) -> Scenario {
         service,
         body: 80,
         entrance: service == 0,
+        goes_on: 1.0,
     };
     let stages = (0..).zip(["sign-up", "check"]).take(services.len()).map(|(index, name)| stage(name, index)).collect();
     Scenario {
