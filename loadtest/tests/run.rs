@@ -92,9 +92,12 @@ fn a_run_without_a_gateway_leaves_ledgers_that_agree() {
     let text = said(&output);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{text}");
     let folder = Folder::new(scene.path().join("run"));
-    let told: Vec<Told> =
-        (0..2).flat_map(|worker| Reader::open(&folder.told(worker)).expect("a ledger")).map(|told| told.expect("a record")).collect();
-    let served: Vec<Served> = Reader::open(&folder.served()).expect("a ledger").map(|served| served.expect("a record")).collect();
+    let told: Vec<Told> = (0..2)
+        .flat_map(|worker| Reader::open(&folder.told(worker)).expect("a ledger"))
+        .map(|told| told.expect("a record"))
+        .collect();
+    let served: Vec<Served> =
+        Reader::open(&folder.served()).expect("a ledger").map(|served| served.expect("a record")).collect();
     let done = told.iter().filter(|told| told.word == Word::Done).count();
     assert!(done >= 80 && told.len() >= done, "{text}");
     // Everybody who was told so, was registered: by the request of that number.

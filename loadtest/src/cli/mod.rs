@@ -3,12 +3,14 @@
 //! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 2 an invariant is broken, 3 the run is invalid
 //! or could not be made, 4 the command line is wrong.
 
+mod calibrate;
 mod demo;
 mod guard;
 mod origin;
 mod overload;
 mod people;
 mod run;
+mod services;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -63,6 +65,14 @@ enum Command {
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
+    /// Measure whether the services of a scenario do what it says of them
+    Calibrate(calibrate::Options),
+    /// Be the services of a run
+    #[command(hide = true)]
+    Services(services::Options),
+    /// Be the network of a run, and break it
+    #[command(hide = true)]
+    Faults(services::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
     /// Play a share of the people of a run
@@ -144,6 +154,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Origin(options) => origin::command(options),
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
+        Command::Calibrate(options) => calibrate::command(&options),
+        Command::Services(options) => services::serve(&options),
+        Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
         Command::People(options) => people::command(&options),
         Command::Guard(options) => guard::command(options),
@@ -220,7 +233,7 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo", "overload"] {
+        for name in ["origin", "run", "demo", "calibrate", "services", "faults", "overload"] {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

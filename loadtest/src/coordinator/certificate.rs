@@ -2,7 +2,7 @@
 //!
 //! **Cost**: some 100 ms, twice the program `openssl`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -10,23 +10,14 @@ use anyhow::{Context, bail};
 /// Longer than any run.
 const DAYS: &str = "30";
 
-/// The gateway's certificate and key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// PEM.
-    pub certificate: PathBuf,
-    /// PEM, PKCS #8.
-    pub key: PathBuf,
-}
-
-/// Makes a certificate for 127.0.0.1 in `folder`, which is its own authority: the file `authority` is what people believe.
+/// Makes a certificate for 127.0.0.1, which is its own authority: `cert.pem` and `key.pem` in `folder`, and the file `authority`, which people
+/// believe.
 ///
 /// # Errors
 /// There is no `openssl`, or it cannot.
-pub fn make(folder: &Path, authority: &Path) -> anyhow::Result<Certificate> {
-    let made = Certificate { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
-    let path = |path: &Path| path.display().to_string();
-    let (certificate, key) = (path(&made.certificate), path(&made.key));
+pub fn make(folder: &Path, authority: &Path) -> anyhow::Result<()> {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (certificate, key) = (path("cert.pem"), path("key.pem"));
     openssl(&[
         "req",
         "-x509",
@@ -46,8 +37,7 @@ pub fn make(folder: &Path, authority: &Path) -> anyhow::Result<Certificate> {
         "-out",
         &certificate,
     ])?;
-    std::fs::copy(&made.certificate, authority).with_context(|| format!("cannot write {}", authority.display()))?;
-    Ok(made)
+    std::fs::copy(&certificate, authority).map(drop).with_context(|| format!("cannot write {}", authority.display()))
 }
 
 fn openssl(arguments: &[&str]) -> anyhow::Result<()> {
@@ -69,8 +59,8 @@ mod tests {
     fn people_can_believe_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let authority = folder.path().join("ca.pem");
-        let made = make(folder.path(), &authority).expect("made");
-        assert!(made.key.is_file() && Tls::new(&authority).is_ok());
+        make(folder.path(), &authority).expect("made");
+        assert!(folder.path().join("key.pem").is_file() && Tls::new(&authority).is_ok());
         assert!(Tls::new(&folder.path().join("none.pem")).is_err());
     }
 }

@@ -15,7 +15,6 @@ pub mod plan;
 pub mod prepare;
 pub mod resources;
 pub mod said;
-pub mod template;
 
 mod cast;
 

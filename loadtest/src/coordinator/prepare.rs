@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::certificate::{self, Certificate};
+use super::certificate;
 use super::plan::{Entrance, Machine, Program, Proxied, RunPlan, authority};
-use super::template::Values;
 use super::{Settings, parts};
 use crate::ledger::Folder;
 use crate::overload::server::Port;
 use crate::population::Person;
 use crate::scenario::fault::{FaultKind, Side};
-use crate::scenario::{Scenario, ServiceIndex};
+use crate::scenario::template::{self, Values};
+use crate::scenario::{Scenario, Service, ServiceIndex};
 
 /// People one worker plays at ease: the sockets of one process, and a core to itself.
 const PEOPLE_PER_WORKER: usize = 40_000;
@@ -36,9 +36,12 @@ pub struct Prepared {
 /// The gateway's configuration, which is written again when servers are added.
 #[derive(Clone, Debug)]
 pub struct Configuration {
-    path: PathBuf,
+    folder: Folder,
+    source: PathBuf,
     template: String,
-    values: Values,
+    listener: SocketAddr,
+    admin: SocketAddr,
+    quota: Option<u64>,
     services: Vec<Listed>,
 }
 
@@ -86,21 +89,19 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Prepared> {
         plan_hash,
         machine: Machine::here(settings.descriptors),
     };
-    let certificate = match plan.tls() {
-        true => Some(certificate::make(folder.path(), &authority(&folder))?),
-        false => None,
-    };
-    let configuration = match (entrance, admin) {
-        (Some(entrance), Some(admin)) => {
-            Some(Configuration::new(&scenario, &plan, &folder, (entrance.address, admin), certificate.as_ref())?)
-        }
-        _ => None,
-    };
+    if plan.tls() {
+        certificate::make(&state(&folder), &authority(&folder))?;
+    }
+    let configuration = entrance.zip(admin).map(|(entrance, admin)| {
+        let configuration = Configuration::new(&scenario, &plan, &folder, entrance.address, admin)?;
+        configuration.write().map(|()| configuration)
+    });
+    let configuration = configuration.transpose()?;
     Ok(Prepared { people: population.len(), scenario, plan, folder, configuration })
 }
 
 fn folder(path: &Path, scenario: &Path) -> anyhow::Result<Folder> {
-    std::fs::create_dir_all(path.join("state")).with_context(|| format!("cannot create {}", path.display()))?;
+    std::fs::create_dir_all(state(&Folder::new(path))).with_context(|| format!("cannot create {}", path.display()))?;
     // Paths in it are read by processes with other working directories.
     let folder = Folder::new(path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?);
     if folder.run().exists() {
@@ -120,9 +121,7 @@ fn port() -> anyhow::Result<SocketAddr> {
 }
 
 fn addresses(scenario: &Scenario) -> anyhow::Result<Vec<Vec<SocketAddr>>> {
-    let of = |service: &crate::scenario::Service| {
-        (0..service.servers.saturating_add(service.reserve)).map(|_| port()).collect()
-    };
+    let of = |service: &Service| (0..service.servers.saturating_add(service.reserve)).map(|_| port()).collect();
     scenario.services.iter().map(of).collect()
 }
 
@@ -136,9 +135,14 @@ fn proxied(scenario: &Scenario, door: bool, services: &[Vec<SocketAddr>]) -> any
         return Ok(None);
     }
     let entrance = clients.then(port).transpose()?;
-    let instead = |server: &SocketAddr| if behind { port() } else { Ok(*server) };
-    let services = services.iter().map(|servers| servers.iter().map(instead).collect()).collect::<Result<_, _>>()?;
+    let instead = |servers: &Vec<SocketAddr>| servers.iter().map(|_| port()).collect();
+    let services = if behind { services.iter().map(instead).collect::<Result<_, _>>()? } else { Vec::new() };
     Ok(Some(Proxied { entrance, services }))
+}
+
+/// For the gateway's keys, certificates and journals.
+fn state(folder: &Folder) -> PathBuf {
+    folder.path().join("state")
 }
 
 impl Configuration {
@@ -146,30 +150,18 @@ impl Configuration {
         scenario: &Scenario,
         plan: &RunPlan,
         folder: &Folder,
-        (listener, admin): (SocketAddr, SocketAddr),
-        certificate: Option<&Certificate>,
+        listener: SocketAddr,
+        admin: SocketAddr,
     ) -> anyhow::Result<Self> {
-        let source = &scenario.gateway.config;
-        let template = std::fs::read_to_string(source).with_context(|| format!("cannot read {}", source.display()))?;
-        let mut values = Values::default();
-        values.set("admin", admin);
-        values.set(if plan.tls() { "tls_listener" } else { "listener" }, listener);
-        values.set("state", folder.path().join("state").display());
-        if let Some(quota) = scenario.quota {
-            values.set("quota", quota);
-        }
-        if let Some(Certificate { certificate, key }) = certificate {
-            values.set("certificate", certificate.display());
-            values.set("key", key.display());
-        }
+        let source = scenario.gateway.config.clone();
+        let template = std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
         let listed = scenario.services.iter().zip(plan.reached()).map(|(service, servers)| Listed {
             name: service.name.clone(),
             servers: servers.clone(),
             count: service.servers.into(),
         });
-        let configuration = Self { path: folder.gateway(), template, values, services: listed.collect() };
-        configuration.write().with_context(|| format!("in {}", source.display()))?;
-        Ok(configuration)
+        let (services, folder, quota) = (listed.collect(), folder.clone(), scenario.quota);
+        Ok(Self { folder, source, template, listener, admin, quota, services })
     }
 
     /// So many servers more of a service.
@@ -184,12 +176,20 @@ impl Configuration {
     /// # Errors
     /// A placeholder stands for nothing, or it cannot be written.
     pub fn write(&self) -> anyhow::Result<()> {
-        let mut values = self.values.clone();
-        for Listed { name, servers, count } in &self.services {
-            let servers: Vec<_> = servers.iter().take(*count).map(|server| format!("\"{server}\"")).collect();
-            values.set(format!("service:{name}"), format!("[{}]", servers.join(", ")));
-        }
-        let text = values.fill(&self.template)?;
-        std::fs::write(&self.path, text).with_context(|| format!("cannot write {}", self.path.display()))
+        let servers = |listed: &Listed| listed.servers.iter().take(listed.count).copied().collect();
+        let services: Vec<_> = self.services.iter().map(|listed| (listed.name.clone(), servers(listed))).collect();
+        let values = Values {
+            // People come by one of them; a template names that one.
+            listener: self.listener,
+            tls_listener: self.listener,
+            admin: self.admin,
+            state: &state(&self.folder),
+            access: &self.folder.access(),
+            quota: self.quota,
+            services: &services,
+        };
+        let text = template::fill(&self.template, &values).with_context(|| format!("in {}", self.source.display()))?;
+        let path = self.folder.gateway();
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 }

@@ -18,7 +18,7 @@ mod file;
 pub use self::file::{Encoding, LedgerError, Reader, Writer};
 pub use self::folder::Folder;
 pub use self::said::{Resources, Said};
-pub use self::served::{Effect, Sample, Served};
+pub use self::served::{Effect, Sample, Served, key_hash};
 pub use self::told::{Ending, Kind, Told, Word};
 
 use std::fmt;

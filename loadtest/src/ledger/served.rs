@@ -16,7 +16,7 @@ pub struct Served {
     pub effect: Effect,
     /// Status of the answer; 0: none was given.
     pub status: u16,
-    /// Whether the caller was still there when the answer was ready.
+    /// Whether the caller was still there when the answer was ready, and was given all of it.
     pub heard: bool,
     /// The stage, by its path; 255: none of the scenario's.
     pub stage: u8,
@@ -28,7 +28,7 @@ pub struct Served {
     pub done: u64,
     /// Its work, mean 1.
     pub work: f32,
-    /// Hash of its `Idempotency-Key`; 0: it had none.
+    /// [`key_hash`] of its `Idempotency-Key`; 0: it had none.
     pub key: u64,
 }
 
@@ -60,6 +60,13 @@ pub struct Sample {
     pub work: f64,
     /// Work there was capacity for since the start.
     pub capacity: f64,
+}
+
+/// How an `Idempotency-Key` stands in the ledger: FNV-1a of 64 bits (Fowler, Noll, Vo 1991), never 0.
+#[must_use]
+pub fn key_hash(key: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    key.iter().fold(0xcbf2_9ce4_8422_2325, step).max(1)
 }
 
 impl Encoding for Served {

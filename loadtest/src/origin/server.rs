@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Streams on one HTTP/2 connection: more than any gateway's limit, so that the limit under test is the gateway's.
 const STREAMS: u32 = 4_096;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Pause after a failed accept; descriptors come back when connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -133,6 +135,17 @@ pub async fn speak<A, F>(stream: TcpStream, answer: A) -> hyper::Result<()>
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
+    speak_or_break(stream, answer).await
+}
+
+/// The same, with answers of any kind; an error instead of one breaks the connection, or resets the stream.
+pub async fn speak_or_break<A, F, B, E>(stream: TcpStream, answer: A) -> hyper::Result<()>
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<B>, E>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    E: Into<BoxError>,
 {
     stream.set_nodelay(true).ok();
     let http2 = prior_knowledge(&stream).await;

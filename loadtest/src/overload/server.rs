@@ -76,6 +76,11 @@ impl Port {
         Err(last)
     }
 
+    /// Takes this very port, which this user may hold elsewhere too, but nobody else.
+    pub fn hold(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { address, _holds: bind(address)? })
+    }
+
     /// Listens on it; for inside a runtime.
     pub fn listen(&self) -> io::Result<TcpListener> {
         let socket = bind(self.address)?;
