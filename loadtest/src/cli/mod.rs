@@ -1,7 +1,7 @@
 //! The command line.
 //!
 //! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 2 an invariant is broken, 3 the run is invalid
-//! or could not be made, 4 the command line is wrong.
+//! or could not be made, 4 the command line or the scenario is wrong.
 
 mod calibrate;
 mod demo;
@@ -21,6 +21,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::coordinator::parts::Wrong;
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
 
@@ -165,7 +166,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            Verdict::Invalid.into()
+            if error.is::<Wrong>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
         }
     }
 }

@@ -44,7 +44,7 @@ pub enum Output {
 pub struct Child {
     /// How reports call it.
     pub name: String,
-    child: tokio::process::Child,
+    process: tokio::process::Child,
     log: PathBuf,
 }
 
@@ -67,7 +67,7 @@ impl Child {
             Output::File(path) => append(path)?.into(),
             Output::Pipe => Stdio::piped(),
         };
-        let child = Command::new(harness)
+        let process = Command::new(harness)
             .arg("guard")
             .arg(std::process::id().to_string())
             .arg(&program.path)
@@ -79,18 +79,18 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.path.display()))?;
-        Ok(Self { name: name.into(), child, log })
+        Ok(Self { name: name.into(), process, log })
     }
 
     /// What it prints, if that is asked for; once.
     pub fn output(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.process.stdout.take()
     }
 
     /// Its number; none when it has ended.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {
-        Pid::from_raw(i32::try_from(self.child.id()?).ok()?)
+        Pid::from_raw(i32::try_from(self.process.id()?).ok()?)
     }
 
     /// Waits until `looked` says that it is ready; fails if it ends before, or after `patience`.
@@ -110,7 +110,7 @@ impl Child {
         tokio::select! {
             ready = timeout(patience, look) => ready
                 .with_context(|| format!("{} is not ready after {} s{}", self.name, patience.as_secs(), last_words(&self.log))),
-            status = self.child.wait() => bail!("{} ended at once: {}{}", self.name, status?, last_words(&self.log)),
+            status = self.process.wait() => bail!("{} ended at once: {}{}", self.name, status?, last_words(&self.log)),
         }
     }
 
@@ -119,7 +119,7 @@ impl Child {
     /// # Errors
     /// It cannot be waited for.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        self.process.wait().await
     }
 
     /// That it ended as `status` says, and its last words.
@@ -144,7 +144,7 @@ impl Child {
         self.signal(Signal::TERM)?;
         // A stopped process would hear of it only later.
         self.signal(Signal::CONT)?;
-        match timeout(GRACE, self.child.wait()).await {
+        match timeout(GRACE, self.process.wait()).await {
             Ok(ended) => ended,
             Err(_) => self.kill().await,
         }
@@ -155,8 +155,8 @@ impl Child {
     /// # Errors
     /// It cannot be waited for.
     pub async fn kill(mut self) -> io::Result<ExitStatus> {
-        self.child.start_kill()?;
-        self.child.wait().await
+        self.process.start_kill()?;
+        self.process.wait().await
     }
 }
 

@@ -25,12 +25,17 @@ pub enum Verdict {
     Invalid(String),
 }
 
+/// A scenario cannot be used as it is written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Wrong(String);
+
 /// The scenario at `path`, as short as `time_scale` makes it.
 ///
 /// # Errors
-/// The report of the reader, in full.
-pub fn read(path: &Path, time_scale: f64) -> anyhow::Result<Scenario> {
-    let scenario = scenario::read(path).map_err(|report| anyhow!("{report}"))?;
+/// [`Wrong`]: the report of the reader, in full.
+pub fn read(path: &Path, time_scale: f64) -> Result<Scenario, Wrong> {
+    let scenario = scenario::read(path).map_err(|report| Wrong(report.to_string()))?;
     Ok(scenario::scaled(scenario, time_scale))
 }
 

@@ -86,7 +86,7 @@ impl RunPlan {
     #[must_use]
     pub fn door(&self) -> Option<SocketAddr> {
         let proxied = self.proxied.as_ref().and_then(|proxied| proxied.entrance);
-        proxied.or(self.entrance.map(|entrance| entrance.address))
+        proxied.or_else(|| self.entrance.map(|entrance| entrance.address))
     }
 
     /// Where the servers of each service are reached: at the fault proxy if it is in the way.

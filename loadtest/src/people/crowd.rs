@@ -223,7 +223,7 @@ impl Crowd {
             match action {
                 Action::Send(request) => {
                     comes = Some(at);
-                    self.send(member, persona, &who, request, now, flights);
+                    self.send(member, persona, &who, &request, now, flights);
                 }
                 Action::Sleep(slot, until) => {
                     comes = Some(comes.map_or(until, |comes: Micros| comes.min(until)));
@@ -246,7 +246,7 @@ impl Crowd {
         member: u32,
         persona: &Persona,
         who: &Member,
-        request: visitor::Request,
+        request: &visitor::Request,
         now: Micros,
         flights: &mut Flights,
     ) {
@@ -254,7 +254,7 @@ impl Crowd {
         let id = RequestId { person: who.number, request: request.number };
         let told = Told::sent(id, request.stage, request.kind, request.intended, now);
         let told = Told { tab: slot, shown: request.shown.is_something(), ..told };
-        let Some(call) = self.call(member, persona, who, &request) else { return };
+        let Some(call) = self.call(member, persona, who, request) else { return };
         self.open.insert((member, slot), told);
         let wire = Arc::clone(&self.wire);
         flights.requests.spawn(async move { Flight { member, slot, landed: wire.carry(call).await } });

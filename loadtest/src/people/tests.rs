@@ -132,7 +132,7 @@ impl Door {
 }
 
 /// Serves until the runtime ends.
-async fn door() -> (SocketAddr, Arc<Door>) {
+fn door() -> (SocketAddr, Arc<Door>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");
     let (address, door) = (listener.local_addr().expect("bound"), Arc::<Door>::default());
@@ -179,7 +179,7 @@ async fn played(scenario: Scenario, plan: RunPlan, count: u32) -> (Progress, Vec
 
 #[tokio::test]
 async fn everybody_gets_through_and_all_of_it_is_written_down() {
-    let (address, door) = door().await;
+    let (address, door) = door();
     let shared = Persona { protocol: Protocol::Http2 { people: 25 }, ..persona() };
     let (progress, told, out) = played(scenario(vec![persona(), shared]), plan(address), 100).await;
     assert_eq!((progress.arrived, progress.registered, progress.present), (100, 100, 0));
@@ -227,7 +227,7 @@ async fn who_waits_when_the_run_ends_is_written_down_as_waiting() {
 
 #[tokio::test]
 async fn without_a_gateway_each_stage_goes_to_a_server_of_its_service() {
-    let (first, door) = door().await;
+    let (first, door) = door();
     let mut scenario = scenario(vec![persona()]);
     scenario.stages.truncate(1);
     let mut plan = plan(first);
@@ -251,7 +251,7 @@ async fn without_a_gateway_each_stage_goes_to_a_server_of_its_service() {
 
 #[tokio::test]
 async fn a_worker_that_is_asked_to_stop_keeps_what_it_knows() {
-    let (address, _) = door().await;
+    let (address, _) = door();
     let folder = tempfile::tempdir().expect("a folder");
     let assignment = Assignment {
         scenario: scenario(vec![persona()]),

@@ -1,7 +1,7 @@
 //! Where people come from: an address of 127/8 for each person, carrier or office.
 //!
 //! **Invariants**: never 127.0.0.1, where gateway and services are.
-//! A port is asked for by number, because the kernel's own choice takes none that a closed connection still holds (TIME_WAIT), and a
+//! A port is asked for by number, because the kernel's own choice takes none that a closed connection still holds (`TIME_WAIT`), and a
 //! carrier's address would run out; to reuse one is safe, because the kernel lets no two connections be the same.
 
 use std::io;
