@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 
 use super::plan::Program;
 
-/// Time to finish after SIGTERM.
-const GRACE: Duration = Duration::from_secs(15);
+/// Time to finish after SIGTERM: longer than a gateway usually drains.
+const GRACE: Duration = Duration::from_secs(45);
 
 /// Between two looks at readiness.
 const LOOK: Duration = Duration::from_millis(20);
