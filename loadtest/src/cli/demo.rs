@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 
 use super::{People, Service, Verdict};
-use crate::crowd::plan::Arrivals;
+use crate::crowd::plan::{Arrivals, Behaviour};
 use crate::demo::{self, Demo, Report, verdict};
 use crate::{crowd, descriptors, table};
 
@@ -70,7 +70,7 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
     let report = report.map_err(|error| no_result(error, &folder))?;
     print!("\n{}\n{}", report.table(), report.verdicts());
     if let Some(path) = &options.json {
-        super::run::write_json(path, &report)?;
+        super::write_json(path, &report)?;
     }
     let verdict = conclude(&report);
     if verdict == Verdict::Passed && options.out.is_none() {
@@ -148,7 +148,7 @@ fn introduce(options: &Options, demo: &Demo) {
         table::count(options.people.into()),
         options.rate,
         options.rate / capacity,
-        super::run::habits(&demo.plan.behaviour),
+        habits(&demo.plan.behaviour),
     );
     println!(
         "The capacity allows {} of them: one after the other in order of arrival, {capacity} a second without a pause from the \
@@ -157,4 +157,15 @@ fn introduce(options: &Options, demo: &Demo) {
         ideal.finished.as_secs_f64(),
     );
     println!("The same crowd (seed {}) comes twice, about 40 s each.\n", options.crowd.seed);
+}
+
+/// How people behave, in a sentence.
+fn habits(behaviour: &Behaviour) -> String {
+    format!(
+        "each waits {} s for an answer, retries after 1–3 s (1–5 s after an error) or when Retry-After says so ({} do not \
+         believe it), and gives up after {} s",
+        behaviour.patience.as_secs_f64(),
+        table::percent(behaviour.ignore_retry_after, 1.0),
+        behaviour.give_up.as_secs_f64(),
+    )
 }

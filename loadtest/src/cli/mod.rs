@@ -1,20 +1,28 @@
 //! The command line.
 //!
-//! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 3 the run is invalid or could
-//! not be made, 4 the command line is wrong, 2 an invariant is broken, which only the oracle says.
+//! **Invariants**: the exit status says what happened: 0 passed, 1 a threshold was missed, 2 an invariant is broken, 3 the run is invalid
+//! or could not be made, 4 the command line or the scenario is wrong.
 
+mod calibrate;
 mod demo;
+mod guard;
 mod judge;
 mod origin;
 mod overload;
+mod people;
 mod run;
+mod services;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
+use crate::coordinator::parts::Wrong;
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
 
@@ -55,16 +63,30 @@ struct Cli {
 enum Command {
     /// Be a registration service with a known capacity, a collapse beyond it and a ledger
     Origin(origin::Options),
-    /// Send a crowd of impatient people to a gateway or a service
+    /// Make a run of a scenario: services, gateway and people, and everything they did
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
+    /// Measure whether the services of a scenario do what it says of them
+    Calibrate(calibrate::Options),
+    /// Be the services of a run
+    #[command(hide = true)]
+    Services(services::Options),
+    /// Be the network of a run, and break it
+    #[command(hide = true)]
+    Faults(services::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
     /// Tell one person's story of a run, from everything that was written about it
     Trace(judge::Trace),
+    /// Play a share of the people of a run
+    #[command(hide = true)]
+    People(people::Options),
+    /// Become another program, which dies with the one that started it
+    #[command(hide = true)]
+    Guard(guard::Options),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -138,17 +160,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Origin(options) => origin::command(options),
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
+        Command::Calibrate(options) => calibrate::command(&options),
+        Command::Services(options) => services::serve(&options),
+        Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
         Command::Check(options) => judge::check(&options),
         Command::Trace(options) => judge::trace(&options),
+        Command::People(options) => people::command(&options),
+        Command::Guard(options) => guard::command(options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            Verdict::Invalid.into()
+            if error.is::<Wrong>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
         }
     }
+}
+
+fn write_json(path: &Path, report: &impl Serialize) -> anyhow::Result<()> {
+    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A runtime on this thread.
@@ -210,7 +241,7 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo", "overload", "check", "trace"] {
+        for name in ["origin", "run", "demo", "calibrate", "services", "faults", "overload", "check", "trace"] {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

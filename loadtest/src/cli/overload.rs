@@ -96,7 +96,7 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
         reports.push(report);
     }
     if let Some(path) = &options.json {
-        super::run::write_json(path, &reports)?;
+        super::write_json(path, &reports)?;
     }
     if !keep {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;

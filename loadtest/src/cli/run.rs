@@ -1,121 +1,118 @@
 //! `loadtest run`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use http::uri::Authority;
-use serde::Serialize;
 
-use super::{People, Verdict};
-use crate::crowd::attempt::{self, Target};
-use crate::crowd::plan::{Arrivals, Behaviour};
-use crate::crowd::tally::Account;
-use crate::crowd::{self, Crowd, progress};
-use crate::{descriptors, ideal, table};
+use super::Verdict;
+use crate::coordinator::{self, Ended, Settings, parts, prepare};
+use crate::{demo, descriptors, table};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Where people go
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = attempt::authority)]
-    target: Authority,
-    /// How many people come
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    people: u32,
-    /// Time they come in, at a constant mean rate (Poisson)
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = super::time, conflicts_with = "rate")]
-    over: Duration,
-    /// Mean arrivals per second, instead of --over
-    #[arg(long, value_name = "RATE", value_parser = super::positive)]
-    rate: Option<f64>,
-    /// Leave for good this long after arriving
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::time)]
-    give_up: Duration,
-    #[command(flatten)]
-    crowd: People,
-    /// The service's capacity per second, to say how many people it allows to be registered
-    #[arg(long, value_name = "RATE", value_parser = super::positive)]
-    capacity: Option<f64>,
-    /// Exit with 1 below this share of what the capacity allows
-    #[arg(long, value_name = "SHARE", value_parser = super::share, requires = "capacity")]
-    min_share: Option<f64>,
-    /// Write everything measured to this file
+    /// The scenario's file
+    #[arg(value_name = "SCENARIO")]
+    scenario: PathBuf,
+    /// The gateway's program [default: weir beside this program]
+    #[arg(long, value_name = "PATH", conflicts_with = "without_gateway")]
+    weir: Option<PathBuf>,
+    /// Send people straight to the services: what the gateway is for
+    #[arg(long)]
+    without_gateway: bool,
+    /// Of every draw [default: the scenario's]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Processes that play people [default: one for each 40,000, at most one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+    /// The day so many times as short, with as many fewer people; rates, and how people are, stay
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = super::positive)]
+    time_scale: f64,
+    /// The run's folder; it must not have a run yet [default: one under the system's temporary folder]
     #[arg(long, value_name = "PATH")]
-    json: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    target: &'a str,
-    people: u32,
-    rate: f64,
-    seed: u64,
-    plan: String,
-    behaviour: &'a Behaviour,
-    allowed: Option<u64>,
-    account: &'a Account,
-    invalid: Option<String>,
+    out: Option<PathBuf>,
+    /// Time to start everything in
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = super::time)]
+    lead: Duration,
 }
 
 pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
-    let rate = options.rate.unwrap_or_else(|| f64::from(options.people) / options.over.as_secs_f64());
-    let plan = Arc::new(options.crowd.plan(Arrivals { people: options.people, rate }, options.give_up));
-    let target = super::runtime()?.block_on(Target::resolve(&options.target))?;
-    let sockets = crowd::sockets(descriptors::raise());
+    let settings = settings(options)?;
+    let prepared = prepare::prepare(&settings)?;
+    introduce(&prepared);
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(coordinator::run(&settings, prepared, super::interrupted()));
+    let ended = ended.with_context(|| format!("no result (logs in {})", settings.folder.display()))?;
+    Ok(conclude(&ended))
+}
+
+fn settings(options: &Options) -> anyhow::Result<Settings> {
+    let weir = match (&options.weir, options.without_gateway) {
+        (_, true) => None,
+        (Some(path), _) => Some(path.clone()),
+        (None, _) => Some(demo::sibling("weir")?),
+    };
+    if let Some(path) = weir.as_deref().filter(|path| !path.is_file()) {
+        anyhow::bail!("there is no gateway at {}: build it, or name it with --weir", path.display());
+    }
+    Ok(Settings {
+        scenario: options.scenario.clone(),
+        weir,
+        seed: options.seed,
+        workers: options.workers.map(usize::from),
+        time_scale: options.time_scale,
+        folder: options.out.clone().unwrap_or_else(|| folder(&options.scenario)),
+        lead: options.lead,
+        harness: std::env::current_exe().context("cannot find this program")?,
+        descriptors: descriptors::raise(),
+    })
+}
+
+/// A folder of this run alone.
+fn folder(scenario: &Path) -> PathBuf {
+    let name = scenario.file_stem().unwrap_or_default().to_string_lossy();
+    std::env::temp_dir().join(format!("loadtest-{name}-{}", std::process::id()))
+}
+
+fn introduce(prepared: &prepare::Prepared) {
+    let (scenario, plan) = (&prepared.scenario, &prepared.plan);
+    println!("{}: {}", scenario.name, scenario.shows);
     println!(
-        "{} people at {rate:.0}/s to {}; {}",
-        table::count(options.people.into()),
-        options.target,
-        habits(&plan.behaviour)
+        "{} people (plan {}, seed {}) in {} s, and {} s more; {} worker{}, {}; {}",
+        table::count(prepared.people as u64),
+        plan.plan_hash,
+        plan.seed,
+        scenario.duration.as_secs_f64(),
+        scenario.drain.as_secs_f64(),
+        plan.workers,
+        if plan.workers == 1 { "" } else { "s" },
+        if plan.entrance.is_some() { "through the gateway" } else { "straight to the services" },
+        prepared.folder.path().display(),
     );
-    println!("{}", sources(&target, sockets));
-    let account = progress::watch(Crowd { plan: Arc::clone(&plan), target, sockets }, "people")?;
-    let allowed = options.capacity.map(|capacity| ideal::serve(plan.stays(), capacity).registered);
-    print!("\n{}", table::render(&["measured"], &table::crowd(&[&account], allowed)));
-    let invalid = account.invalid();
-    if let Some(path) = &options.json {
-        let (target, behaviour) = (options.target.as_str(), &plan.behaviour);
-        let (people, seed, fingerprint) = (options.people, plan.seed, format!("{:016x}", plan.fingerprint()));
-        let (account, invalid) = (&account, invalid.clone());
-        write_json(
-            path,
-            &Report { target, people, rate, seed, plan: fingerprint, behaviour, allowed, account, invalid },
-        )?;
-    }
-    Ok(verdict(&account, allowed, options.min_share))
 }
 
-fn verdict(account: &Account, allowed: Option<u64>, min_share: Option<f64>) -> Verdict {
-    if let Some(why) = account.invalid() {
-        println!("\n  INVALID  {why}");
-        return Verdict::Invalid;
-    }
-    let Some((allowed, min_share)) = allowed.zip(min_share) else { return Verdict::Passed };
-    let pass = account.registered as f64 >= min_share * allowed as f64;
-    let (word, share) = (if pass { "PASS" } else { "FAIL" }, table::percent(account.registered as f64, allowed as f64));
-    println!("\n  {word}  {share} of what the capacity allows, {} asked for", table::percent(min_share, 1.0));
-    if pass { Verdict::Passed } else { Verdict::Missed }
-}
-
-/// How people behave, in a sentence.
-pub(super) fn habits(behaviour: &Behaviour) -> String {
-    format!(
-        "each waits {} s for an answer, retries after 1–3 s (1–5 s after an error) or when Retry-After says so ({} do not \
-         believe it), and gives up after {} s",
-        behaviour.patience.as_secs_f64(),
-        table::percent(behaviour.ignore_retry_after, 1.0),
-        behaviour.give_up.as_secs_f64(),
-    )
-}
-
-/// Where people come from, in a sentence.
-pub(super) fn sources(target: &Target, sockets: usize) -> String {
-    let from = if target.own_addresses() { "an address of their own in 127/8 each" } else { "one address together" };
-    format!("one connection an attempt, from {from}; at most {} sockets", table::count(sockets as u64))
-}
-
-pub(super) fn write_json(path: &Path, report: &impl Serialize) -> anyhow::Result<()> {
-    std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| format!("cannot write {}", path.display()))
+fn conclude(ended: &Ended) -> Verdict {
+    let progress = &ended.progress;
+    println!(
+        "\n{} came, {} registered, {} did what they came for, {} were told no, {} gave up, {} were refused, {} were still there; \
+         {} requests, lag p99 {:.1} ms",
+        table::count(progress.arrived),
+        table::count(progress.registered),
+        table::count(progress.stopped),
+        table::count(progress.told_no),
+        table::count(progress.gave_up),
+        table::count(progress.refused),
+        table::count(progress.present),
+        table::count(progress.requests),
+        progress.lag_p99 as f64 / 1e3,
+    );
+    let (word, why, verdict) = match &ended.verdict {
+        parts::Verdict::Passed => ("PASS", "", Verdict::Passed),
+        parts::Verdict::Broken(why) => ("BROKEN", why.as_str(), Verdict::Broken),
+        parts::Verdict::Invalid(why) => ("INVALID", why.as_str(), Verdict::Invalid),
+    };
+    println!("{word}  {why}\n{}", ended.folder.path().display());
+    verdict
 }

@@ -53,7 +53,7 @@ pub struct Entrance {
 pub struct Proxied {
     /// In front of the gateway.
     pub entrance: Option<SocketAddr>,
-    /// In front of each server.
+    /// In front of each server; empty: of none.
     pub services: Vec<Vec<SocketAddr>>,
 }
 
@@ -86,13 +86,14 @@ impl RunPlan {
     #[must_use]
     pub fn door(&self) -> Option<SocketAddr> {
         let proxied = self.proxied.as_ref().and_then(|proxied| proxied.entrance);
-        proxied.or(self.entrance.map(|entrance| entrance.address))
+        proxied.or_else(|| self.entrance.map(|entrance| entrance.address))
     }
 
     /// Where the servers of each service are reached: at the fault proxy if it is in the way.
     #[must_use]
     pub fn reached(&self) -> &[Vec<SocketAddr>] {
-        self.proxied.as_ref().map_or(&self.services, |proxied| &proxied.services)
+        let proxied = self.proxied.as_ref().map(|proxied| &proxied.services).filter(|services| !services.is_empty());
+        proxied.unwrap_or(&self.services)
     }
 
     /// Whether people speak TLS.
@@ -125,7 +126,7 @@ impl RunPlan {
 /// The authority whose certificates people believe.
 #[must_use]
 pub fn authority(folder: &Folder) -> PathBuf {
-    folder.report("ca.pem")
+    folder.path().join("ca.pem")
 }
 
 impl Machine {
@@ -180,5 +181,7 @@ mod tests {
         assert_eq!((plan.door(), plan.tls()), (Some(at(1)), true));
         plan.proxied = Some(Proxied { entrance: Some(at(6)), services: vec![vec![at(7)]] });
         assert_eq!((plan.door(), plan.reached()), (Some(at(6)), &[vec![at(7)]][..]));
+        plan.proxied = Some(Proxied { entrance: None, services: Vec::new() });
+        assert_eq!((plan.door(), plan.reached()), (Some(at(1)), &plan.services[..]));
     }
 }

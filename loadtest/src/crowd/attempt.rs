@@ -57,12 +57,6 @@ impl Target {
         self.address
     }
 
-    /// Whether each person has a source address of their own.
-    #[must_use]
-    pub fn own_addresses(&self) -> bool {
-        self.own_addresses
-    }
-
     async fn connect(&self, person: u32) -> io::Result<TcpStream> {
         let socket = match self.address {
             SocketAddr::V4(_) if self.own_addresses => bind(source(person))?,
@@ -86,15 +80,6 @@ impl Target {
         headers.insert(IDEMPOTENCY_KEY, key.clone());
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
         request
-    }
-}
-
-/// Reads `http://host:port`; nothing else can be a target yet.
-pub fn authority(url: &str) -> Result<Authority, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
-    match (uri.scheme_str(), uri.authority(), uri.path()) {
-        (Some("http"), Some(authority), "/" | "") => Ok(authority.clone()),
-        _ => Err("a target is http://host:port, without a path".into()),
     }
 }
 
@@ -181,14 +166,6 @@ mod tests {
             assert_eq!(unreachable_target(&io::Error::from_raw_os_error(code)), Answer::HarnessTrouble);
         }
         assert_eq!(unreachable_target(&io::ErrorKind::ConnectionRefused.into()), Answer::Disconnected);
-    }
-
-    #[test]
-    fn targets_are_checked() {
-        for wrong in ["", "127.0.0.1:80", "https://127.0.0.1", "http://127.0.0.1/x", "ftp://h", "http://"] {
-            assert!(authority(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(authority("http://[::1]:8080/"), Ok(Authority::from_static("[::1]:8080")));
     }
 
     #[tokio::test]

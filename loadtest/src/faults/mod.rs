@@ -27,6 +27,7 @@ pub use self::pump::BUFFER;
 use self::pump::Pump;
 use self::weather::{Direction, Weather};
 use crate::clock::Clock;
+use crate::coordinator::plan::RunPlan;
 use crate::descriptors;
 use crate::overload::server::Port;
 use crate::scenario::Fault;
@@ -47,6 +48,20 @@ pub struct Proxied {
     pub forward: SocketAddr,
     /// On which side of the gateway this is.
     pub side: Side,
+}
+
+impl Proxied {
+    /// All addresses of a run that are reached through the proxy.
+    #[must_use]
+    pub fn of(plan: &RunPlan) -> Vec<Self> {
+        let Some(proxied) = &plan.proxied else { return Vec::new() };
+        let entrance = proxied.entrance.zip(plan.entrance);
+        let entrance = entrance.map(|(listen, gateway)| Self { listen, forward: gateway.address, side: Side::Clients });
+        let servers = proxied.services.iter().flatten().zip(plan.services.iter().flatten());
+        let servers =
+            servers.map(|(listen, forward)| Self { listen: *listen, forward: *forward, side: Side::Services });
+        entrance.into_iter().chain(servers).collect()
+    }
 }
 
 /// Passes bytes on until `stop` is ready, while `faults` befall them; times count from the start of `clock`.

@@ -52,6 +52,12 @@ impl Curve {
         self.capacity
     }
 
+    /// Requests in flight at which it does that.
+    #[must_use]
+    pub fn knee(&self) -> f64 {
+        self.knee
+    }
+
     /// Requests (of mean work) finished per second with `n` in flight; 0 for none.
     #[must_use]
     pub fn throughput(&self, n: usize) -> f64 {

@@ -130,9 +130,17 @@ async fn connection(stream: TcpStream, service: Arc<Service>, door: Arc<Door>) -
     speak(stream, move |request| answer(Arc::clone(&service), Arc::clone(&door), request)).await
 }
 
-/// Speaks HTTP/1.1, or HTTP/2 with prior knowledge, on `stream` until it ends. An error instead of an answer breaks the connection, or
-/// resets the stream.
-pub async fn speak<A, F, B, E>(stream: TcpStream, answer: A) -> hyper::Result<()>
+/// Speaks HTTP/1.1, or HTTP/2 with prior knowledge, on `stream` until it ends.
+pub async fn speak<A, F>(stream: TcpStream, answer: A) -> hyper::Result<()>
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
+    speak_or_break(stream, answer).await
+}
+
+/// The same, with answers of any kind; an error instead of one breaks the connection, or resets the stream.
+pub async fn speak_or_break<A, F, B, E>(stream: TcpStream, answer: A) -> hyper::Result<()>
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Result<Response<B>, E>> + Send + 'static,

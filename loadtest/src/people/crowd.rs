@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
 
 use super::progress::Counts;
 use super::route::{Lanes, Route, Sheets};
-use super::slice::{self, Member};
+use super::slice::{Member, together};
 use crate::ledger::{Ending, NONE, RequestId, Told, Word, Writer};
 use crate::scenario::Scenario;
 use crate::scenario::persona::{Attack, Persona, Protocol, Source};
@@ -22,7 +22,7 @@ use crate::visitor::answer::Answer;
 use crate::visitor::draw::micros;
 use crate::visitor::{self, Action, Event, Jar, Micros, Scene, Slot, Spent, Visitor};
 use crate::wire::http1::Kept;
-use crate::wire::{Call, Landed, Way, Wire};
+use crate::wire::{Call, Landed, Way, Wire, source};
 
 /// A connection of one's own is kept for whoever comes again within this: as long as servers usually wait.
 const SOON: Micros = 5_000_000;
@@ -54,7 +54,7 @@ pub(super) struct Crowd {
     arrived: usize,
     timers: BinaryHeap<Reverse<(Micros, u32, Slot)>>,
     open: HashMap<(u32, Slot), Told>,
-    offices: HashMap<(u8, u32), Jar>,
+    offices: HashMap<u32, Jar>,
     spent: Spent,
     route: Route,
     sheets: Sheets,
@@ -104,7 +104,7 @@ impl Crowd {
 
     /// When something is due next.
     pub(super) fn next(&self) -> Option<Micros> {
-        let arrival = self.members.get(self.arrived).map(|member| micros(member.arrival.at));
+        let arrival = self.members.get(self.arrived).map(|member| micros(member.person.arrives));
         let timer = self.timers.peek().map(|Reverse((at, ..))| *at);
         arrival.into_iter().chain(timer).min()
     }
@@ -122,13 +122,13 @@ impl Crowd {
     /// Does what is due first, if it is due at `now`; whether it was.
     pub(super) fn act(&mut self, now: Micros, flights: &mut Flights) -> bool {
         let Some(due) = self.next().filter(|due| *due <= now) else { return false };
-        let arrives = self.members.get(self.arrived).filter(|member| micros(member.arrival.at) == due);
+        let arrives = self.members.get(self.arrived).filter(|member| micros(member.person.arrives) == due);
         match (arrives.copied(), u32::try_from(self.arrived)) {
             (Some(member), Ok(index)) => {
                 self.arrived += 1;
                 self.counts.arrived();
-                if let Some(persona) = self.scenario.personas.get(usize::from(member.arrival.persona)) {
-                    let visitor = Visitor::new(persona, member.arrival.seed, due);
+                if let Some(persona) = self.scenario.personas.get(usize::from(member.person.persona)) {
+                    let visitor = Visitor::new(persona, member.person.seed, due);
                     if let Some(place) = self.present.get_mut(index as usize) {
                         *place = Some(Box::new(Present { visitor, lanes: Lanes::default(), kept: None }));
                     }
@@ -206,12 +206,9 @@ impl Crowd {
     ) -> Option<Micros> {
         let who = *self.members.get(member as usize)?;
         let scenario = Arc::clone(&self.scenario);
-        let persona = scenario.personas.get(usize::from(who.arrival.persona))?;
+        let persona = scenario.personas.get(usize::from(who.person.persona))?;
         let mut actions = std::mem::take(&mut self.actions);
-        let office = match persona.source {
-            Source::Office(people) => Some((who.arrival.persona, who.ordinal / people.max(1))),
-            _ => None,
-        };
+        let office = matches!(persona.source, Source::Office(_)).then_some(who.person.address);
         let present = self.present.get_mut(member as usize)?.as_deref_mut()?;
         let mut scene = Scene {
             persona,
@@ -226,13 +223,13 @@ impl Crowd {
             match action {
                 Action::Send(request) => {
                     comes = Some(at);
-                    self.send(member, persona, &who, request, now, flights);
+                    self.send(member, persona, &who, &request, now, flights);
                 }
                 Action::Sleep(slot, until) => {
                     comes = Some(comes.map_or(until, |comes: Micros| comes.min(until)));
                     self.timers.push(Reverse((until, member, slot)));
                 }
-                Action::Flood { connections, until } => self.flood(persona, &who, connections, until, flights),
+                Action::Flood { connections, until } => self.flood(&who, connections, until, flights),
                 Action::Leave(outcome) => self.counts.left(outcome),
             }
         }
@@ -249,15 +246,15 @@ impl Crowd {
         member: u32,
         persona: &Persona,
         who: &Member,
-        request: visitor::Request,
+        request: &visitor::Request,
         now: Micros,
         flights: &mut Flights,
     ) {
         let slot = request.slot;
-        let id = RequestId { person: who.person, request: request.number };
+        let id = RequestId { person: who.number, request: request.number };
         let told = Told::sent(id, request.stage, request.kind, request.intended, now);
         let told = Told { tab: slot, shown: request.shown.is_something(), ..told };
-        let Some(call) = self.call(member, persona, who, &request) else { return };
+        let Some(call) = self.call(member, persona, who, request) else { return };
         self.open.insert((member, slot), told);
         let wire = Arc::clone(&self.wire);
         flights.requests.spawn(async move { Flight { member, slot, landed: wire.carry(call).await } });
@@ -268,26 +265,25 @@ impl Crowd {
             Some(Attack::SlowBody { rate }) => Some(rate),
             _ => persona.upload,
         };
-        let to = self.route.address(request.stage, who.person)?;
-        let from = crate::wire::source::address(persona.source, who.arrival.persona, who.person, who.ordinal);
-        let http = self.sheets.request(request, who.person, self.seed, rate)?;
+        let to = self.route.address(request.stage, who.number)?;
+        let from = source::address(who.person.address);
+        let http = self.sheets.request(request, who.number, self.seed, rate)?;
         let present = self.present.get_mut(member as usize)?.as_deref_mut()?;
         let way = match (persona.attack, persona.protocol) {
             (Some(Attack::SlowHead { rate }), _) => Way::SlowHead(rate),
             (_, Protocol::Http1) => Way::Http1(present.kept.take().map(|kept| *kept)),
             (_, Protocol::Http2 { .. }) => {
-                let group = slice::group(persona, who.ordinal).unwrap_or_default();
-                Way::Http2(self.route.lane(&mut present.lanes, to, from, (who.arrival.persona, group)))
+                Way::Http2(self.route.lane(&mut present.lanes, to, from, together(persona, who)))
             }
         };
-        let deadline = std::time::Duration::from_micros(request.deadline);
+        let deadline = Duration::from_micros(request.deadline);
         Some(Call { to, from, way, request: http, deadline })
     }
 
-    fn flood(&self, persona: &Persona, who: &Member, connections: u32, until: Micros, flights: &mut Flights) {
-        let Some(to) = self.route.address(0, who.person) else { return };
-        let from = crate::wire::source::address(persona.source, who.arrival.persona, who.person, who.ordinal);
-        let until = std::time::Duration::from_micros(until);
+    fn flood(&self, who: &Member, connections: u32, until: Micros, flights: &mut Flights) {
+        let Some(to) = self.route.address(0, who.number) else { return };
+        let from = source::address(who.person.address);
+        let until = Duration::from_micros(until);
         for _ in 0..connections {
             let wire = Arc::clone(&self.wire);
             flights.silent.spawn(async move { wire.keep_silent(from, to, until).await });

@@ -26,10 +26,11 @@ use tokio::time::sleep_until;
 use self::crowd::{Crowd, Flights, Parts};
 use self::progress::{Counts, Progress};
 use self::route::{Route, Sheets};
-use self::slice::{Arrival, Share, members};
+use self::slice::{Share, members};
 use crate::clock::Clock;
 use crate::coordinator::plan::{RunPlan, authority};
 use crate::ledger::{Folder, Writer};
+use crate::population::Person;
 use crate::scenario::Scenario;
 use crate::visitor::Micros;
 use crate::visitor::draw::micros;
@@ -70,7 +71,7 @@ pub struct Assignment {
 /// The ledger or the authority's certificate cannot be written or read.
 pub async fn play(
     assignment: Assignment,
-    population: impl IntoIterator<Item = Arrival>,
+    population: &[Person],
     stopped: impl Future<Output = ()>,
     mut out: impl Write,
 ) -> anyhow::Result<Progress> {

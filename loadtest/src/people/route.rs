@@ -17,8 +17,8 @@ use crate::wire::http2::Lane;
 /// Connections that are forgotten when they have ended are looked for after so many new ones.
 const SWEEP: usize = 1_024;
 
-/// Whose connection: an address, and a group of people of one persona.
-type Key = (SocketAddr, PersonaIndex, u32);
+/// Whose connection: where to, and who shares it.
+type Key = (SocketAddr, (PersonaIndex, u32, u32));
 
 /// Where to, and over which shared connections.
 #[derive(Debug)]
@@ -81,12 +81,12 @@ impl Route {
         own: &mut Lanes,
         to: SocketAddr,
         from: Ipv4Addr,
-        (persona, group): (PersonaIndex, u32),
+        together: (PersonaIndex, u32, u32),
     ) -> Arc<Lane> {
         if let Some(lane) = own.0.iter().find(|lane| lane.to() == to) {
             return Arc::clone(lane);
         }
-        let key = (to, persona, group);
+        let key = (to, together);
         let lane = self.lanes.get(&key).and_then(Weak::upgrade).unwrap_or_else(|| {
             let lane = Arc::new(Lane::new(to, from));
             self.lanes.insert(key, Arc::downgrade(&lane));

@@ -1,33 +1,22 @@
 //! Which people a worker plays.
 //!
-//! **Invariants**: each person is one worker's; people who share a computer or a connection are the same worker's.
-//! **Cost**: 32 bytes a person.
+//! **Invariants**: each person is one worker's; people who share a computer or a connection are the same worker's, and people who share a
+//! connection share an address.
+//! **Cost**: 40 bytes a person.
 
-use std::time::Duration;
-
+use crate::population::Person;
 use crate::scenario::persona::{Persona, Protocol, Source};
 use crate::scenario::{PersonaIndex, Scenario};
-
-/// Somebody who comes: one entry of the population, which stands in order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// When.
-    pub at: Duration,
-    /// How he is.
-    pub persona: PersonaIndex,
-    /// Seed of his own draws.
-    pub seed: u64,
-}
 
 /// Somebody whom this worker plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Index into the population.
-    pub person: u32,
-    /// How many of the same persona came before.
-    pub ordinal: u32,
-    /// How and when he comes.
-    pub arrival: Arrival,
+    pub number: u32,
+    /// Which of the connections of his persona and address, if people share them.
+    pub lane: u32,
+    /// Who.
+    pub person: Person,
 }
 
 /// Which worker of how many.
@@ -40,63 +29,98 @@ pub struct Share {
 }
 
 /// The people of `population` whom the worker of `share` plays, in order of arrival.
-pub fn members(scenario: &Scenario, population: impl IntoIterator<Item = Arrival>, share: Share) -> Vec<Member> {
-    let mut counts = vec![0_u32; scenario.personas.len()];
-    let numbered = (0_u32..).zip(population).filter_map(|(person, arrival)| {
-        let index = usize::from(arrival.persona);
-        let (persona, count) = (scenario.personas.get(index)?, counts.get_mut(index)?);
-        let ordinal = *count;
-        *count += 1;
-        let key = together(persona, person, ordinal).wrapping_add(arrival.persona.into());
-        (key as usize % share.workers.max(1) == share.worker).then_some(Member { person, ordinal, arrival })
+#[must_use]
+pub fn members(scenario: &Scenario, population: &[Person], share: Share) -> Vec<Member> {
+    let addresses = population.iter().map(|person| person.address as usize + 1).max().unwrap_or(0);
+    let (mut of_persona, mut of_address) = (vec![0_u32; scenario.personas.len()], vec![0_u32; addresses]);
+    let numbered = (0_u32..).zip(population).filter_map(|(number, person)| {
+        let persona = scenario.personas.get(usize::from(person.persona))?;
+        let before = if persona.source == Source::Own {
+            of_persona.get_mut(usize::from(person.persona))?
+        } else {
+            of_address.get_mut(person.address as usize)?
+        };
+        let rank = *before;
+        *before += 1;
+        let lane = lane(persona, rank);
+        let key = match (persona.source, persona.protocol) {
+            (Source::Office(_), _) => person.address,
+            (Source::Own, Protocol::Http2 { .. }) => lane,
+            (Source::Shared(_), Protocol::Http2 { .. }) => lane.wrapping_add(person.address),
+            (_, Protocol::Http1) => number,
+        };
+        let key = key.wrapping_add(person.persona.into()) as usize;
+        (key % share.workers.max(1) == share.worker).then_some(Member { number, lane, person: *person })
     });
     numbered.collect()
 }
 
-/// The group of people around a computer, or on a connection.
-#[must_use]
-pub fn group(persona: &Persona, ordinal: u32) -> Option<u32> {
-    match (persona.source, persona.protocol) {
-        (Source::Office(people), _) | (_, Protocol::Http2 { people }) => Some(ordinal / people.max(1)),
-        _ => None,
+/// Which connection somebody uses who has so many others before him.
+fn lane(persona: &Persona, rank: u32) -> u32 {
+    match persona.protocol {
+        Protocol::Http1 => 0,
+        Protocol::Http2 { people } => rank / people.max(1),
     }
 }
 
-fn together(persona: &Persona, person: u32, ordinal: u32) -> u32 {
-    group(persona, ordinal).unwrap_or(person)
+/// Who shares a connection: persona, address unless everybody has his own, and which one.
+#[must_use]
+pub fn together(persona: &Persona, member: &Member) -> (PersonaIndex, u32, u32) {
+    let address = if persona.source == Source::Own { 0 } else { member.person.address };
+    (member.person.persona, address, member.lane)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{HashMap, HashSet};
+    use std::time::Duration;
+
     use super::*;
     use crate::people::tests::{persona, scenario};
 
-    fn shares(workers: usize) -> Vec<Vec<Member>> {
+    fn crowd() -> (Scenario, Vec<Person>) {
         let office = Persona { source: Source::Office(7), ..persona() };
-        let shared = Persona { protocol: Protocol::Http2 { people: 50 }, ..persona() };
-        let scenario = scenario(vec![persona(), office, shared]);
-        let population = (0..3_000_u64).map(|number| Arrival {
-            at: Duration::from_millis(number),
-            persona: PersonaIndex::try_from(number % 3).expect("small"),
-            seed: number,
+        let own = Persona { protocol: Protocol::Http2 { people: 50 }, ..persona() };
+        let carrier = Persona { source: Source::Shared(200), ..own.clone() };
+        let scenario = scenario(vec![persona(), office, own, carrier]);
+        let population = (0..4_000_u32).map(|number| {
+            let persona = PersonaIndex::try_from(number % 4).expect("small");
+            // As they are drawn: people who share addresses come from them in turn.
+            let address = match persona {
+                1 => 10_000 + (number / 4) % 143,
+                3 => 20_000 + (number / 4) % 5,
+                _ => number,
+            };
+            Person { arrives: Duration::from_millis(number.into()), seed: number.into(), address, persona }
         });
-        (0..workers).map(|worker| members(&scenario, population.clone(), Share { worker, workers })).collect()
+        (scenario, population.collect())
     }
 
     #[test]
     fn everybody_is_played_once_and_groups_stay_together() {
-        assert_eq!(shares(1)[0].len(), 3_000);
-        let shares = shares(4);
-        assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), 3_000);
+        let (scenario, population) = crowd();
+        let share = |worker, workers| members(&scenario, &population, Share { worker, workers });
+        assert_eq!(share(0, 1).len(), 4_000);
+        let shares: Vec<_> = (0..3).map(|worker| share(worker, 3)).collect();
+        assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), 4_000);
+        let mut groups: HashMap<_, HashSet<usize>> = HashMap::new();
+        let mut sizes: HashMap<_, u32> = HashMap::new();
         for (worker, members) in shares.iter().enumerate() {
-            assert!((500..1_000).contains(&members.len()), "{worker}: {}", members.len());
-            assert!(members.is_sorted_by_key(|member| member.person));
-            for member in members.iter().filter(|member| member.arrival.persona == 1) {
-                let office = member.ordinal / 7;
-                let here = |other: &&Member| other.arrival.persona == 1 && other.ordinal / 7 == office;
-                let expected = if office == 142 { 1_000 - 142 * 7 } else { 7 };
-                assert_eq!(members.iter().filter(here).count(), expected);
+            assert!(members.len() > 1_000 && members.is_sorted_by_key(|member| member.number));
+            for member in members {
+                let persona = &scenario.personas[usize::from(member.person.persona)];
+                match member.person.persona {
+                    1 => groups.entry((1, member.person.address, 0)).or_default().insert(worker),
+                    2 | 3 => groups.entry(together(persona, member)).or_default().insert(worker),
+                    _ => continue,
+                };
+                *sizes.entry(together(persona, member)).or_default() += 1;
             }
         }
+        assert!(groups.values().all(|workers| workers.len() == 1), "{groups:?}");
+        // 20 connections of 50 people each with an address of their own, and of 5 carriers 4 each.
+        let of = |persona| sizes.iter().filter(move |((of, ..), _)| *of == persona);
+        assert_eq!((of(2).count(), of(3).count()), (20, 20));
+        assert!(of(2).chain(of(3)).all(|(_, people)| *people == 50), "{sizes:?}");
     }
 }

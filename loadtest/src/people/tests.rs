@@ -132,7 +132,7 @@ impl Door {
 }
 
 /// Serves until the runtime ends.
-async fn door() -> (SocketAddr, Arc<Door>) {
+fn door() -> (SocketAddr, Arc<Door>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");
     let (address, door) = (listener.local_addr().expect("bound"), Arc::<Door>::default());
@@ -150,18 +150,20 @@ async fn door() -> (SocketAddr, Arc<Door>) {
     (address, door)
 }
 
-fn people(count: u64, personas: u64) -> impl Iterator<Item = Arrival> {
-    (0..count).map(move |number| Arrival {
-        at: Duration::from_millis(300 + number * 5),
+fn people(count: u32, personas: u32) -> Vec<Person> {
+    let person = |number: u32| Person {
+        arrives: Duration::from_millis(300 + u64::from(number) * 5),
         persona: u8::try_from(number % personas).expect("few"),
-        seed: number,
-    })
+        seed: number.into(),
+        address: number,
+    };
+    (0..count).map(person).collect()
 }
 
 /// Plays `count` people; what they were told.
-async fn played(scenario: Scenario, plan: RunPlan, count: u64) -> (Progress, Vec<Told>, Vec<u8>) {
+async fn played(scenario: Scenario, plan: RunPlan, count: u32) -> (Progress, Vec<Told>, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let personas = scenario.personas.len() as u64;
+    let personas = u32::try_from(scenario.personas.len()).expect("few");
     let assignment = Assignment {
         scenario,
         plan,
@@ -170,14 +172,14 @@ async fn played(scenario: Scenario, plan: RunPlan, count: u64) -> (Progress, Vec
         descriptors: 1_000,
     };
     let mut out = Vec::new();
-    let progress = play(assignment, people(count, personas), std::future::pending(), &mut out).await.expect("played");
+    let progress = play(assignment, &people(count, personas), std::future::pending(), &mut out).await.expect("played");
     let told = Reader::open(&folder.path().join("told.0")).expect("a ledger");
     (progress, told.map(|record| record.expect("a record")).collect(), out)
 }
 
 #[tokio::test]
 async fn everybody_gets_through_and_all_of_it_is_written_down() {
-    let (address, door) = door().await;
+    let (address, door) = door();
     let shared = Persona { protocol: Protocol::Http2 { people: 25 }, ..persona() };
     let (progress, told, out) = played(scenario(vec![persona(), shared]), plan(address), 100).await;
     assert_eq!((progress.arrived, progress.registered, progress.present), (100, 100, 0));
@@ -225,7 +227,7 @@ async fn who_waits_when_the_run_ends_is_written_down_as_waiting() {
 
 #[tokio::test]
 async fn without_a_gateway_each_stage_goes_to_a_server_of_its_service() {
-    let (first, door) = door().await;
+    let (first, door) = door();
     let mut scenario = scenario(vec![persona()]);
     scenario.stages.truncate(1);
     let mut plan = plan(first);
@@ -249,7 +251,7 @@ async fn without_a_gateway_each_stage_goes_to_a_server_of_its_service() {
 
 #[tokio::test]
 async fn a_worker_that_is_asked_to_stop_keeps_what_it_knows() {
-    let (address, _) = door().await;
+    let (address, _) = door();
     let folder = tempfile::tempdir().expect("a folder");
     let assignment = Assignment {
         scenario: scenario(vec![persona()]),
@@ -262,7 +264,7 @@ async fn a_worker_that_is_asked_to_stop_keeps_what_it_knows() {
         spawn_blocking(|| ()).await.ok();
         tokio::time::sleep(Duration::from_secs(1)).await;
     };
-    let progress = play(assignment, people(400, 1), stop, io::sink()).await.expect("played");
+    let progress = play(assignment, &people(400, 1), stop, io::sink()).await.expect("played");
     assert!(progress.arrived > 10 && progress.arrived < 50, "{progress:?}");
     let told = Reader::<Told>::open(&folder.path().join("told.3")).expect("a ledger").count();
     assert!(told as u64 >= progress.requests && told > 10, "{told}");

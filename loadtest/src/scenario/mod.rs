@@ -12,6 +12,7 @@ pub mod persona;
 mod read;
 mod scale;
 pub mod service;
+pub mod template;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,8 +68,7 @@ pub struct Scenario {
 /// The gateway under test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gateway {
-    /// Its configuration with placeholders: `{listener}`, `{tls_listener}`, `{admin}`, `{state}` (a folder of the run), `{service:NAME}`
-    /// (a quoted list of the servers of that service). Resolved beside the scenario file.
+    /// Its configuration with placeholders ([`template`]). Resolved beside the scenario file.
     pub config: PathBuf,
     /// Whether people come under TLS (the run makes a certificate), all of them.
     pub tls: bool,

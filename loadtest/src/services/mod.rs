@@ -6,6 +6,7 @@
 //! **Cost**: one thread for all sockets and models, and one that writes.
 //! **Not here**: choosing ports, starting this as a process, the gateway's reload when servers are added (`coordinator`).
 
+pub mod calibrate;
 pub mod draw;
 pub mod fleet;
 pub mod hub;

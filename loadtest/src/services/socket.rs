@@ -21,7 +21,7 @@ use super::hub::Hub;
 use super::reply::{Lost, Reply, page, respond};
 use crate::clock::Clock;
 use crate::ledger::{REQUEST, key_hash};
-use crate::origin::server::{IDEMPOTENCY_KEY, speak};
+use crate::origin::server::{IDEMPOTENCY_KEY, speak_or_break};
 use crate::overload::server::Port;
 use crate::scenario::{Scenario, ServiceIndex};
 
@@ -112,7 +112,7 @@ impl Door {
             let door = self.clone();
             connections.spawn(async move {
                 // A gateway that breaks a connection is an ordinary event: the ledger has it.
-                speak(stream, move |request| door.clone().answer(request)).await.ok();
+                speak_or_break(stream, move |request| door.clone().answer(request)).await.ok();
                 drop(place);
             });
         }

@@ -19,12 +19,15 @@ use crate::wire::form::Form;
 /// hyper's smallest read buffer: a person reads one small answer.
 const READ_BUFFER: usize = 8 * 1024;
 
+/// What sends and receives on a connection.
+type Driver = Pin<Box<Connection<TokioIo<Box<dyn Io>>, Form>>>;
+
 /// An open connection and its place among this process's sockets.
 pub struct Kept {
     /// Where it leads.
     pub to: SocketAddr,
     sender: SendRequest<Form>,
-    connection: Pin<Box<Connection<TokioIo<Box<dyn Io>>, Form>>>,
+    connection: Driver,
     _socket: OwnedSemaphorePermit,
 }
 

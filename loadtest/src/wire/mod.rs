@@ -140,12 +140,12 @@ impl Wire {
                 *sent = Some(self.clock.now());
                 Box::pin(lane.exchange(self, request)).await.map(|reply| (reply, None))
             }
-            Way::Http1(kept) => self.exchange_http1((from, to), kept, request, sent).await,
+            Way::Http1(kept) => Box::pin(self.exchange_http1((from, to), kept, request, sent)).await,
             Way::SlowHead(rate) => {
                 let _socket = self.socket().await?;
                 *sent = Some(self.clock.now());
-                let stream = self.open(from, to, false).await?;
-                raw::slow_head(stream, &request, rate).await.map(|reply| (reply, None))
+                let stream = Box::pin(self.open(from, to, false)).await?;
+                Box::pin(raw::slow_head(stream, &request, rate)).await.map(|reply| (reply, None))
             }
         }
     }
@@ -169,7 +169,8 @@ impl Wire {
         }
         let socket = self.socket().await?;
         sent.get_or_insert(self.clock.now());
-        let stream = self.open(from, to, false).await?;
+        // A handshake's state shall not take room until the end.
+        let stream = Box::pin(self.open(from, to, false)).await?;
         let mut fresh = Kept::new(stream, to, socket).await?;
         let reply = fresh.exchange(request).await.map_err(|(ending, _)| ending)?;
         Ok((reply, Some(fresh)))

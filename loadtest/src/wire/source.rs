@@ -1,7 +1,7 @@
 //! Where people come from: an address of 127/8 for each person, carrier or office.
 //!
-//! **Invariants**: never 127.0.0.1, where gateway and services are; two people share an address only if they are behind one.
-//! A port is asked for by number, because the kernel's own choice takes none that a closed connection still holds (TIME_WAIT), and a
+//! **Invariants**: never 127.0.0.1, where gateway and services are.
+//! A port is asked for by number, because the kernel's own choice takes none that a closed connection still holds (`TIME_WAIT`), and a
 //! carrier's address would run out; to reuse one is safe, because the kernel lets no two connections be the same.
 
 use std::io;
@@ -10,23 +10,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::ledger::Ending;
-use crate::scenario::PersonaIndex;
-use crate::scenario::persona::Source;
 
-/// First address of people with one of their own.
-const OWN: u32 = u32::from_be_bytes([127, 1, 0, 1]);
+/// The first address of people.
+const FIRST: u32 = u32::from_be_bytes([127, 1, 0, 1]);
 
-/// So many of them; then they repeat.
-const OWN_COUNT: u32 = 12_000_000;
-
-/// First address of groups.
-const GROUPS: u32 = u32::from_be_bytes([127, 192, 0, 1]);
-
-/// Groups of one persona; then they repeat.
-const GROUP_COUNT: u32 = 1 << 17;
-
-/// Personas with groups of their own addresses.
-const PERSONAS: u32 = 31;
+/// So many addresses there are; then they repeat.
+const COUNT: u32 = u32::from_be_bytes([127, 255, 255, 255]) - FIRST;
 
 /// Ports that are nobody's in particular (RFC 6335 §6).
 const PORTS: std::ops::RangeInclusive<u16> = 1_024..=65_535;
@@ -34,17 +23,10 @@ const PORTS: std::ops::RangeInclusive<u16> = 1_024..=65_535;
 /// Ports tried for one connection.
 const TRIES: usize = 16;
 
-/// The address of `person`, the `ordinal`-th of this persona.
+/// The address with this number.
 #[must_use]
-pub fn address(source: Source, persona: PersonaIndex, person: u32, ordinal: u32) -> Ipv4Addr {
-    let group = |people: u32| {
-        let group = (ordinal / people.max(1)) % GROUP_COUNT;
-        GROUPS + (u32::from(persona) % PERSONAS) * GROUP_COUNT + group
-    };
-    Ipv4Addr::from(match source {
-        Source::Own => OWN + person % OWN_COUNT,
-        Source::Shared(people) | Source::Office(people) => group(people),
-    })
+pub fn address(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(FIRST + number % COUNT)
 }
 
 /// Connects `from` an address.
@@ -85,26 +67,15 @@ fn of_error(error: &io::Error) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]
-    fn people_of_a_group_share_an_address_and_nobody_else_has_it() {
-        let of = |source, persona, ordinal| address(source, persona, ordinal, ordinal);
-        let carrier = Source::Shared(5_000);
-        assert_eq!(of(carrier, 1, 0), of(carrier, 1, 4_999));
-        let all: HashSet<_> =
-            [of(carrier, 1, 0), of(carrier, 1, 5_000), of(carrier, 2, 0), of(Source::Office(3), 3, 7)]
-                .into_iter()
-                .chain((0..1_000).map(|person| of(Source::Own, 0, person)))
-                .collect();
-        assert_eq!(all.len(), 1_004);
-        for extreme in
-            [of(Source::Own, 0, u32::MAX), of(Source::Shared(1), 30, u32::MAX), of(Source::Shared(0), 255, 9)]
-        {
+    fn addresses_are_of_the_loopback_and_no_servers() {
+        assert_eq!((address(0), address(1)), (Ipv4Addr::new(127, 1, 0, 1), Ipv4Addr::new(127, 1, 0, 2)));
+        for number in [COUNT - 1, COUNT, u32::MAX] {
+            let address = address(number);
             assert!(
-                extreme.is_loopback() && extreme != Ipv4Addr::LOCALHOST && extreme.octets() != [127, 255, 255, 255]
+                address.is_loopback() && address != Ipv4Addr::LOCALHOST && address.octets() != [127, 255, 255, 255]
             );
         }
     }

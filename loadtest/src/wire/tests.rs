@@ -134,7 +134,7 @@ async fn impatience_is_not_the_harness_and_want_of_sockets_is() {
     held.abort();
     let impatient = wire.carry(call(to, Way::Http1(None), &blank, clock.now() + patience)).await;
     assert_eq!(status(&impatient), Err(Ending::BrokenOff));
-    assert!(impatient.ended - impatient.sent >= Duration::from_millis(90), "{impatient:?}");
+    assert!(impatient.ended >= impatient.sent + Duration::from_millis(90), "{impatient:?}");
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn what_breaks_is_told_apart() {
     let closes = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         let mut piece = [0; 64];
-        stream.read(&mut piece).await.expect("a request");
+        assert!(stream.read(&mut piece).await.expect("a request") > 0);
         stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 9\r\n\r\nhalf").await.expect("half an answer");
     });
     assert_eq!(status(&wire.carry(call(to, Way::Http1(None), &blank, SOON)).await), Err(Ending::Cut));

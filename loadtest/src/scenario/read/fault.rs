@@ -16,7 +16,7 @@ const WARM_UP: Duration = secs(5);
 const LEFT: std::ops::RangeInclusive<f64> = 0.01..=10.0;
 
 /// The words of `kind`.
-const KINDS: [(&str, Kind); 16] = [
+pub(super) const KINDS: [(&str, Kind); 16] = [
     ("service.parallelism", Kind::Parallelism),
     ("service.speed", Kind::Speed),
     ("service.stall", Kind::Stall),
@@ -38,7 +38,7 @@ const KINDS: [(&str, Kind); 16] = [
 const SIDES: [(&str, Side); 2] = [("clients", Side::Clients), ("services", Side::Services)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Parallelism,
     Speed,
     Stall,

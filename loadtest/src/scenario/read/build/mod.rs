@@ -16,7 +16,7 @@ use weir::config::units::spell;
 
 use super::value::LONGEST;
 use super::{Beside, COLD, Draft, Service, persona, service};
-use crate::scenario::{Fault, Gateway, Persona, Scenario, ServiceIndex, Stage};
+use crate::scenario::{Fault, Gateway, Persona, Scenario, ServiceIndex, Stage, template};
 
 /// Indexes of services, stages and personas are a byte; so many of each are far more than anybody can read of.
 const MOST_TABLES: usize = 64;
@@ -45,6 +45,7 @@ pub(super) fn build(draft: Draft, name: &str, beside: Beside<'_>, faults: &mut F
     arrivals::check_people(&draft.arrivals, &arrivals, &known, faults);
     let events = draft.faults.iter().filter_map(|one| fault::event(one, &draft.services, &known, faults)).collect();
     let duration = known.duration.unwrap_or(LONGEST);
+    let gateway = gateway(&draft, beside, faults);
     Scenario {
         name: name.to_owned(),
         shows: draft.shows,
@@ -53,7 +54,7 @@ pub(super) fn build(draft: Draft, name: &str, beside: Beside<'_>, faults: &mut F
         drain: draft.drain,
         measured_from: measured_from(draft.measured_from.as_ref(), known.duration, faults),
         quota: draft.quota,
-        gateway: gateway(draft.gateway, beside, faults),
+        gateway,
         stages: stages(&draft.stages, &known.services, faults),
         services: services(draft.services, &known.services, faults),
         arrivals,
@@ -72,18 +73,24 @@ fn in_order(mut events: Vec<Fault>) -> Vec<Fault> {
     events
 }
 
-fn gateway(draft: super::Gateway, beside: Beside<'_>, faults: &mut Faults<'_>) -> Gateway {
+fn gateway(draft: &Draft, beside: Beside<'_>, faults: &mut Faults<'_>) -> Gateway {
     let (Beside::Checked(directory) | Beside::Trusted(directory)) = beside;
-    let config = directory.join(draft.config);
-    if matches!(beside, Beside::Checked(_))
-        && let Err(why) = std::fs::File::open(&config)
-    {
-        let message = format!("the gateway's configuration cannot be read ({why}): {}", config.display());
+    let super::Gateway { config, span, tls } = &draft.gateway;
+    let config = directory.join(config);
+    if matches!(beside, Beside::Checked(_)) {
         let help =
-            "write [gateway] config = \"PATH\": weir's configuration with placeholders such as {listener}".to_owned();
-        faults.add(&draft.span, message, Some("looked for because of this".to_owned()), Some(help));
+            "[gateway] config = \"PATH\" is weir's configuration with placeholders such as {listener}".to_owned();
+        let services = draft.services.iter().filter_map(|service| Some(service.name.as_ref()?.value.clone()));
+        let wrong = match std::fs::read_to_string(&config) {
+            Ok(template) => template::check(&template, draft.quota, services).err().map(|why| why.to_string()),
+            Err(why) => Some(format!("it cannot be read: {why}")),
+        };
+        if let Some(why) = wrong {
+            let message = format!("the gateway's configuration {}: {why}", config.display());
+            faults.add(span, message, Some("looked at because of this".to_owned()), Some(help));
+        }
     }
-    Gateway { config, tls: draft.tls }
+    Gateway { config, tls: *tls }
 }
 
 fn measured_from(written: Option<&Written<Duration>>, duration: Option<Duration>, faults: &mut Faults<'_>) -> Duration {

@@ -1,5 +1,7 @@
 //! What a file means, and how it is told what is wrong with one.
 
+mod reference;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -361,7 +363,10 @@ fn the_gateways_configuration_must_be_there() {
     let report = super::read(&path).expect_err("it is not there");
     assert_eq!(report.faults().first().map(weir::config::Fault::line), Some(14), "{report}");
     assert_eq!(super::read_copy(&path, "other").expect("a copy").name, "other");
-    std::fs::write(folder.path().join("mine.toml"), "").expect("written");
+    std::fs::write(folder.path().join("mine.toml"), "{service:nik}").expect("written");
+    let report = super::read(&path).expect_err("it asks for a service that is not there").to_string();
+    assert!(report.contains("rush.toml:14:10") && report.contains("no such service"), "{report}");
+    std::fs::write(folder.path().join("mine.toml"), "servers = {service:registration}").expect("written");
     let scenario = super::read(&path).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!((scenario.name.as_str(), scenario.gateway.config), ("rush", folder.path().join("mine.toml")));
     assert!(super::read(&folder.path().join("none.toml")).is_err());
