@@ -42,6 +42,9 @@ pub enum Unfilled {
         "{{{0}}} is no placeholder: there are listener, tls_listener, admin, state, access, quota and service:NAME"
     )]
     Unknown(String),
+    /// Nobody could come in where the scenario's people come: under TLS, or in cleartext.
+    #[error("{{{0}}} is not there, where the people of this scenario come in")]
+    NoEntrance(&'static str),
     /// It is asked for, and the scenario has none.
     #[error("{{quota}} is asked for, and the scenario has no quota")]
     NoQuota,
@@ -67,18 +70,21 @@ pub fn fill(template: &str, values: &Values<'_>) -> Result<String, Unfilled> {
     Ok(filled)
 }
 
-/// Whether the template of a scenario asks only for what there is.
+/// Whether the template of a scenario, whose people come under `tls` or not, asks only for what there is and has them come in.
 pub(super) fn check(
     template: &str,
+    tls: bool,
     quota: Option<u64>,
     services: impl Iterator<Item = String>,
 ) -> Result<(), Unfilled> {
-    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let [nowhere, clear, secret] = [1, 2, 3].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
     let services: Vec<_> = services.map(|name| (name, vec![nowhere])).collect();
     let (state, access) = (Path::new("state"), Path::new("access"));
     let values =
-        Values { listener: nowhere, tls_listener: nowhere, admin: nowhere, state, access, quota, services: &services };
-    fill(template, &values).map(|_| ())
+        Values { listener: clear, tls_listener: secret, admin: nowhere, state, access, quota, services: &services };
+    let filled = fill(template, &values)?;
+    let (word, entrance) = if tls { ("tls_listener", secret) } else { ("listener", clear) };
+    if filled.contains(&entrance.to_string()) { Ok(()) } else { Err(Unfilled::NoEntrance(word)) }
 }
 
 /// What stands before the next placeholder of `text`, its word, and what stands behind. TOML's own braces hold spaces, or nothing.
@@ -149,7 +155,10 @@ mod tests {
     fn what_cannot_be_filled_is_named() {
         assert_eq!(filled("x = \"{lisener}\""), Err(Unfilled::Unknown("lisener".to_owned())));
         assert_eq!(filled("{service:dtks}"), Err(Unfilled::NoService("dtks".to_owned())));
-        assert_eq!(check("{quota}", None, std::iter::empty()), Err(Unfilled::NoQuota));
-        assert_eq!(check("{service:a}", None, ["a".to_owned()].into_iter()), Ok(()));
+        assert_eq!(check("{quota}", false, None, std::iter::empty()), Err(Unfilled::NoQuota));
+        assert_eq!(check("{listener}{service:a}", false, None, ["a".to_owned()].into_iter()), Ok(()));
+        assert_eq!(check("{tls_listener}", true, None, std::iter::empty()), Ok(()));
+        assert_eq!(check("{listener}", true, None, std::iter::empty()), Err(Unfilled::NoEntrance("tls_listener")));
+        assert_eq!(check("{tls_listener}", false, None, std::iter::empty()), Err(Unfilled::NoEntrance("listener")));
     }
 }

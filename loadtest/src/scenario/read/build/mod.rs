@@ -82,7 +82,7 @@ fn gateway(draft: &Draft, beside: Beside<'_>, faults: &mut Faults<'_>) -> Gatewa
             "[gateway] config = \"PATH\" is weir's configuration with placeholders such as {listener}".to_owned();
         let services = draft.services.iter().filter_map(|service| Some(service.name.as_ref()?.value.clone()));
         let wrong = match std::fs::read_to_string(&config) {
-            Ok(template) => template::check(&template, draft.quota, services).err().map(|why| why.to_string()),
+            Ok(template) => template::check(&template, *tls, draft.quota, services).err().map(|why| why.to_string()),
             Err(why) => Some(format!("it cannot be read: {why}")),
         };
         if let Some(why) = wrong {

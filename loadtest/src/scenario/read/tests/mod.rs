@@ -366,7 +366,7 @@ fn the_gateways_configuration_must_be_there() {
     std::fs::write(folder.path().join("mine.toml"), "{service:nik}").expect("written");
     let report = super::read(&path).expect_err("it asks for a service that is not there").to_string();
     assert!(report.contains("rush.toml:14:10") && report.contains("no such service"), "{report}");
-    std::fs::write(folder.path().join("mine.toml"), "servers = {service:registration}").expect("written");
+    std::fs::write(folder.path().join("mine.toml"), "{listener} {service:registration}").expect("written");
     let scenario = super::read(&path).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!((scenario.name.as_str(), scenario.gateway.config), ("rush", folder.path().join("mine.toml")));
     assert!(super::read(&folder.path().join("none.toml")).is_err());
