@@ -55,6 +55,7 @@ fn describe(calibration: &Calibration) -> String {
         let cells = vec![
             format!("{:.2}", level.in_flight),
             format!("{:.1}", level.throughput),
+            format!("{:.1}", level.by_in_flight),
             format!("{:.1}", level.expected),
             format!("{:+.2} %", level.deviation() * 100.0),
             format!("{:.2} ms", level.late * 1e3),
@@ -62,7 +63,7 @@ fn describe(calibration: &Calibration) -> String {
         (format!("{} callers", level.callers), cells)
     };
     let rows: Vec<_> = levels.iter().map(row).collect();
-    let heads = ["in flight", "a second", "by the curve", "deviation", "told late"];
+    let heads = ["in flight", "a second", "curve of that", "curve of callers", "deviation", "told late"];
     let (word, worst) = (if calibration.holds() { "PASS" } else { "INVALID" }, calibration.deviation() * 100.0);
     format!(
         "{service}: {capacity} a second at {knee} in flight\n{}  {word}  {worst:.2} % off at most up to the knee, {:.0} % allowed\n",

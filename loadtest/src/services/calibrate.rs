@@ -71,12 +71,15 @@ pub struct Level {
     pub throughput: f64,
     /// What the curve says of so many callers.
     pub expected: f64,
+    /// What it says of so many requests in flight as there were: the difference from what it says of the callers is the harness being late.
+    pub by_in_flight: f64,
     /// Mean time from a request's end at the service until the caller knows, in seconds.
     pub late: f64,
 }
 
 impl Level {
-    /// How far the measured throughput is from the curve, as a share of it.
+    /// How far the measured throughput is from what the curve says of the callers, as a share of it: what a gateway with such a limit loses
+    /// to the harness.
     #[must_use]
     pub fn deviation(&self) -> f64 {
         self.throughput / self.expected - 1.0
@@ -268,6 +271,7 @@ impl Driven {
             in_flight: in_flight / window,
             throughput: work / window,
             expected: curve.throughput_at(self.callers.into()),
+            by_in_flight: curve.throughput_at(in_flight / window),
             late: late / (self.calls.len() as f64).max(1.0),
         })
     }
@@ -298,7 +302,10 @@ mod tests {
 
     #[test]
     fn what_is_off_below_the_knee_does_not_hold_and_beyond_it_is_shown() {
-        let level = |callers, throughput, expected| Level { callers, in_flight: 0.0, throughput, expected, late: 0.0 };
+        let level = |callers, throughput, expected| {
+            let (in_flight, by_in_flight) = (f64::from(callers), expected);
+            Level { callers, in_flight, throughput, expected, by_in_flight, late: 0.0 }
+        };
         let of = |levels| Calibration { service: "a".into(), capacity: 400.0, knee: 40.0, levels };
         assert!(of(vec![level(20, 195.0, 200.0), level(40, 392.0, 400.0), level(80, 200.0, 363.0)]).holds());
         assert!(!of(vec![level(20, 193.0, 200.0), level(40, 400.0, 400.0)]).holds());
