@@ -107,14 +107,8 @@ fn over_a_limit_that_is_found_once_is_chance_and_for_long_is_not() {
         })
     };
     assert_eq!(broken(&found(300 * MS)), [""; 0]);
-    // Twenty a second: ten of them in four readings need 500 ms and more between two.
-    let slow = |span: u64| {
-        let mut world = found(span);
-        world.ledgers.said.retain(|said| said.at % (300 * MS) == 0);
-        world
-    };
-    assert_eq!(broken(&slow(2_000 * MS)), ["I4"]);
-    assert!(slow(300 * MS).judge().value(Figure::OverLimit) >= 4.0);
+    assert!(found(300 * MS).judge().value(Figure::OverLimit) >= 4.0);
+    assert_eq!(broken(&found(2_000 * MS)), ["I4"]);
     assert_eq!(World::honest().judge().value(Figure::OverLimit).to_bits(), 0.0_f64.to_bits());
 }
 
