@@ -38,6 +38,7 @@ use super::{Asker, Worker, headers};
 use crate::admission::verdict::Reason;
 use crate::config::plan::{self, Class, Identity};
 use crate::proxy::cookies;
+use crate::sabotage::{self, Fault};
 use crate::waiting_room::journal::Appended;
 use crate::waiting_room::room::{NotEntered, Place, Room, Stand, Turn};
 
@@ -165,7 +166,7 @@ impl Worker {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
             }
-            Stand::Unknown => {
+            stand if is_lost(&stand) => {
                 room.forget(doorway.identity_of(&head.headers), &place);
                 self.newcomer(request, bearer, unix).await
             }
@@ -249,6 +250,12 @@ impl Worker {
             Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
         }
     }
+}
+
+/// Whether a place is none any more.
+fn is_lost(stand: &Stand) -> bool {
+    let requeues = sabotage::is(Fault::RequeueOnRefresh) && matches!(stand, Stand::Waiting { .. });
+    *stand == Stand::Unknown || requeues
 }
 
 /// What a called ticket makes of a request: what can wait stays so.
