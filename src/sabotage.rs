@@ -25,7 +25,7 @@ pub enum Fault {
     OverQuota,
     /// Last come, first served in line: I6, order.
     Lifo,
-    /// Newcomers walk past everybody who waits: I6, order.
+    /// One newcomer in four walks past everybody who waits: I6, order.
     LetNewcomersOvertake,
     /// A new place at each visit: I7, place kept.
     RequeueOnRefresh,

@@ -265,7 +265,7 @@ impl Room {
     #[must_use]
     pub fn lets_straight_in(&self) -> bool {
         let shown = self.shown();
-        if sabotage::is(Fault::LetNewcomersOvertake) {
+        if sabotage::is_one_in(4, Fault::LetNewcomersOvertake) {
             return true;
         }
         matches!(shown.standing.phase, Phase::Open { .. })
