@@ -11,7 +11,7 @@ DENY_VERSION := 0.20.2
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload laws test tools fmt clippy unit long loom deny doc build
+.PHONY: help demo overload sabotage laws test tools fmt clippy unit long loom deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,23 @@ demo: build ## the collapse without a gateway, and the same crowd through weir; 
 
 overload: build ## scenarios of overload on real sockets, medians of five seeds; it says how long it takes (OVERLOAD=--quick: 90 s)
 	target/release/loadtest overload --weir target/release/weir $(OVERLOAD)
+
+# Each fault that a test build of weir can commit, and what must turn red: an invariant of the oracle, or a figure over its threshold.
+SABOTAGES := drop-after-accept:I1 double-forward:I2 over-admit:I4 forget-permit:I4 over-quota:I5 lifo:I6 let-newcomers-overtake:I6 \
+	requeue-on-refresh:I7 idle:I8 swallow:I9 accept-forged-ticket:I10 eta-lies:eta_coverage
+SABOTAGE_SCENARIO ?= loadtest/scenarios/smoke.toml
+
+sabotage: build ## break weir on purpose in twelve ways: each must turn the right verdict red, and the honest build none
+	$(CARGO) build --profile sabotage --locked --package weir --bin weir --features sabotage
+	rm -rf target/sabotage/runs
+	target/release/loadtest run $(SABOTAGE_SCENARIO) --weir target/release/weir --out target/sabotage/runs/honest
+	@for fault in $(SABOTAGES); do \
+		name="$${fault%%:*}"; out="target/sabotage/runs/$$name"; \
+		WEIR_SABOTAGE="$$name" target/release/loadtest run $(SABOTAGE_SCENARIO) --weir target/sabotage/weir --out "$$out" >"target/sabotage/$$name.txt" || true; \
+		target/release/loadtest check "$$out" --expects "$${fault##*:}" >>"target/sabotage/$$name.txt" \
+			|| { echo "sabotage $$name: $${fault##*:} is not red, see target/sabotage/$$name.txt" >&2; exit 1; }; \
+		echo "sabotage $$name: $${fault##*:} is red, as it must be"; \
+	done
 
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
 	$(CARGO) bench --locked --bench overload

@@ -23,3 +23,5 @@ pub mod telemetry;
 pub mod config;
 
 pub mod clock;
+
+pub mod sabotage;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use cli::Command;
 use weir::waiting_room::lottery;
-use weir::{config, runtime, telemetry};
+use weir::{config, runtime, sabotage, telemetry};
 
 /// Something failed that the configuration is not to blame for (`EX_SOFTWARE` of sysexits.h).
 const EXIT_FAILED: u8 = 70;
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
 
 fn run(loaded: config::Loaded, path: PathBuf) -> ExitCode {
     telemetry::log::init();
+    if let Err(error) = sabotage::announce() {
+        tracing::error!("{error}");
+        return ExitCode::from(config::EXIT_CONFIG);
+    }
     let machine = config::machine::warnings(&loaded.plan);
     for warning in loaded.warnings.iter().chain(&machine) {
         tracing::warn!("{warning}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by rank: each uses only what stands before it. A new module needs a place here.
 const RANKS: [&[&str]; 7] = [
-    &["clock"],
+    &["clock", "sabotage"],
     &["config"],
     &["telemetry"],
     &["admission", "upstream", "waiting_room"],
@@ -114,6 +114,21 @@ fn the_harness_does_not_look_inside() {
         })
         .collect();
     assert!(inside.is_empty(), "these link weir: {inside:?}");
+}
+
+#[test]
+fn every_sabotage_is_tried() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    for fault in weir::sabotage::Fault::ALL {
+        assert!(
+            makefile.contains(&format!("{}:I", fault.as_str()))
+                || makefile.contains(&format!("{}:eta", fault.as_str())),
+            "`make sabotage` does not try {}",
+            fault.as_str()
+        );
+    }
+    // Tests are of the honest gateway.
+    assert!(weir::sabotage::Fault::ALL.into_iter().all(|fault| !weir::sabotage::is(fault)));
 }
 
 #[test]

@@ -19,9 +19,13 @@ use crate::admission::shares::Shares;
 use crate::admission::sync::{AtomicU64, AtomicUsize, Ordering};
 use crate::clock::{Tick, saturating_nanos};
 use crate::config::plan::Class;
+use crate::sabotage::{self, Fault};
 
 /// In use: the low half of the word. The limit: the high half.
 const LIMIT_SHIFT: u32 = 32;
+
+/// How long [`Fault::Idle`] lasts each time, in nanoseconds.
+const IDLES: u64 = 500_000_000;
 
 /// Permits of one upstream or dependency.
 #[derive(Debug)]
@@ -326,9 +330,13 @@ impl Gate {
     }
 
     fn acquire_permit(&self, now: Tick) -> bool {
+        if sabotage::is(Fault::ForgetPermit) || (sabotage::is(Fault::Idle) && now.as_nanos() / IDLES % 2 == 1) {
+            return sabotage::is(Fault::ForgetPermit);
+        }
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let Occupancy { limit, in_flight } = unpack(word);
+            let limit = if sabotage::is(Fault::OverAdmit) { limit.saturating_add(8) } else { limit };
             if in_flight >= limit {
                 return false;
             }
@@ -343,7 +351,9 @@ impl Gate {
     }
 
     fn release(&self) {
-        self.word.fetch_sub(1, Ordering::AcqRel);
+        if !sabotage::is(Fault::ForgetPermit) {
+            self.word.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::admission::gate::Gate;
 use crate::admission::sync::{Alarm, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, Ring};
 use crate::clock::Tick;
 use crate::config::plan::Class;
+use crate::sabotage::{self, Fault};
 
 const FREE: u8 = 0;
 const WAITING: u8 = 1;
@@ -119,6 +120,9 @@ impl Line {
         }
         if let Some(ring) = self.order.get(class.index()) {
             ring.push(number);
+            if sabotage::is(Fault::Lifo) {
+                ring.turn();
+            }
         }
         Some(Place { line: Arc::clone(self), slot: number })
     }

@@ -53,6 +53,13 @@ mod machine {
         pub(in crate::admission) fn pop(&self) -> Option<u32> {
             self.0.pop()
         }
+
+        /// The newest becomes the oldest: what [`crate::sabotage::Fault::Lifo`] does.
+        pub(in crate::admission) fn turn(&self) {
+            for _ in 1..self.0.len() {
+                self.0.pop().into_iter().for_each(|slot| self.push(slot));
+            }
+        }
     }
 }
 
@@ -105,6 +112,10 @@ mod model {
 
         pub(in crate::admission) fn pop(&self) -> Option<u32> {
             self.numbers.lock().unwrap().pop_front()
+        }
+
+        pub(in crate::admission) fn turn(&self) {
+            self.numbers.lock().unwrap().rotate_right(1);
         }
     }
 }

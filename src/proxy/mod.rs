@@ -63,6 +63,7 @@ use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::Verdict;
 use crate::admission::verdict::{Account, Reason, Refusal};
 use crate::config::plan::Class;
+use crate::sabotage::{self, Fault};
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 use crate::waiting_room::room::Turn;
 
@@ -100,6 +101,7 @@ impl Worker {
     pub async fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
         let (head, incoming) = request.into_parts();
         let asker = self.asker(peer, &head);
+        sabotage::swallow().await;
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
         let (reads, waits) = (Reads::of(&head.headers), head.headers.contains_key(EXPECT));
@@ -172,6 +174,9 @@ impl Worker {
             Some(door) => self.enter(door, &mut visitor, route).await?,
             None => None,
         };
+        if sabotage::is_one_in(20, Fault::DropAfterAccept) {
+            return Ok(Response::new(Source::Own(Bytes::new())));
+        }
         let Visitor { bearer, place } = visitor;
         let upgrade = upgrade(&mut head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;

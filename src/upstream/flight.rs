@@ -29,6 +29,7 @@ use super::server::ServerState;
 use super::slot::Slot;
 use super::upload::{Payload, Progress, Upload};
 use crate::clock::Tick;
+use crate::sabotage;
 
 /// What one exchange holds while the upstream works. Fields are dropped in order: connection first, then guard.
 #[derive(Debug)]
@@ -167,6 +168,9 @@ impl<B: Payload, G: Guard> Flight<B, G> {
             self.broken();
             return Sent::Failed(Failure::Broken(fault));
         }
+        if sabotage::is(sabotage::Fault::DoubleForward) && self.again.is_some() {
+            return self.once_more(Failure::Broken(Fault::Framing));
+        }
         self.hear(&response);
         Sent::Head(response, self)
     }
@@ -200,13 +204,25 @@ impl<B: Payload, G: Guard> Flight<B, G> {
             return Sent::Failed(Failure::Broken(Fault::Http(error)));
         }
         self.server().record(if is_refused { Event::Refused } else { Event::Broken });
-        let body = self.progress.map_or_else(|| Some(Bytes::new()), |progress| progress.take_kept());
-        let request = self.again.zip(body).map(|(head, body)| head.into_request(Load::Again(body)));
         let failure = Failure::Broken(Fault::Http(error));
         if is_refused {
-            return Sent::Refused(failure, request, self.guard, self.connection);
+            let (request, guard, connection) = self.request_again();
+            return Sent::Refused(failure, request, guard, connection);
         }
-        Sent::Broken(failure, request, self.guard)
+        self.once_more(failure)
+    }
+
+    /// As far as the server is concerned, it was sent and never answered.
+    fn once_more(self, failure: Failure) -> Sent<B, G> {
+        let (request, guard, _) = self.request_again();
+        Sent::Broken(failure, request, guard)
+    }
+
+    /// The same request once more, if it was kept.
+    fn request_again(self) -> (Option<Request<Load<B>>>, InFlight<G>, Connection<B>) {
+        let body = self.progress.map_or_else(|| Some(Bytes::new()), |progress| progress.take_kept());
+        let request = self.again.zip(body).map(|(head, body)| head.into_request(Load::Again(body)));
+        (request, self.guard, self.connection)
     }
 
     /// The failure that `error` stands for: the caller's own, if it is the request body that failed. The flight ends

@@ -73,6 +73,7 @@ use self::ejection::Observation;
 use self::flight::{Dispatched, Sent};
 use self::repeat::{Load, is_idempotent};
 use self::slot::Slot;
+use crate::sabotage;
 
 /// Kept connections that may give a request back unsent before a new one is dialled. Each has just been closed by its
 /// server; after so many in a row the rest of the stack is no better.
@@ -111,7 +112,8 @@ pub async fn exchange<B: Payload, G: Guard>(
 ) -> Result<Exchanged<B, G>, Failure> {
     let slots = pool.slots();
     let mut choice = Choice::new(&slots);
-    let may_repeat = pool.upstream().idempotent && is_idempotent(&request);
+    let idempotent = pool.upstream().idempotent && is_idempotent(&request);
+    let may_repeat = idempotent || sabotage::is(sabotage::Fault::DoubleForward);
     let (mut request, mut guard) = (request.map(Load::First), guard);
     let mut failure = Failure::Unreachable(DialError::Closed);
     // The server that broke the first attempt: asked once more if there is no other.

@@ -6,9 +6,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::Verdict;
+use crate::figure::Figure;
 use crate::ledger::{Folder, RequestId};
 use crate::oracle::trace::{Story, Subject};
-use crate::oracle::{self, Declared, Ledgers, Person, Run, table};
+use crate::oracle::{self, Declared, Invariant, Judgement, Ledgers, Person, Run, table};
 use crate::scenario::Scenario;
 
 /// Options of `loadtest check`.
@@ -20,6 +21,27 @@ pub(super) struct Check {
     /// Write the judgement to this file, too, as JSON
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
+    /// Pass if, and only if, this invariant (I6) is broken or this figure (goodput) missed its threshold: the judge is judged
+    #[arg(long, value_name = "INVARIANT|FIGURE", value_parser = expected)]
+    expects: Option<Expected>,
+}
+
+/// What must be red.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    Invariant(Invariant),
+    Figure(Figure),
+}
+
+impl Expected {
+    fn is_red(self, judgement: &Judgement) -> bool {
+        match self {
+            Self::Invariant(invariant) => judgement.broken().any(|finding| finding.invariant == invariant),
+            Self::Figure(figure) => {
+                judgement.thresholds.iter().any(|checked| checked.threshold.figure == figure && !checked.holds)
+            }
+        }
+    }
 }
 
 /// Options of `loadtest trace`.
@@ -59,7 +81,11 @@ pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     if let Some(path) = &options.json {
         super::run::write_json(path, &judgement)?;
     }
-    Ok(judgement.verdict.into())
+    Ok(match options.expects {
+        None => judgement.verdict.into(),
+        Some(expected) if expected.is_red(&judgement) => Verdict::Passed,
+        Some(_) => Verdict::Missed,
+    })
 }
 
 pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
@@ -70,6 +96,13 @@ pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
         Story::of(options.subject, &ledgers.told, &ledgers.served).context("nobody sent or got anything there")?;
     print!("{}", story.tell(&facts.run()));
     Ok(Verdict::Passed)
+}
+
+fn expected(text: &str) -> Result<Expected, String> {
+    let invariant = Invariant::ALL.into_iter().find(|invariant| invariant.id() == text || invariant.name() == text);
+    let figure = || Figure::ALL.into_iter().find(|figure| figure.name() == text);
+    let expected = invariant.map(Expected::Invariant).or_else(|| figure().map(Expected::Figure));
+    expected.ok_or_else(|| "neither an invariant, such as I6 or order, nor a figure, such as eta_error_p50".to_owned())
 }
 
 fn subject(text: &str) -> Result<Subject, String> {
@@ -105,6 +138,14 @@ mod tests {
         for verdict in [Pass, Threshold, Invariant, Invalid] {
             assert_eq!(ExitCode::from(Verdict::from(verdict)), ExitCode::from(verdict.code()), "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn what_is_expected_has_a_name() {
+        assert_eq!(expected("I10"), Ok(Expected::Invariant(Invariant::Forged)));
+        assert_eq!(expected("order"), Ok(Expected::Invariant(Invariant::Order)));
+        assert_eq!(expected("eta_error_p50"), Ok(Expected::Figure(Figure::EtaErrorP50)));
+        assert!(expected("I12").is_err() && expected("").is_err());
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub const RESOLUTION: Duration = Duration::from_millis(100);
 /// weir's default of `queue.wait`.
 pub const HELD: Duration = Duration::from_secs(4);
 
+/// So long weir holds a request of somebody who was called (`admission::route`), where `queue.wait` is not longer.
+pub const HELD_CALLED: Duration = Duration::from_secs(10);
+
 /// weir's default of `pass.wait`.
 pub const HELD_INSIDE: Duration = Duration::from_secs(30);
 
@@ -49,6 +52,8 @@ pub struct Declared {
     pub closes: Option<Duration>,
     /// A newcomer's request is held in line at most so long.
     pub held: Duration,
+    /// The same for those who were called from a waiting room.
+    pub held_called: Duration,
     /// The same for those who are in.
     pub held_inside: Duration,
     /// Whoever came no further apart than this may have come together.
@@ -73,6 +78,7 @@ impl Default for Declared {
             identity: true,
             closes: None,
             held: HELD,
+            held_called: HELD_CALLED,
             held_inside: HELD_INSIDE,
             resolution: RESOLUTION,
         }

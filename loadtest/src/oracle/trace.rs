@@ -1,6 +1,6 @@
 //! One person's story, from all ledgers, in order of time and in plain words.
 //!
-//! **Cost**: one pass over the ledgers as they stand in the folder; only the records of one person are kept.
+//! **Cost**: one pass over the ledgers.
 //! **Not here**: whether anything of it was wrong (`invariant`).
 
 use std::fmt::Write;

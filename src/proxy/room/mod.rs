@@ -38,6 +38,7 @@ use super::{Asker, Worker, headers};
 use crate::admission::verdict::Reason;
 use crate::config::plan::{self, Class, Identity};
 use crate::proxy::cookies;
+use crate::sabotage::{self, Fault};
 use crate::waiting_room::journal::Appended;
 use crate::waiting_room::room::{NotEntered, Place, Room, Stand, Turn};
 
@@ -165,7 +166,7 @@ impl Worker {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
             }
-            Stand::Unknown => {
+            stand if is_lost(&stand) => {
                 room.forget(doorway.identity_of(&head.headers), &place);
                 self.newcomer(request, bearer, unix).await
             }
@@ -177,7 +178,10 @@ impl Worker {
     async fn newcomer(&self, request: &Request<'_>, bearer: Bearer, unix: Duration) -> Result<Visitor, Answer> {
         let room = &request.doorway.room;
         if room.lets_straight_in() {
-            let bearer = if bearer.session().is_some() { Bearer::without(request.class) } else { bearer };
+            let overtakes = sabotage::is(Fault::LetNewcomersOvertake);
+            let class = if overtakes { Class::Returning } else { request.class };
+            let anew = overtakes || bearer.session().is_some();
+            let bearer = if anew { Bearer::without(class) } else { bearer };
             return Ok(Visitor { bearer, place: None });
         }
         Err(self.join(request, unix).await)
@@ -249,6 +253,12 @@ impl Worker {
             Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
         }
     }
+}
+
+/// Whether a place is none any more.
+fn is_lost(stand: &Stand) -> bool {
+    let requeues = sabotage::is(Fault::RequeueOnRefresh) && matches!(stand, Stand::Waiting { .. });
+    *stand == Stand::Unknown || requeues
 }
 
 /// What a called ticket makes of a request: what can wait stays so.

@@ -27,6 +27,7 @@ pub use self::poll::{FLOOR, first_return, opening_visit};
 use self::speed::{Reading, Speed};
 use self::spread::{BUCKETS, Spread, bucket};
 use crate::clock::Tick;
+use crate::sabotage::{self, Fault};
 
 /// A change of less is not worth a word: a fifth.
 pub const JUMP: f64 = 0.2;
@@ -187,7 +188,8 @@ impl Forecast {
     #[must_use]
     pub fn estimate(&self, ahead: u64) -> Estimate {
         let people = ahead as f64 + 1.0;
-        let half = people / self.reading.speed;
+        let speed = if sabotage::is(Fault::EtaLies) { 4.0 * self.reading.speed } else { self.reading.speed };
+        let half = people / speed;
         let quantile = self.quantiles.get(bucket(half)).copied().unwrap_or(spread::NORMAL);
         let most = half * (quantile * self.reading.deviation(people)).exp();
         Estimate { p50: duration(half), p90: duration(most), reason: self.reason }

@@ -23,6 +23,8 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(all(test, feature = "loom")))]
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::sabotage::{self, Fault};
+
 /// The two counters are halves of one word, so that no reader sees one without the other.
 const HALF: u32 = u32::BITS;
 
@@ -104,8 +106,7 @@ impl Quota {
     pub fn reserve(&self) -> bool {
         self.change(|count| {
             // Read again at each attempt: a reservation begun after the quota was made smaller keeps to the smaller one.
-            let limit = self.limit.load(Ordering::Acquire);
-            (count.taken < limit && count != UNKNOWN).then(|| Count { taken: count.taken + 1, ..count })
+            (count.taken < self.limit() && count != UNKNOWN).then(|| Count { taken: count.taken + 1, ..count })
         })
     }
 
@@ -127,7 +128,8 @@ impl Quota {
     /// How many places there are in all.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.limit.load(Ordering::Acquire)
+        let more = if sabotage::is(Fault::OverQuota) { 8 } else { 0 };
+        self.limit.load(Ordering::Acquire) + more
     }
 
     /// What has become of them.

@@ -53,6 +53,7 @@ use super::ticket::{Keyring, Ticket, TicketText};
 use super::wave::{Phase, Schedule, ScheduleError, Standing};
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{self, Class};
+use crate::sabotage::{self, Fault};
 
 /// So many numbers beyond those given are leased from the journal at least: what a kill skips, of the capacity's span.
 const LEASE_LEAST: u64 = 1_024;
@@ -239,7 +240,9 @@ impl Room {
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
             return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
         }
-        let ours = tickets.filter_map(|text| self.keyring.verify(text));
+        let last = || self.ticket(self.order.serving().saturating_sub(1), Class::New, false, unix);
+        let unsigned = || sabotage::is(Fault::AcceptForgedTicket).then(last);
+        let ours = tickets.filter_map(|text| self.keyring.verify(text).or_else(unsigned));
         let mut ours = ours
             .filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
         match hash {
@@ -262,6 +265,9 @@ impl Room {
     #[must_use]
     pub fn lets_straight_in(&self) -> bool {
         let shown = self.shown();
+        if sabotage::is_one_in(4, Fault::LetNewcomersOvertake) {
+            return true;
+        }
         matches!(shown.standing.phase, Phase::Open { .. })
             && !shown.paused
             && !shown.crowded

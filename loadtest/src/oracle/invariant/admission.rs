@@ -3,7 +3,7 @@
 //! Judged: every start at a service in front of which the gateway has a limit.
 //! * A limit that is *written down* is exact: no start may see more in flight, itself included, at all servers together.
 //! * A limit that is *found* moves, and is read ten times a second, while trials may be shorter. So one start above it proves nothing (it counts in the figure
-//!   `over_limit`, beside the limits read within 250 ms of it); it is broken where *every* one of at least ten starts between four readings in a row
+//!   `over_limit`, beside the limits read within 250 ms of it); it is broken where *every* one of at least ten starts between four or more readings in a row, 5 s at most,
 //!   sees more in flight than any limit read from 250 ms before the first to 250 ms after the last of them.
 //! * A *rate* with a burst: in no window of length `w` more than `rate·(w + resolution) + burst` starts: the resolution is what the ways from the gateway to the
 //!   service may differ by.
@@ -23,8 +23,11 @@ const READINGS: usize = 4;
 /// … not further apart than this, and …
 const GAP: u64 = 1_000_000;
 
-/// … so many starts between them prove something.
+/// … so many starts between them prove something, …
 const STARTS: usize = 10;
+
+/// … if the first and the last reading are no further apart than this.
+const LONGEST: u64 = 5_000_000;
 
 /// A start at a service: when, and how many were in flight with it at all servers.
 type Start = (u64, u32);
@@ -64,28 +67,54 @@ fn found(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[St
     if !readings.is_empty() {
         search.looked_at(starts.len() as u64);
     }
-    let mut until = 0;
-    for window in readings.windows(READINGS) {
-        let (Some((begin, _)), Some((end, _))) = (window.first(), window.last()) else { continue };
-        let apart = window.iter().zip(window.iter().skip(1)).any(|(a, b)| b.0 - a.0 > GAP);
-        if apart || *begin < until {
-            continue;
-        }
-        let from = starts.partition_point(|(at, _)| at < begin);
-        let inside = starts.iter().skip(from).take_while(|(at, _)| at <= end);
-        let (count, least) = inside.fold((0, u32::MAX), |(count, least), (_, n)| (count + 1, least.min(*n)));
-        let limit = limit_near(readings, *begin, *end).unwrap_or(f64::INFINITY);
-        if count >= STARTS && f64::from(least) > limit {
-            search.broken(Who::Service(service), *begin, || {
-                format!(
-                    "never fewer than {least} in flight at any of {count} starts in {:.1} s, of {limit:.0}",
-                    seconds(end - begin)
-                )
+    let mut from = 0;
+    while from < readings.len() {
+        let judged = window(readings.get(from..).unwrap_or_default(), starts);
+        let over = judged.and_then(|window| {
+            let limit = limit_near(readings, window.begin, window.end)?;
+            (f64::from(window.least) > limit).then_some((window, limit))
+        });
+        if let Some((Window { begin, end, count, least, .. }, limit)) = over {
+            let span = seconds(end - begin);
+            search.broken(Who::Service(service), begin, || {
+                format!("never fewer than {least} in flight at any of {count} starts in {span:.1} s, of {limit:.0}")
             });
-            // Each instant is part of one offence.
-            until = *end;
+        }
+        // Each instant is part of one offence.
+        from += over.map_or(1, |(window, _)| window.readings);
+    }
+}
+
+/// Starts between readings in a row.
+#[derive(Clone, Copy)]
+struct Window {
+    begin: u64,
+    end: u64,
+    /// How many readings from the first to the last.
+    readings: usize,
+    count: usize,
+    /// The fewest in flight that any start saw.
+    least: u32,
+}
+
+/// From the first of `readings` on, as few of them as prove something; [`None`] if too many would be needed.
+fn window(readings: &[(u64, f64)], starts: &[Start]) -> Option<Window> {
+    let (begin, _) = *readings.first()?;
+    let (mut before, mut at) = (begin, starts.partition_point(|(at, _)| *at < begin));
+    let (mut count, mut least) = (0, u32::MAX);
+    for (index, (end, _)) in readings.iter().enumerate() {
+        if end - before > GAP || end - begin > LONGEST {
+            return None;
+        }
+        before = *end;
+        while let Some((_, in_flight)) = starts.get(at).filter(|(started, _)| started <= end) {
+            (count, least, at) = (count + 1, least.min(*in_flight), at + 1);
+        }
+        if index + 1 >= READINGS && count >= STARTS {
+            return Some(Window { begin, end: *end, readings: index, count, least });
         }
     }
+    None
 }
 
 /// A bucket of `burst` tokens, filled at `rate`.

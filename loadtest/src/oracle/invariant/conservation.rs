@@ -1,9 +1,10 @@
 //! I8: the bottleneck is used while people wait.
 //!
-//! Judged: whole seconds from `measured_from` on, until nobody new can come in (somebody was told that it is over, or as many as the quota were let in), during the whole of
-//! which at least [`CROWD`] seconds' worth of people were there (from their first request at the entrance to its success, or their last request), and in which, nor within 10 s
-//! before, nothing was disturbed. Of these seconds, between two faults, the service that was used most is the bottleneck: over all of them, it must have done at
-//! least [`LEAST`] of what it had capacity for. Fewer than [`SECONDS`] such seconds are too few to say.
+//! Judged: whole seconds from `measured_from` on, during the whole of which at least [`CROWD`] seconds' worth of people were there (from their first request at
+//! the entrance to its success, or their last request), and in which, nor within 10 s before, nothing was disturbed; until nobody new can come in: somebody
+//! was told that it is over, or all but the last [`CROWD`] seconds' worth of a quota were let in (a gateway calls no more people than there are places, so at the very
+//! end it waits for those who do not come). Of these seconds, between two faults, the service that was used most is the bottleneck: over all of them, it must have
+//! done at least [`LEAST`] of what it had capacity for. Fewer than [`SECONDS`] such seconds are too few to say.
 
 use crate::oracle::evidence::Evidence;
 use crate::oracle::facts::micros;
@@ -121,7 +122,7 @@ fn crowd(evidence: &Evidence<'_>, visits: &[u32]) -> f64 {
 /// The seconds that are judged: when they begin, and how many people were there.
 fn crowded(evidence: &Evidence<'_>, crowd: f64) -> Vec<(u64, u64)> {
     let scenario = evidence.run.scenario;
-    let end = last_entry(evidence).min(micros(scenario.end()));
+    let end = last_entry(evidence, crowd).min(micros(scenario.end()));
     let seconds = usize::try_from(end / SECOND).unwrap_or(0);
     let mut change = vec![0_i64; seconds + 2];
     for journey in evidence.journeys.iter().filter(|journey| journey.came != NEVER && !journey.standing.attacks) {
@@ -146,13 +147,15 @@ fn crowded(evidence: &Evidence<'_>, crowd: f64) -> Vec<(u64, u64)> {
     judged.collect()
 }
 
-/// When nobody new could come in any more.
-fn last_entry(evidence: &Evidence<'_>) -> u64 {
+/// When nobody new could come in any more, or so few that those who were called and did not come are among the last.
+fn last_entry(evidence: &Evidence<'_>, crowd: f64) -> u64 {
     let over = evidence.told.iter().filter(|told| told.word == crate::ledger::Word::Over).map(|told| told.sent).min();
     let quota = evidence.run.scenario.quota.and_then(|quota| {
         let mut starts: Vec<u64> = evidence.journeys.iter().map(|j| j.started).filter(|at| *at != NEVER).collect();
         starts.sort_unstable();
-        starts.get(usize::try_from(quota).ok()?.checked_sub(1)?).copied()
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of people")]
+        let left = crowd.ceil() as usize;
+        starts.get(usize::try_from(quota).ok()?.saturating_sub(left)).copied()
     });
     over.into_iter().chain(quota).min().unwrap_or(NEVER)
 }

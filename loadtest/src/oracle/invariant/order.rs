@@ -4,6 +4,7 @@
 //! the resolution,
 //! * he showed his place and was told to wait behind others, after somebody behind him had begun at the service of the entrance; or
 //! * his request was sent before that of another one, both with a place or both without, and began at the service after it.
+//!   (Two that get in at one instant may begin in any order: they come to the service by different workers and sockets.)
 //!
 //! So whoever is late for his turn, is refused by the service, or leaves, is not overtaken by those who come in meanwhile: only who was there and was
 //! told to wait, or stood in line, is. Not judged as overtaken: those who lost cookie, ticket and identity, or left and came anew; whose order was drawn in a
@@ -64,7 +65,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
         for (person, journey) in people().filter(stands) {
             search.looked_at(u64::from(!with_place));
             if let Some((at, by)) = line.after(journey.start_sent.saturating_add(resolution))
-                && at < journey.started
+                && at.saturating_add(resolution) < journey.started
             {
                 overtaken.entry(person).or_insert((at, by));
             }

@@ -3,7 +3,8 @@
 //! Judged: every request of people who do not attack. It must end with a whole answer that means something, or be broken off by the person himself before the
 //! gateway had to answer. Broken by
 //! * a request without an answer (broken off, or still open at the end) that was, apart from the time the service of its stage had it, with the gateway for longer
-//!   than it may hold one: `queue.wait` for newcomers, `pass.wait` for those who are in, the asked `Prefer: wait`, and 3 s;
+//!   than it may hold one: `queue.wait` for newcomers, 10 s for those who have a place and may have been called, `pass.wait` for those who are in, the asked `Prefer: wait` or nothing for those
+//!   who only ask for their place, and 3 s;
 //! * a connection that was cut or could not be had, or an answer that means nothing.
 //!
 //! Nothing of it counts while the gateway, the network or that service is disturbed, nor a cut while a service that cuts its own answers had the request.
@@ -68,7 +69,9 @@ fn may_hold(evidence: &Evidence<'_>, journey: &Journey, told: &Told) -> u64 {
     let persona = evidence.persona(told.id.person);
     let held = match (told.kind, persona.map(|persona| persona.waits)) {
         (Kind::Poll, Some(Waits::Hold(asked))) => asked,
-        (Kind::Submit, _) if told.sent > journey.started => declared.held_inside.max(declared.held),
+        (Kind::Poll | Kind::Leave, _) => Duration::ZERO,
+        _ if told.sent > journey.started => declared.held_inside.max(declared.held),
+        _ if told.sent > journey.joined => declared.held_called.max(declared.held),
         _ => declared.held,
     };
     let body = evidence.run.scenario.stages.get(usize::from(told.stage)).map_or(0, |stage| stage.body);
