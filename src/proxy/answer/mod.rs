@@ -86,6 +86,13 @@ impl Reads {
     }
 }
 
+/// The same of a request whose `headers` are still there.
+#[must_use]
+pub fn format(headers: &HeaderMap) -> Format {
+    let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
+    Format::negotiate(headers.get(ACCEPT), hints)
+}
+
 /// The status that answers `reason`.
 #[must_use]
 pub const fn status(reason: Reason) -> StatusCode {
@@ -122,8 +129,8 @@ impl Answer {
 
     /// The response in what the client `reads`. `request_id` ties it to the log.
     #[must_use]
-    pub fn response(&self, reads: &Reads, request_id: &RequestId) -> Response<Bytes> {
-        if let Some(told) = &self.told {
+    pub fn response(self, reads: &Reads, request_id: &RequestId) -> Response<Bytes> {
+        if let Some(told) = self.told {
             return told.response(request_id);
         }
         let words = words(self.reason);
@@ -222,7 +229,7 @@ mod tests {
     }
 
     fn id(text: &str) -> RequestId {
-        let given = [(X_REQUEST_ID.parse().unwrap(), HeaderValue::from_str(text).unwrap())].into_iter().collect();
+        let given = [(X_REQUEST_ID, HeaderValue::from_str(text).unwrap())].into_iter().collect();
         RequestId::of(&given, true, 1)
     }
 

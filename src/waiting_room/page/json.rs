@@ -1,15 +1,17 @@
 //! The same for programs: a state of its own, and a refused request as a problem (RFC 9457).
 
+use std::fmt::{self, Display, Formatter};
+
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::language::Language;
 use super::view::{AtClose, Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
 use super::words::Words;
 
-/// Prefix of a problem's `type`, as of every other answer's (`proxy`).
-const PROBLEM: &str = "urn:weir:problem:";
+/// What a state as JSON takes, with room to spare: written without growing.
+const ROOM: usize = 1024;
 
 /// Seconds, rounded up.
 #[derive(Serialize)]
@@ -77,16 +79,35 @@ struct Spoken<'a> {
 /// RFC 9457 §3.1 and extension members (§3.2).
 #[derive(Serialize)]
 struct Problem<'a> {
-    r#type: String,
+    r#type: &'static str,
     title: &'static str,
     status: u16,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    detail: String,
+    detail: Sentences<'a>,
     /// As in every other problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
     #[serde(flatten)]
     document: Document<'a>,
+}
+
+/// One after the other; empty ones are none.
+struct Sentences<'a>([&'a str; 6]);
+
+impl Display for Sentences<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.iter().filter(|sentence| !sentence.is_empty());
+        said.next().map_or(Ok(()), |first| f.write_str(first))?;
+        said.try_for_each(|next| {
+            f.write_str(" ")?;
+            f.write_str(next)
+        })
+    }
+}
+
+impl Serialize for Sentences<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl<'a> Document<'a> {
@@ -178,16 +199,16 @@ const fn at_close(then: AtClose) -> &'static str {
 }
 
 impl State<'_> {
-    /// The last part of a problem's `type`.
+    /// A problem's `type`; the prefix is that of every other answer (`proxy`).
     const fn problem(&self) -> &'static str {
         match self {
-            Self::Lobby { .. } => "not_open_yet",
-            Self::Waiting(_) => "waiting",
-            Self::Turn { .. } => "your_turn",
-            Self::Paused(_) => "paused",
-            Self::Closed { .. } => "closed",
-            Self::Spent { .. } => "quota_spent",
-            Self::Unclear => "outcome_unknown",
+            Self::Lobby { .. } => "urn:weir:problem:not_open_yet",
+            Self::Waiting(_) => "urn:weir:problem:waiting",
+            Self::Turn { .. } => "urn:weir:problem:your_turn",
+            Self::Paused(_) => "urn:weir:problem:paused",
+            Self::Closed { .. } => "urn:weir:problem:closed",
+            Self::Spent { .. } => "urn:weir:problem:quota_spent",
+            Self::Unclear => "urn:weir:problem:outcome_unknown",
         }
     }
 }
@@ -201,22 +222,22 @@ pub fn state_json(view: &View<'_>, language: Language) -> Bytes {
 /// A refused request, `application/problem+json`, with the status of [`State::status`].
 #[must_use]
 pub fn problem_json(view: &View<'_>, language: Language) -> Bytes {
-    let Words { heading, message, ahead, wait, reason, notice, schedule, .. } = Words::new(view, language);
-    let said: Vec<_> = [ahead.as_str(), &wait, reason, notice, &message, &schedule]
-        .into_iter()
-        .filter(|sentence| !sentence.is_empty())
-        .collect();
+    // Every state has a message, so that there is always a detail.
+    let Words { heading, message, ahead, wait, reason, notice, schedule, .. } = Words::sentences(view, language);
     written(&Problem {
-        r#type: format!("{PROBLEM}{}", view.state.problem()),
+        r#type: view.state.problem(),
         title: heading,
         status: view.state.status().as_u16(),
-        detail: said.join(" "),
+        detail: Sentences([&ahead, &wait, reason, notice, &message, &schedule]),
         retry_after_seconds: view.poll_seconds(),
         document: Document::new(view),
     })
 }
 
 fn written(document: &impl Serialize) -> Bytes {
+    let mut text = Vec::with_capacity(ROOM);
     // Strings and numbers under names cannot fail to be written.
-    Bytes::from(serde_json::to_vec(document).unwrap_or_default())
+    let written = serde_json::to_writer(&mut text, document);
+    debug_assert!(written.is_ok(), "{written:?}");
+    Bytes::from(text)
 }

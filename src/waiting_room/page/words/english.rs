@@ -56,7 +56,7 @@ impl Phrases for English {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, ',')
+        grouped(number, ',').to_string()
     }
 
     fn span(&self, span: Span) -> String {
@@ -121,7 +121,7 @@ impl Phrases for English {
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, ',')
+        grouped(place, ',').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {

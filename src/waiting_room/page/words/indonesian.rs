@@ -55,7 +55,7 @@ impl Phrases for Indonesian {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, '.')
+        grouped(number, '.').to_string()
     }
 
     fn span(&self, span: Span) -> String {
@@ -122,7 +122,7 @@ impl Phrases for Indonesian {
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, '.')
+        grouped(place, '.').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {
