@@ -11,8 +11,6 @@ mod span;
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
-use serde::Serialize;
-
 use super::language::Language;
 use super::moment::Moment;
 use super::view::{AtClose, Closes, Jump, KeptPlace, State, View, Wait, Waiting};
@@ -42,7 +40,6 @@ trait Phrases: Sync {
     fn labels(&self) -> &'static Labels;
     /// A count, its thousands apart.
     fn numeral(&self, number: u64) -> String;
-    fn span(&self, span: Span) -> String;
     fn moment(&self, moment: Moment) -> String;
     fn heading(&self, state: &State<'_>) -> &'static str;
     /// What it means and what to do.
@@ -79,23 +76,16 @@ impl Language {
 }
 
 /// The words that change from one look to the next. Empty means that there is nothing to say.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub(super) struct Words {
     pub(super) title: String,
     pub(super) heading: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) message: Cow<'static, str>,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) place: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) ahead: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) wait: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) reason: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) notice: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) schedule: String,
 }
 
