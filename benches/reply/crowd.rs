@@ -71,11 +71,12 @@ impl Crowd {
         let mut requests = requests.iter().cycle();
         let mut send = |connection: &mut TcpStream| connection.write_all(requests.next().unwrap()).unwrap();
         self.connections.iter_mut().for_each(&mut send);
-        let mut status = None;
+        let mut status: Option<Vec<u8>> = None;
         for done in 0..count {
             let at = done % CONNECTIONS;
             let length = receive(&mut self.connections[at], &mut self.buffer);
-            assert!(length > 0 && *status.get_or_insert(self.buffer[9..12].to_vec()) == self.buffer[9..12]);
+            let came = &self.buffer[9..length.min(12)];
+            assert_eq!(status.get_or_insert_with(|| came.to_vec()), came);
             if done + CONNECTIONS < count {
                 send(&mut self.connections[at]);
             }

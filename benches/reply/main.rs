@@ -1,22 +1,27 @@
 //! What the waiting room's answers cost, beside the same bytes from a bare hyper server.
 //!
-//! `cargo bench --bench reply` starts the weir of the same build, with one worker, a room and a crowd that waits in it, and a second
-//! server with one worker: this program once more, as a child. For each kind of request it takes an answer of weir's and gives its status, fields and
-//! body to the bare server. Then it asks both for the same, by turns and in changing order, and prints
-//! the CPU time of a request: user and system, of *all* threads of the process, chores and journal included, as the kernel
-//! accounts it to the nanosecond (`/proc/PID/task/*/schedstat`, read while the server is idle). Medians over the rounds, the ratio of the medians, and the quartiles of the
-//! ratio of a round. [`CONNECTIONS`] connections are kept alive, each with one request under way, so that a server never waits for work; requests have the same bytes for both.
-//! Whatever else runs on the machine makes both slower and moves the ratio little. It ends after [`LONGEST`].
+//! `cargo bench --bench reply` starts the weir of the same build, with one worker, and lets a crowd join its room; and a second server
+//! with one worker: this program once more, as a child. For each kind of request it takes an answer of weir's and gives its status,
+//! fields and body to the bare server. Then it asks both for the same, by the same bytes, by turns and in changing order.
 //!
-//! **The bare reply**: tokio's current-thread runtime, `TCP_NODELAY`, hyper's HTTP/1 as it comes, and a service that looks at nothing and answers with
-//! the same status, fields and body every time: a field map filled with shared values, a body of shared bytes. hyper reads the request with all its fields and writes `date` and
-//! `content-length`. No route, no limit on the connection, no count, no log.
+//! **What is measured**: the CPU time of a request: user and system, of *all* threads of the process, chores and journal included, as
+//! the kernel accounts it to the nanosecond (`/proc/PID/task/*/schedstat`, read when the server has done its work). Printed are
+//! medians over the rounds, the ratio of the medians, and the quartiles of a round's ratio. [`CONNECTIONS`] connections are kept
+//! alive, each with one request under way, so that a server rarely waits for work. Whatever else runs on the machine makes both
+//! slower. No round begins after [`LONGEST`].
 //!
-//! **The kinds**: `404` is weir's own answer to what no route takes, for comparison; `place` asks for a place as a program does; `poll` is the waiting route itself
-//! with a ticket; `join` is the same without, and is given one. Tickets are [`PEOPLE`] people's, each asked for in turn and sooner than was
-//! told. The first return of a person, which the journal sees, is not in it. `cargo bench --bench reply -- log` has weir write its access log.
+//! **The bare reply**: tokio's current-thread runtime, `TCP_NODELAY`, hyper's HTTP/1 as it comes, and a service that looks at nothing
+//! and answers with the same status, fields and body every time: a field map filled with shared values, and shared bytes. It lets go
+//! of the request at once, so that hyper reads into the same buffer again. hyper parses the request with all its fields and writes
+//! `date` and `content-length`. No route, no limit on the connection, no request id, no count.
+//!
+//! **The kinds**: `404` is weir's own answer to what no route takes, for comparison; `place` asks for a place as a program does;
+//! `poll` is the waiting route itself with a ticket; `join` is the same without, and is given one. Tickets are [`PEOPLE`] people's,
+//! each asked for in turn, and sooner than was told. The first return of a person, which the journal waits for, is not in it.
+//! `cargo bench --bench reply -- log` has weir write its access log as well.
 
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "a benchmark may panic")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
+#![expect(clippy::disallowed_methods, reason = "it measures the machine, and blocks only itself")]
 
 mod bare;
 mod crowd;
@@ -143,11 +148,11 @@ impl Duel {
 /// The tickets of [`PEOPLE`] people, each of whom has come back once, and whose turn does not come.
 fn tickets(address: std::net::SocketAddr) -> Vec<String> {
     let mut crowd = Crowd::new(address);
-    let join = vec![request("/daftar", None)];
+    let join = request("/daftar", None);
     // Until somebody waits, newcomers go straight in.
-    while crowd.ask(&join[0]).field("weir-ticket").is_none() {}
+    while crowd.ask(&join).field("weir-ticket").is_none() {}
     let mut tickets: Vec<String> =
-        (0..AHEAD + PEOPLE).map(|_| crowd.ask(&join[0]).field("weir-ticket").unwrap().to_owned()).collect();
+        (0..AHEAD + PEOPLE).map(|_| crowd.ask(&join).field("weir-ticket").unwrap().to_owned()).collect();
     let people = tickets.split_off(AHEAD);
     // The first of them are called already.
     for ticket in &tickets {

@@ -72,7 +72,7 @@ impl Server {
         let before = self.cpu();
         work();
         sleep(REST);
-        self.cpu() - before
+        self.cpu().saturating_sub(before)
     }
 
     /// Of all its threads, since each began.

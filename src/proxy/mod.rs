@@ -321,8 +321,8 @@ fn outbound(
         upgrade,
     };
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
-    let asked = std::mem::take(&mut head.uri);
-    let query = asked.query().and_then(room::carried::foreign);
+    let uri = std::mem::take(&mut head.uri);
+    let query = uri.query().and_then(room::carried::foreign);
     let mut request = Request::new(body);
     *request.uri_mut() = origin_form(&target.path, query.as_deref())?;
     request.method_mut().clone_from(&head.method);

@@ -73,8 +73,8 @@ impl Object {
 
     fn escaped(&mut self, text: &str) {
         // Nearly every text is; seen so for many bytes at once.
-        let plain = text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'));
-        if plain {
+        let odd = |byte| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+        if text.bytes().fold(0, |any, byte| any | odd(byte)) == 0 {
             self.0.extend_from_slice(text.as_bytes());
             return;
         }

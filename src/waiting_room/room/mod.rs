@@ -239,13 +239,13 @@ impl Room {
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
             return Some(self.place(number, Class::New, true, unix));
         }
-        let ours = tickets.filter_map(|text| self.keyring.recognise(text)).filter_map(|(ticket, shown)| {
+        let mut ours = tickets.filter_map(|text| self.keyring.recognise(text)).filter_map(|(ticket, shown)| {
             let (ticket, shown) =
                 if self.is_good(&ticket, unix) { (ticket, shown) } else { (self.recover(&ticket, unix)?, None) };
             Some(Place { ticket, shown, binds: hash })
         });
         // A place that another identity holds is not this one's.
-        ours.filter(|place| hash.is_none() || !place.ticket.identified).next()
+        ours.find(|place| hash.is_none() || !place.ticket.identified)
     }
 
     /// The place of whoever has been let in with `session` (see [`Place::session`]).
