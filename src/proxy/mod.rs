@@ -98,39 +98,39 @@ impl Worker {
 
     /// Answers `request` of `peer`.
     pub async fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
         let asker = self.asker(peer, &head);
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
-        let (reads, waits) = (Reads::of(&head.headers), head.headers.contains_key(EXPECT));
-        let bodiless = head.method == Method::HEAD;
-        let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
-        let response = match walked {
+        let mut reads = None;
+        let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
             Ok(response) => response,
             Err(answer) => {
                 // A client that waits for `100 Continue` has sent no body, and shall not.
-                if let Some(upload) = upload.as_mut().filter(|_| !waits) {
+                if let Some(upload) = upload.as_mut().filter(|_| !head.headers.contains_key(EXPECT)) {
                     upload.drain().await;
                 }
                 visit.refused(answer.reason, answer.status());
-                let response = answer.response(&reads, &asker.id);
-                if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
+                let reads = || reads.unwrap_or_else(|| Reads::of(&head.headers));
+                let response = answer.response(reads, &asker.id);
+                if head.method == Method::HEAD { answer::without_body(response) } else { response }.map(Source::Own)
             }
         };
         response.map(|source| Body::new(source, visit))
     }
 
-    /// The way through; an error is what the client is told instead of the upstream's answer.
+    /// The way through; an error is what the client is told instead of the upstream's answer. `reads` is what is left of a head that went on.
     async fn walk(
         &self,
         asker: &Asker<'_>,
-        mut head: Parts,
+        head: &mut Parts,
         upload: &mut Option<Upload>,
         visit: &mut Visit,
+        reads: &mut Option<Reads>,
     ) -> Result<Response<Source>, Answer> {
-        let target = Target::of(&head, self.gateway.plan().clients.header_count)?;
+        let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
-        if let Some(answer) = self.wicket(asker, &head, &target).await {
+        if let Some(answer) = self.wicket(asker, head, &target).await {
             return answer.map(|response| response.map(Source::Own));
         }
         let route = self.gateway.route(&head.method, &target)?;
@@ -140,7 +140,7 @@ impl Worker {
         visit.counts(body.received());
         body.bound(limits.body_size)?;
         // Who only asks what he may ask is nobody who waits: he is given no place and no pass.
-        let preflight = headers::is_preflight(&head);
+        let preflight = headers::is_preflight(head);
         let doorway = route.doorway().filter(|_| !preflight);
         let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), &head.headers);
         visit.classed(bearer.person.class);
@@ -154,7 +154,7 @@ impl Worker {
         let door = doorway.map(|doorway| Door {
             doorway,
             asker,
-            head: &head,
+            head,
             target: &target,
             class: limits.class,
             counts: limits.counts,
@@ -164,7 +164,7 @@ impl Worker {
             visitor = self.approach(door, bearer).await?;
             visit.classed(visitor.bearer.person.class);
         }
-        let permit = match (self.admit(asker, &head, (route, &visitor.bearer), body, visit).await, &door) {
+        let permit = match (self.admit(asker, head, (route, &visitor.bearer), body, visit).await, &door) {
             (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
             (admitted, _) => admitted?,
         };
@@ -173,7 +173,8 @@ impl Worker {
             None => None,
         };
         let Visitor { bearer, place } = visitor;
-        let upgrade = upgrade(&mut head, limits.upgrade);
+        *reads = Some(Reads::of(&head.headers));
+        let upgrade = upgrade(head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
         let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
@@ -305,7 +306,7 @@ impl Worker {
 /// The request as the upstream gets it.
 fn outbound(
     asker: &Asker<'_>,
-    mut head: Parts,
+    head: &mut Parts,
     target: &Target,
     upgrade: bool,
     body: Upload,
@@ -320,10 +321,14 @@ fn outbound(
         upgrade,
     };
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
-    let query = head.uri.query().and_then(room::carried::foreign);
-    head.uri = origin_form(&target.path, query.as_deref())?;
-    head.version = Version::HTTP_11;
-    Ok(Request::from_parts(head, body))
+    let uri = std::mem::take(&mut head.uri);
+    let query = uri.query().and_then(room::carried::foreign);
+    let mut request = Request::new(body);
+    *request.uri_mut() = origin_form(&target.path, query.as_deref())?;
+    request.method_mut().clone_from(&head.method);
+    *request.headers_mut() = std::mem::take(&mut head.headers);
+    *request.extensions_mut() = std::mem::take(&mut head.extensions);
+    Ok(request)
 }
 
 /// The normalised path with the query as it was (RFC 9112 §3.2.1).

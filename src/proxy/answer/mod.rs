@@ -86,6 +86,13 @@ impl Reads {
     }
 }
 
+/// The same of a request whose `headers` are still there.
+#[must_use]
+pub fn format(headers: &HeaderMap) -> Format {
+    let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
+    Format::negotiate(headers.get(ACCEPT), hints)
+}
+
 /// The status that answers `reason`.
 #[must_use]
 pub const fn status(reason: Reason) -> StatusCode {
@@ -120,14 +127,14 @@ impl Answer {
         (self.retry_seconds().unwrap_or_default(), self.problem(&words(self.reason), None))
     }
 
-    /// The response in what the client `reads`. `request_id` ties it to the log.
+    /// The response in what the client `reads`; a room has asked that already. `request_id` ties it to the log.
     #[must_use]
-    pub fn response(&self, reads: &Reads, request_id: &RequestId) -> Response<Bytes> {
-        if let Some(told) = &self.told {
+    pub fn response(self, reads: impl FnOnce() -> Reads, request_id: &RequestId) -> Response<Bytes> {
+        if let Some(told) = self.told {
             return told.response(request_id);
         }
         let words = words(self.reason);
-        let (kind, body) = match reads.format() {
+        let (kind, body) = match reads().format() {
             Format::Html => ("text/html; charset=utf-8", self.page(&words, request_id.as_str())),
             Format::Json => ("application/problem+json", self.problem(&words, Some(request_id))),
         };
@@ -222,7 +229,7 @@ mod tests {
     }
 
     fn id(text: &str) -> RequestId {
-        let given = [(X_REQUEST_ID.parse().unwrap(), HeaderValue::from_str(text).unwrap())].into_iter().collect();
+        let given = [(X_REQUEST_ID, HeaderValue::from_str(text).unwrap())].into_iter().collect();
         RequestId::of(&given, true, 1)
     }
 
@@ -238,7 +245,7 @@ mod tests {
     #[test]
     fn a_program_gets_a_problem_document() {
         let answer = Answer { retry_after: Some(Duration::from_millis(2_300)), ..Reason::WaitTooLong.into() };
-        let response = answer.response(&Reads::default(), &id("abc"));
+        let response = answer.response(Reads::default, &id("abc"));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -251,7 +258,7 @@ mod tests {
     #[test]
     fn a_browser_gets_a_page_in_both_languages() {
         let answer = Answer { retry_after: Some(Duration::from_secs(7)), ..Reason::QueueFull.into() };
-        let response = answer.response(&accepting("text/html,application/xhtml+xml,*/*;q=0.8"), &id("<script>"));
+        let response = answer.response(|| accepting("text/html,application/xhtml+xml,*/*;q=0.8"), &id("<script>"));
         let page = std::str::from_utf8(response.body()).unwrap();
         assert!(page.contains("Kembalilah dalam 7 detik") && page.contains("Come back in 7 seconds"));
         assert!(!page.contains("<script>") && page.contains("&lt;script>"));
@@ -277,7 +284,7 @@ mod tests {
     fn a_limit_that_was_exceeded_is_named() {
         let limit = LimitPolicy { name: "person".to_owned(), quota: Quota::Concurrent(3) };
         let answer = Answer { limit: Some(limit), ..Reason::ClientConcurrency.into() };
-        let response = answer.response(&Reads::default(), &id("abc"));
+        let response = answer.response(Reads::default, &id("abc"));
         assert_eq!(response.status(), 429);
         assert!(response.headers().contains_key("ratelimit") && response.headers().contains_key("ratelimit-policy"));
         let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
@@ -286,7 +293,7 @@ mod tests {
 
     #[test]
     fn head_is_told_the_length_only() {
-        let response = Answer::from(Reason::NoRoute).response(&Reads::default(), &id("abc"));
+        let response = Answer::from(Reason::NoRoute).response(Reads::default, &id("abc"));
         let length = response.body().len();
         let response = without_body(response);
         assert!(response.body().is_empty());
@@ -297,6 +304,6 @@ mod tests {
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
         let answer = Answer { allow: vec![Method::GET, Method::POST], ..Reason::MethodNotAllowed.into() };
-        assert_eq!(answer.response(&Reads::default(), &id("abc")).headers()[ALLOW], "GET, POST");
+        assert_eq!(answer.response(Reads::default, &id("abc")).headers()[ALLOW], "GET, POST");
     }
 }

@@ -141,7 +141,7 @@ impl Worker {
         if !matches!(class, Class::New | Class::Bulk) {
             return Ok(Visitor { bearer, place: None });
         }
-        let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
+        let (room, unix) = (&doorway.room, unix_time());
         if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
@@ -156,7 +156,7 @@ impl Worker {
         let look = room.look(&place, unix, fastrand::f64());
         written(look.recorded).await;
         match look.stand {
-            Stand::Called => match room.approach(&place, now) {
+            Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
                 Ok(()) => Ok(Visitor { bearer: Bearer::without(returning(place.class())), place: Some(place) }),
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
@@ -195,8 +195,8 @@ impl Worker {
             return Answer { retry_after: Some(again), ..Reason::RoomFull.into() };
         };
         written(joined.recorded).await;
-        let stand = room.standing(&joined.place);
-        Told::new(request, Some(&joined.place), stand, room.first_visit(&stand, unix, fastrand::f64())).into()
+        let (stand, poll_after) = room.first_look(&joined.place, unix, fastrand::f64());
+        Told::new(request, Some(&joined.place), stand, poll_after).into()
     }
 
     /// Admission refused somebody who stood at the door: he has, or gets, a place.
@@ -262,7 +262,8 @@ const fn returning(class: Class) -> Class {
 /// Whether what had to be in the journal is there.
 pub(super) async fn written(record: Option<Appended>) -> bool {
     let Some(record) = record else { return true };
-    matches!(timeout(JOURNAL_PATIENCE, record).await, Ok(Ok(())))
+    // Boxed: most visits leave nothing to be written, and their requests need no room for it.
+    matches!(Box::pin(timeout(JOURNAL_PATIENCE, record)).await, Ok(Ok(())))
 }
 
 /// Whether a page can be had again by following a link.

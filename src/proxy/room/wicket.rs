@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use super::told::{Links, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
-use crate::proxy::answer::{Answer, Reads, without_body};
+use crate::proxy::answer::{self, Answer, without_body};
 use crate::proxy::headers::{X_REQUEST_ID, came_by_tls};
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
@@ -41,6 +41,9 @@ const OWN: &str = "/.weir/";
 
 /// Visits held at once.
 pub const HELD: usize = 8_192;
+
+/// Further fields of what is said of a place.
+const FIELDS: usize = 5;
 
 /// A visit is held for at most so long: less than proxies and telephones wait.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -99,13 +102,18 @@ impl Worker {
         let query = head.uri.query();
         let ticket = room.sign(&place);
         let carried = query.filter(|query| carried::is_addressed(query)).map(|_| ticket.as_ref());
-        let links = Links::of_place(carried::destination(query).as_deref(), carried, room);
+        let format = answer::format(&head.headers);
+        let links = if Links::are_said(format, &look.stand) {
+            Links::of_place(carried::destination(query).as_deref(), carried, room)
+        } else {
+            Links::default()
+        };
         let receipt = receipt(room, &place);
         let (stand, poll_after) = (&look.stand, look.poll_after);
         let spoken = Spoken { stand, poll_after, ticket: Some(&ticket), receipt: receipt.as_ref() };
-        let view = view(room, Some(&place), &spoken, &links, asker.id.as_str());
+        let view = view(room, Some(&place), &spoken, &links, asker.id.as_str(), unix_time());
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
-        let mut response = match Reads::of(&head.headers).format() {
+        let mut response = match format {
             Format::Html => {
                 let mut response = Response::new(room.page().html(&view, language));
                 let policy = room.page().content_security_policy().clone();
@@ -121,6 +129,7 @@ impl Worker {
             }
         };
         let fields = response.headers_mut();
+        fields.reserve(FIELDS);
         fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static(VARIES));
@@ -167,7 +176,7 @@ impl Worker {
         let unix = unix_time();
         doorway.room().leave(&place, unix);
         let mut response = Response::new(Bytes::new());
-        if head.method == Method::POST && Reads::of(&head.headers).format() == Format::Html {
+        if head.method == Method::POST && answer::format(&head.headers) == Format::Html {
             // Led on to where he came from, he would be in line again.
             response = Response::new(Bytes::from_static(LEFT.as_bytes()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

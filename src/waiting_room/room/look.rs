@@ -126,16 +126,18 @@ impl Room {
         self.order.standing(place.ticket.number)?.at
     }
 
-    /// When somebody who was given a place just now, and stands at `stand`, is to come for the first time; `chance` in `0..1`.
+    /// Where somebody stands who was given `place` just now, and when he is to come for the first time; `chance` in `0..1`.
     #[must_use]
-    pub fn first_visit(&self, stand: &Stand, unix: Duration, chance: f64) -> Duration {
-        match stand {
+    pub fn first_look(&self, place: &Place, unix: Duration, chance: f64) -> (Stand, Duration) {
+        let shown = self.shown();
+        let stand = self.stand(place.ticket.number, &shown);
+        let first = eta::first_return(chance);
+        let after = match stand {
             // Whose turn is near comes sooner: the service shall not stand still until the first of a crowd come back.
-            Stand::Lobby { .. } | Stand::Waiting { .. } => {
-                eta::first_return(chance).min(self.poll_after(stand, &self.shown(), unix, chance))
-            }
-            _ => eta::first_return(chance),
-        }
+            Stand::Lobby { .. } | Stand::Waiting { .. } => first.min(self.poll_after(&stand, &shown, unix, chance)),
+            _ => first,
+        };
+        (stand, after)
     }
 
     /// What a newcomer finds when no place is given.

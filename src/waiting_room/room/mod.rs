@@ -237,16 +237,15 @@ impl Room {
     ) -> Option<Place> {
         let hash = identity.map(|value| self.identities.hash(value));
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
-            return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
+            return Some(self.place(number, Class::New, true, unix));
         }
-        let ours = tickets.filter_map(|text| self.keyring.verify(text));
-        let mut ours = ours
-            .filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
-        match hash {
-            None => ours.next().map(|ticket| Place { ticket, binds: None }),
-            // A place that another identity holds is not this one's.
-            Some(hash) => ours.find(|ticket| !ticket.identified).map(|ticket| Place { ticket, binds: Some(hash) }),
-        }
+        let mut ours = tickets.filter_map(|text| self.keyring.recognise(text)).filter_map(|(ticket, shown)| {
+            let (ticket, shown) =
+                if self.is_good(&ticket, unix) { (ticket, shown) } else { (self.recover(&ticket, unix)?, None) };
+            Some(Place { ticket, shown, binds: hash })
+        });
+        // A place that another identity holds is not this one's.
+        ours.find(|place| hash.is_none() || !place.ticket.identified)
     }
 
     /// The place of whoever has been let in with `session` (see [`Place::session`]).
@@ -255,7 +254,7 @@ impl Room {
         let number = session & SESSION_NUMBER;
         let generation = session >> SESSION_GENERATION;
         let ours = generation == u64::from(self.generation) & SESSION_MASK && number < self.order.issued();
-        ours.then(|| Place { ticket: self.ticket(number, Class::New, false, unix), binds: None })
+        ours.then(|| self.place(number, Class::New, false, unix))
     }
 
     /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.
@@ -295,7 +294,7 @@ impl Room {
         // The chore leases far ahead; whoever is beyond all the same waits for the journal.
         let recorded =
             recorded.or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1));
-        Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
+        Some(Joined { place: self.place(number, class, identified, unix), recorded })
     }
 
     /// An identity whose place has ended may have another.
@@ -311,10 +310,14 @@ impl Room {
         self.quotas.iter().any(Option::is_some)
     }
 
-    /// The text of a place's ticket.
+    /// The text of a place's ticket: the one that proved it, or a new one.
     #[must_use]
     pub fn sign(&self, place: &Place) -> TicketText {
-        self.keyring.sign(&place.ticket)
+        place.shown.unwrap_or_else(|| self.keyring.sign(&place.ticket))
+    }
+
+    fn place(&self, number: u64, class: Class, identified: bool, unix: Duration) -> Place {
+        Place { ticket: self.ticket(number, class, identified, unix), shown: None, binds: None }
     }
 
     fn ticket(&self, number: u64, class: Class, identified: bool, unix: Duration) -> Ticket {
