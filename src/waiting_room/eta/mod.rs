@@ -23,7 +23,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use self::poll::{FLOOR, first_return, opening_visit};
+pub use self::poll::{AT_ONCE, FLOOR, first_return, opening_visit};
 use self::speed::{Reading, Speed};
 use self::spread::{BUCKETS, Spread, bucket};
 use crate::clock::Tick;

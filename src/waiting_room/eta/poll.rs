@@ -16,6 +16,9 @@ const FIRST_SPREAD: Duration = Duration::from_secs(10);
 /// Nobody asks more often.
 pub const FLOOR: Duration = Duration::from_secs(2);
 
+/// ... but whoever was held so long that he would ask again now: no client can be told a shorter time.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// In a pause nobody asks more often than this: it may last, and then nobody's turn is missed.
 const FLOOR_PAUSED: Duration = Duration::from_secs(5);
 
