@@ -254,8 +254,7 @@ fn room_steps() -> Scenario {
         ..waiting(
             "room-steps",
             "the same, and half of the capacity is gone for 25 s: turns are noticed in time all the same",
-            // With a third of the requests of the other scenarios there is a third to learn from in the time.
-            &[(Figure::Goodput, Bound::AtLeast(0.9)), (Figure::Recovery { share: 0.95 }, Bound::Shown)],
+            &[(Figure::Goodput, Bound::AtLeast(0.95)), (Figure::Recovery { share: 0.95 }, Bound::Shown)],
         )
     }
 }
