@@ -134,6 +134,20 @@ fn whoever_asks_to_be_held_notices_his_turn_within_a_second() {
     });
 }
 
+/// He was away for as long as the visit before had said: his turn, seconds away by then, came meanwhile.
+#[test]
+fn whoever_was_held_in_vain_is_told_what_is_left_then() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"1/s\""));
+    let _first = occupy(&weir);
+    let tickets: Vec<_> = (0..9).map(|_| join(&weir, "")).collect();
+    let fields = format!("weir-ticket: {}\r\nprefer: wait=3\r\n", tickets.last().unwrap());
+    let told = said(&ask(&weir, "GET", "/.weir/place", &fields));
+    assert_eq!((&told["state"], &told["poll_after_seconds"]), (&"waiting".into(), &1.into()), "{told}");
+    latch.let_pass(1);
+}
+
 /// Whether `answer` says that it is his turn, though not at this moment.
 fn is_put_off(answer: &Response) -> bool {
     answer.status == 503 && answer.reason() == "your_turn" && answer.field("retry-after").is_some()

@@ -159,7 +159,8 @@ impl Worker {
     async fn hold(&self, doorway: &Doorway, place: &Place, patience: Duration, look: &mut Look) {
         let Some(_held) = self.gateway.held_visits().reserve(1) else { return };
         let clock = self.gateway.clock();
-        let until = clock.now().after(patience);
+        let began = clock.now();
+        let until = began.after(patience);
         while clock.now() < until {
             sleep(LOOK).await;
             let stand = doorway.room().standing(place);
@@ -169,6 +170,8 @@ impl Worker {
                 break;
             }
         }
+        let held = clock.now().since(began);
+        look.poll_after = doorway.room().look_after(place, &look.stand, held, unix_time(), fastrand::f64());
     }
 
     fn leave(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {

@@ -120,6 +120,7 @@ impl Room {
             expected: control.pace.speed(load.rate),
             no_show: control.pace.no_show(),
             paused: !calls,
+            idle: waiting == 0,
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;

@@ -107,6 +107,15 @@ impl Room {
         Look { stand, poll_after: due.unwrap_or(after).max(eta::FLOOR), recorded: first.or(recorded) }
     }
 
+    /// The holder of `place` was held for `held` until `unix` (since 1970), and stands at `stand` now: when he is to ask again, which is after the
+    /// time that others stay away, less what he was here. So between two visits near his turn he is away for a second.
+    pub fn look_after(&self, place: &Place, stand: &Stand, held: Duration, unix: Duration, chance: f64) -> Duration {
+        let after = self.poll_after(stand, &self.shown(), unix, chance).saturating_sub(held).max(eta::AT_ONCE);
+        // If the visit before said a later moment, that one stands: whoever comes between the two loses nothing.
+        self.order.returned(place.ticket.number, unix, unix.saturating_add(after));
+        after
+    }
+
     /// Where the holder of `place` stands, without a visit of his.
     #[must_use]
     pub fn standing(&self, place: &Place) -> Stand {

@@ -49,7 +49,8 @@ pub(super) fn open(
     let now = clock.now();
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, caller.speed(0.0));
-    let nothing = Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false };
+    let nothing =
+        Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false, idle: false };
     let forecast = eta.observe(now, &nothing);
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
