@@ -50,6 +50,8 @@ pub(super) struct Control {
     issued: u64,
     /// Serving as it was recorded last.
     served: u64,
+    /// The first number that is fresh and the next, as they were recorded last.
+    fresh: (u64, u64),
     /// On its way to the disk.
     lease: Option<(u64, Appended)>,
 }
@@ -66,6 +68,7 @@ impl Control {
             identities: 0,
             issued,
             served: 0,
+            fresh: (0, 0),
             lease: None,
         }
     }
@@ -80,6 +83,7 @@ impl Room {
         self.follow_waves(&mut control, now.1, &mut records);
         self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
+        self.note_fresh(&mut control);
         self.sweep(&mut control, now.1);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
@@ -217,6 +221,15 @@ impl Room {
         }
     }
 
+    /// Tells the journal who is fresh: after a kill they are it again. Nobody waits for it: without it they keep their places, uncounted.
+    fn note_fresh(&self, control: &mut Control) {
+        let fresh = (self.order.settled(), self.order.issued());
+        if fresh != control.fresh {
+            control.fresh = fresh;
+            self.journal.post(Record::Fresh { from: fresh.0, until: fresh.1 });
+        }
+    }
+
     /// Leases `ahead` numbers beyond those given. The records of one room never go back: one that does is that of a clean end.
     pub(super) fn lease(&self, ahead: u64) -> (u64, Appended) {
         let mut last = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,7 +242,9 @@ impl Room {
     /// Blocks: for the end of the process, after the workers and the chore.
     #[must_use]
     pub fn close(&self, bound: Duration) -> bool {
-        drop(self.journal.append(Record::Lease { issued_until: self.order.issued() }));
+        let issued = self.order.issued();
+        drop(self.journal.append(Record::Fresh { from: self.order.settled(), until: issued }));
+        drop(self.journal.append(Record::Lease { issued_until: issued }));
         self.journal.close(bound)
     }
 

@@ -86,6 +86,8 @@ pub struct Room {
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
+    /// Numbers below were given, or skipped, before this process began.
+    resumed: u64,
     /// The last lease that was asked for.
     leasing: Mutex<u64>,
     stripes: [Mutex<()>; turn::STRIPES],

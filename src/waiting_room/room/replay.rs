@@ -5,6 +5,7 @@
 //! **Not here**: the room that is made of it (`restore`).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::lobby::{DrawFault, Lottery};
@@ -17,7 +18,7 @@ use crate::waiting_room::order::{Order, Restored, State};
 use crate::waiting_room::wave::{Progress, Schedule};
 
 /// Numbers that kills may skip without taking room from those who come: a thousand kills' leases, but no more than there is room for
-/// people. Their chunks are never made.
+/// people. Their chunks are made only while their neighbours are fresh.
 const SKIPPED: usize = 1 << 20;
 
 /// Identities for each number: of its holder, of an old ticket or the key of his request.
@@ -31,11 +32,15 @@ pub(super) struct Extent {
     /// Beyond the greatest number of which anything was heard.
     seen: u64,
     front: u64,
+    /// Numbers that were fresh at the last tick; [`None`] in a journal that does not say.
+    fresh: Option<(u64, u64)>,
 }
 
 /// What the records add up to.
 pub(super) struct Told {
     pub(super) order: Order,
+    /// Who is fresh for another while.
+    fresh: Range<u64>,
     pub(super) generation: u32,
     pub(super) identities: Identities,
     pub(super) front: u64,
@@ -64,12 +69,21 @@ impl Extent {
             | Record::Recovered { number, .. }
             | Record::State { number, .. } => self.seen = self.seen.max(number.saturating_add(1)),
             Record::Recovery { front, .. } => self.front = front,
+            Record::Fresh { from, until } => self.fresh = Some((from, until)),
             _ => {}
         }
     }
 
     fn issued(&self) -> u64 {
         self.leased.max(self.seen).max(self.front)
+    }
+
+    /// Numbers that are fresh for another while: those that were when the process ended. Behind them are those that it had leased and, as
+    /// far as is known, not given.
+    fn fresh(&self) -> Range<u64> {
+        let Some((from, until)) = self.fresh else { return self.issued()..self.issued() };
+        let until = until.max(self.seen).min(self.issued());
+        if from < until { from.max(self.front)..until } else { self.issued()..self.issued() }
     }
 }
 
@@ -87,8 +101,11 @@ impl Told {
             Order::new(plan.capacity.saturating_add(front).saturating_add(SKIPPED.min(plan.capacity)), generation);
         // Before all else: what falls out of the window is not restored, and a draw needs all its numbers.
         order.restore(Restored::Issued(extent.issued()), unix);
+        let fresh = extent.fresh();
+        order.restore(Restored::Settled(fresh.start), unix);
         Self {
             order,
+            fresh,
             generation,
             identities: Identities::new(secret, plan.capacity.saturating_mul(NAMES)),
             front: extent.front,
@@ -152,7 +169,10 @@ impl Told {
                 let heard = self.lottery.hear(record, &self.order);
                 self.fault = self.fault.take().or_else(|| heard.err());
             }
-            Record::Lease { .. } => {}
+            Record::Skipped { from, until } => {
+                self.order.restore(Restored::Skipped(from..until), unix);
+            }
+            Record::Lease { .. } | Record::Fresh { .. } => {}
         }
     }
 
@@ -169,19 +189,29 @@ impl Told {
             records.push(Record::State { number, state: state as u8, wave, at: since });
         }
         self.order.restore(Restored::Serving(self.serving), unix);
+        let skipped = self.fresh.end..self.order.issued();
+        if !skipped.is_empty() {
+            records.push(Record::Skipped { from: skipped.start, until: skipped.end });
+            self.order.restore(Restored::Skipped(skipped), unix);
+        }
         records
     }
 
     /// What stands for all records of its kind.
-    pub(super) fn counters(&self) -> [Record; 2] {
-        [Record::Lease { issued_until: self.order.issued() }, Record::Serving { position: self.order.serving() }]
+    pub(super) fn counters(&self) -> [Record; 3] {
+        [
+            Record::Lease { issued_until: self.order.issued() },
+            Record::Serving { position: self.order.serving() },
+            Record::Fresh { from: self.fresh.start, until: self.fresh.end },
+        ]
     }
 
     /// What is still needed of `record`.
     pub(super) fn keeps(&self, record: Record) -> Option<Record> {
         let start = self.order.remembered().start;
         match record {
-            Record::Lease { .. } | Record::Serving { .. } => None,
+            Record::Lease { .. } | Record::Serving { .. } | Record::Fresh { .. } => None,
+            Record::Skipped { until, .. } => (until > self.fresh.start).then_some(record),
             Record::Returned { number } => (number >= start && self.awaits(number)).then_some(record),
             Record::State { number, state, wave, at } => {
                 let (now, _) = self.known(number);

@@ -1,6 +1,7 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
 mod recover;
+mod restarts;
 mod schedules;
 mod turns;
 
@@ -95,6 +96,12 @@ impl Bench {
     /// The process is killed with all that it has said on the disk, and starts again; what it still had in hand tells nobody.
     fn restart(&mut self) {
         self.flush();
+        self.restart_in("state");
+    }
+
+    /// The same, while a pause lasts.
+    fn restart_paused(&mut self) {
+        wait(self.room.journal.append(Record::Paused(true)));
         self.restart_in("state");
     }
 

@@ -1,0 +1,92 @@
+//! What people notice of a kill: nothing.
+
+use super::super::Stand;
+use super::*;
+use crate::waiting_room::order::GRACE;
+
+/// A hundred people who joined a moment ago, of whom every other has come back; nobody is called.
+fn rush(bench: &mut Bench) -> Vec<Place> {
+    wait(bench.room.pause(true));
+    let places: Vec<Place> = (0..100).map(|_| bench.join()).collect();
+    bench.pass(Duration::from_millis(100));
+    places.iter().step_by(2).for_each(|place| drop(bench.look(place)));
+    bench.pass(Duration::from_secs(10));
+    places
+}
+
+fn ahead(bench: &Bench, place: &Place) -> u64 {
+    match bench.room.standing(place) {
+        Stand::Waiting { ahead, .. } => ahead,
+        stand => panic!("{stand:?}"),
+    }
+}
+
+fn called(bench: &Bench, places: &[Place]) -> usize {
+    places.iter().filter(|place| bench.room.standing(place) == Stand::Called).count()
+}
+
+/// At ten a second, as configured.
+fn paced() -> Bench {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    bench.plan.pace = Pace::Fixed(plan::Rate { count: 10.try_into().unwrap(), per: Duration::from_secs(1) });
+    bench.restart();
+    bench
+}
+
+#[test]
+fn whoever_had_not_come_back_before_a_kill_is_called_at_the_pace_all_the_same() {
+    let mut bench = paced();
+    let places = rush(&mut bench);
+    for kills in 0..3 {
+        bench.restart_paused();
+        assert_eq!([0, 50, 99].map(|who| ahead(&bench, &places[who])), [0, 50, 99], "{kills} kills before");
+        let newcomer = bench.join();
+        bench.pass(Duration::from_millis(100));
+        assert_eq!(ahead(&bench, &newcomer), 100 + kills, "no number that nobody was given is waited for");
+    }
+    wait(bench.room.pause(false));
+    bench.pass(Duration::from_millis(100));
+    for second in 1..=5 {
+        let before = called(&bench, &places);
+        (0..10).for_each(|_| bench.pass(Duration::from_millis(100)));
+        let now = called(&bench, &places);
+        assert!((9..=11).contains(&(now - before)), "{second} s: {before} to {now}");
+    }
+}
+
+#[test]
+fn whoever_never_comes_back_after_a_kill_is_waited_for_no_longer_than_before_it() {
+    let mut bench = paced();
+    let places = rush(&mut bench);
+    bench.restart_paused();
+    bench.pass(GRACE.saturating_sub(Duration::from_secs(1)));
+    assert_eq!(ahead(&bench, &places[99]), 99);
+    bench.look(&places[51]);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(ahead(&bench, &places[99]), 51, "the fifty from before, and one who came in time");
+    bench.restart_paused();
+    assert_eq!(ahead(&bench, &places[99]), 51);
+}
+
+#[test]
+fn a_room_that_was_empty_is_empty_after_a_kill() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    for _ in 0..3 {
+        let place = bench.join();
+        bench.pass(Duration::from_millis(100));
+        drop(bench.enter(&place, false, None).map(|mut turn| turn.answered(200)));
+        bench.restart();
+        assert_eq!(bench.room.order.waiting(), 0);
+        assert!(bench.room.lets_straight_in());
+    }
+}
+
+#[test]
+fn a_clean_end_leaves_the_fresh_ones_fresh() {
+    let mut bench = paced();
+    wait(bench.room.pause(true));
+    let places: Vec<Place> = (0..10).map(|_| bench.join()).collect();
+    assert!(bench.room.close(Duration::from_secs(10)));
+    bench.restart_in("clean");
+    assert_eq!((bench.room.order.waiting(), ahead(&bench, &places[9])), (10, 9));
+}
