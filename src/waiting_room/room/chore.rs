@@ -1,6 +1,7 @@
 //! What happens by itself, ten times a second: waves begin and end, numbers settle, people are called, estimates follow.
 //!
-//! **Invariants**: one caller at a time; a wave that has begun or ended is in the journal before anybody is called in it.
+//! **Invariants**: one caller at a time; a wave that has begun or ended is in the journal before anybody is called in it, and that somebody was
+//! called before anybody is told so.
 //! **Cost**: see `order`, `pace` and `eta`; the journal is waited for when a wave changes, when numbers are leased, and when people were called.
 //! **Not here**: the timer (`runtime`), what the routes can take (`admission`).
 
@@ -75,7 +76,8 @@ impl Control {
 }
 
 impl Room {
-    /// Looks at the clock and at what the routes can take. The records are to be awaited before the next tick.
+    /// Looks at the clock and at what the routes can take. The records are to be awaited, and then whoever was called is to be
+    /// [announced](Self::announce).
     #[must_use]
     pub fn tick(&self, now: Now, load: &Load) -> Vec<Appended> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +134,12 @@ impl Room {
         let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
+    }
+
+    /// What the last tick gave to the journal is there: whoever it called is told so from now on.
+    pub fn announce(&self) {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        self.announced.fetch_max(control.served, Ordering::AcqRel);
     }
 
     /// Stops calling, or goes on as configured or as an operator has said since; a room that is configured to pause goes on at the

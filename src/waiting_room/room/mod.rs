@@ -94,6 +94,8 @@ pub struct Room {
     /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
     front: u64,
     recovery: Option<recover::Recovery>,
+    /// Positions below were called, and are in the journal as such.
+    announced: AtomicU64,
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,

@@ -136,6 +136,10 @@ impl Told {
                 let at = Duration::from_secs(u64::from(self.generation) + u64::from(at));
                 let state = State::ALL.get(usize::from(state)).copied().unwrap_or(State::Waiting);
                 self.becomes(number, state, wave, at, unix);
+                if !matches!(state, State::Waiting | State::Gone) {
+                    // Nobody comes in who was not called, nor before whoever is ahead of him was.
+                    self.serving = self.serving.max(self.order.position(number).map_or(0, |position| position + 1));
+                }
             }
             Record::Wave { code, first } => {
                 if let Some(progress) = Progress::from_code(code) {

@@ -82,6 +82,7 @@ pub(super) fn open(
         shown: RwLock::new(shown),
         leased: AtomicU64::new(issued),
         resumed: issued,
+        announced: AtomicU64::new(told.order.serving()),
         leasing: Mutex::new(issued),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,

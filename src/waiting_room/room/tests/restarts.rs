@@ -88,5 +88,42 @@ fn a_clean_end_leaves_the_fresh_ones_fresh() {
     let places: Vec<Place> = (0..10).map(|_| bench.join()).collect();
     assert!(bench.room.close(Duration::from_secs(10)));
     bench.restart_in("clean");
+    bench.pass(Duration::ZERO);
     assert_eq!((bench.room.order.waiting(), ahead(&bench, &places[9])), (10, 9));
+}
+
+#[test]
+fn whoever_was_told_that_his_turn_has_come_is_told_so_after_a_kill_at_that_instant() {
+    for _ in 0..20 {
+        let mut bench = Bench::new(vec![Wave::default()]);
+        let place = bench.join();
+        bench.look(&place);
+        bench.clock.advance(Duration::from_secs(1));
+        bench.passed += Duration::from_secs(1);
+        let records = bench.room.tick(bench.now(), &FREE);
+        assert!(bench.room.order.is_called(place.number()));
+        let before = bench.room.standing(&place);
+        assert!(matches!(before, Stand::Waiting { ahead: 0, .. }), "{before:?}: not before it is in the journal");
+        records.into_iter().for_each(wait);
+        bench.room.announce();
+        assert_eq!(bench.room.standing(&place), Stand::Called);
+        bench.restart_in("killed");
+        assert_eq!(bench.room.standing(&place), Stand::Called);
+    }
+}
+
+#[test]
+fn whoever_went_straight_in_is_known_to_have_been_called() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = bench.room.welcome(None, Class::New, bench.now()).unwrap();
+    let turn = bench.enter(&place, true, None).unwrap();
+    bench.restart_in("killed");
+    assert_eq!(bench.room.standing(&place), Stand::Unclear);
+    let (unclear, _) = bench.room.unclear(0);
+    assert_eq!(
+        unclear.iter().map(|unclear| unclear.number).collect::<Vec<_>>(),
+        [place.number()],
+        "an operator sees him"
+    );
+    drop(turn);
 }

@@ -186,6 +186,7 @@ fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
     let (first, second) = (called(&mut bench), bench.join());
     // More than are left are called only if some of them do not come.
     bench.room.order.advance(bench.now().0, 2);
+    bench.pass(Duration::ZERO);
     say(bench.enter(&first, false, None).unwrap(), Word::Status(200));
     assert_eq!(bench.enter(&second, false, None).unwrap_err(), NotEntered::NoneLeft);
     assert_eq!(bench.room.standing(&second), Stand::Taken);
@@ -210,6 +211,7 @@ fn numbers_are_never_given_twice_and_a_clean_end_skips_none() {
     }
     assert!(bench.room.close(Duration::from_secs(10)));
     bench.restart_in("clean");
+    bench.pass(Duration::ZERO);
     assert_eq!(bench.join().number(), last + 1);
 }
 
