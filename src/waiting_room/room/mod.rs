@@ -241,7 +241,8 @@ impl Room {
     ) -> Option<Place> {
         let hash = identity.map(|value| self.identities.hash(value));
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
-            return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
+            let issued = self.order.joined_at(number).unwrap_or(unix);
+            return Some(Place { ticket: self.ticket(number, Class::New, true, issued), binds: None });
         }
         let ours = tickets.filter_map(|text| self.keyring.verify(text));
         let mut ours = ours

@@ -271,3 +271,21 @@ fn a_room_is_open_before_the_first_tick() {
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
     assert!(room.takes() && room.lets_straight_in());
 }
+
+#[test]
+fn a_place_that_an_identity_finds_is_as_old_as_it_is() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    wait(bench.room.pause(true));
+    let joined = bench.unix();
+    let one = bench.room.join(Some(b"one"), Class::New, joined).unwrap();
+    one.recorded.into_iter().for_each(wait);
+    (0..300).for_each(|_| bench.pass(Duration::from_secs(1)));
+    let find = |bench: &Bench| bench.room.find(std::iter::empty(), Some(b"one"), bench.unix()).unwrap();
+    let waited = |bench: &Bench| bench.unix().saturating_sub(find(bench).issued());
+    assert!((299..=300).contains(&waited(&bench).as_secs()), "{:?}", waited(&bench));
+    // His ticket alone is as old, so it ends when the one he was given first does.
+    assert_eq!(bench.find(&find(&bench)).map(|place| place.issued()), Some(find(&bench).issued()));
+    bench.restart_paused();
+    (0..60).for_each(|_| bench.pass(Duration::from_secs(1)));
+    assert_eq!(waited(&bench).as_secs(), 60, "of before a restart nothing is known but that it was before");
+}
