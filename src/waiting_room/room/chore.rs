@@ -17,7 +17,7 @@ use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::State;
 use crate::waiting_room::pace::{Cohort, Gauge, Pace, PacePlan};
 use crate::waiting_room::quota::Quota;
-use crate::waiting_room::wave::{Phase, Progress};
+use crate::waiting_room::wave::{Phase, Progress, Standing};
 
 /// Ticks in two seconds.
 const LEASE_TICKS: u64 = 20;
@@ -199,15 +199,9 @@ impl Room {
     }
 
     /// The first number of those who join for a wave: at its lobby, or at its opening.
-    pub(super) fn begin(&self, progress: Progress, first: u64) {
-        let joins = match self.schedule.standing(progress).phase {
-            Phase::Lobby { wave, .. } | Phase::Open { wave, .. } => wave,
-            Phase::Closed { .. } => return,
-        };
-        let mut starts = self.starts.write().unwrap_or_else(PoisonError::into_inner);
-        while starts.len() <= usize::from(joins) {
-            starts.push(first);
-        }
+    fn begin(&self, progress: Progress, first: u64) {
+        let Some(joins) = joins(&self.schedule.standing(progress)) else { return };
+        self.starts.write().unwrap_or_else(PoisonError::into_inner).begin(joins, first);
     }
 
     /// Sees to it that numbers far beyond those given are in the journal: two seconds' worth of the present joins, so that the burst of an
@@ -259,11 +253,19 @@ impl Room {
     /// Ends passages that were not used, and forgets what nobody can ask for.
     fn sweep(&self, control: &mut Control, unix: Duration) {
         for swept in self.order.sweep(unix, self.passage) {
-            self.released(swept.wave);
+            self.released(swept.number, swept.wave);
             self.journal.post(self.state_record(swept.number, State::Gone, swept.wave, unix));
         }
         let first = self.order.retire(unix, self.life);
         control.identities = control.identities.wrapping_add(1);
         self.identities.sweep(first, control.identities);
+    }
+}
+
+/// The wave for which people join.
+pub(super) const fn joins(standing: &Standing) -> Option<u8> {
+    match standing.phase {
+        Phase::Lobby { wave, .. } | Phase::Open { wave, .. } => Some(wave),
+        Phase::Closed { .. } => None,
     }
 }

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::chore::joins;
 use super::lobby::{DrawFault, Lottery};
 use super::recover::{People, named};
+use super::starts::Starts;
 use super::tally::Tally;
 use crate::config::plan::{self, Secret};
 use crate::waiting_room::identity::{Identities, IdentityHash};
@@ -48,7 +50,7 @@ pub(super) struct Told {
     pub(super) recovery: Option<bool>,
     pub(super) people: People,
     pub(super) progress: Progress,
-    pub(super) waves: Vec<(Progress, u64)>,
+    pub(super) starts: Starts,
     pub(super) tally: Tally,
     pub(super) paused: bool,
     pub(super) lottery: Lottery,
@@ -112,7 +114,7 @@ impl Told {
             recovery: None,
             people: People::default(),
             progress: Progress::default(),
-            waves: Vec::new(),
+            starts: Starts::default(),
             tally: Tally::new(plan.waves.len()),
             paused: false,
             lottery: Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len()),
@@ -144,8 +146,10 @@ impl Told {
             Record::Wave { code, first } => {
                 if let Some(progress) = Progress::from_code(code) {
                     self.progress = self.progress.max(progress);
-                    self.waves.push((progress, first));
                     let standing = self.schedule.standing(progress);
+                    if let Some(wave) = joins(&standing) {
+                        self.starts.begin(wave, first);
+                    }
                     if let Some(wave) = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended)) {
                         self.tally.begins(wave);
                     }
@@ -187,7 +191,7 @@ impl Told {
         let mut records = Vec::new();
         for number in std::mem::take(&mut self.sending) {
             let wave = self.known(number).1;
-            let counted = plan.waves.get(self.tally.exact(wave)).is_some_and(|wave| wave.quota.is_some());
+            let counted = plan.waves.get(self.admitted(number, wave)).is_some_and(|wave| wave.quota.is_some());
             let state = if counted { State::Ambiguous } else { State::Waiting };
             self.becomes(number, state, wave, unix, unix);
             records.push(Record::State { number, state: state as u8, wave, at: since });
@@ -254,11 +258,18 @@ impl Told {
         } else {
             self.sending.remove(&number);
         }
+        let known = self.known(number);
+        self.tally.moves((known.0, self.admitted(number, known.1)), (state, self.admitted(number, wave)));
         if self.order.remembered().contains(&number) {
-            self.tally.moves(self.known(number), (state, wave));
             self.order.restore(Restored::State { number, state, wave, at }, unix);
         } else {
-            self.tally.moves_unseen(number, (state, wave));
+            self.tally.keep(number, (state, wave));
         }
+    }
+
+    /// The wave in which the holder of `number` was let in, which is told modulo 4.
+    fn admitted(&self, number: u64, wave: u8) -> usize {
+        // Whoever came late from a lost state belongs to the first of this one.
+        self.starts.admitted(number.max(self.front), wave, self.tally.begun()).unwrap_or(wave).into()
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn open(
         waves: plan.waves.clone().into(),
         at_close: plan.at_close,
         quotas,
-        starts: RwLock::default(),
+        starts: RwLock::new(told.starts),
         journal,
         front: told.front,
         recovery,
@@ -101,9 +101,6 @@ pub(super) fn open(
         page,
         events: Events::default(),
     };
-    for (progress, first) in told.waves {
-        room.begin(progress, first);
-    }
     room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }

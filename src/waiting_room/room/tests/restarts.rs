@@ -1,6 +1,7 @@
 //! What people notice of a kill: nothing.
 
 use super::super::Stand;
+use super::super::operator::Outcome;
 use super::*;
 use crate::waiting_room::order::GRACE;
 
@@ -9,7 +10,9 @@ fn rush(bench: &mut Bench) -> Vec<Place> {
     wait(bench.room.pause(true));
     let places: Vec<Place> = (0..100).map(|_| bench.join()).collect();
     bench.pass(Duration::from_millis(100));
-    places.iter().step_by(2).for_each(|place| drop(bench.look(place)));
+    for place in places.iter().step_by(2) {
+        bench.look(place);
+    }
     bench.pass(Duration::from_secs(10));
     places
 }
@@ -74,7 +77,7 @@ fn a_room_that_was_empty_is_empty_after_a_kill() {
     for _ in 0..3 {
         let place = bench.join();
         bench.pass(Duration::from_millis(100));
-        drop(bench.enter(&place, false, None).map(|mut turn| turn.answered(200)));
+        bench.enter(&place, false, None).unwrap().answered(200);
         bench.restart();
         assert_eq!(bench.room.order.waiting(), 0);
         assert!(bench.room.lets_straight_in());
@@ -126,4 +129,43 @@ fn whoever_went_straight_in_is_known_to_have_been_called() {
         "an operator sees him"
     );
     drop(turn);
+}
+
+/// Six waves of three places, an hour each and an hour apart.
+fn six_waves() -> Vec<Wave> {
+    let at = |hours| plan::Instant { unix: BEGAN + Duration::from_hours(hours), offset_minutes: 0 };
+    let wave = |wave: u64| Wave {
+        opens: (wave > 0).then(|| at(2 * wave)),
+        closes: Some(at(2 * wave + 1)),
+        quota: NonZeroU64::new(3),
+    };
+    (0..6).map(wave).collect()
+}
+
+#[test]
+fn what_is_found_out_about_a_request_counts_in_the_wave_in_which_it_was_sent() {
+    let mut bench = Bench::new(six_waves());
+    let mut unclear = Vec::new();
+    for wave in 0..5 {
+        bench.pass(Duration::from_hours(2 * wave).saturating_sub(bench.passed));
+        bench.pass(Duration::from_secs(1));
+        let place = bench.join();
+        bench.look(&place);
+        bench.pass(Duration::from_secs(1));
+        drop(bench.enter(&place, true, Some(KEY)).unwrap());
+        unclear.push(place);
+    }
+    let counts = |bench: &Bench| [0, 1, 4].map(|wave| bench.room.quota_of(wave).unwrap().count());
+    let [none, taken, done] = [(0, 0), (1, 0), (1, 1)].map(|(taken, done)| Count { taken, done });
+    assert_eq!(counts(&bench), [taken; 3]);
+    bench.restart();
+    assert_eq!(counts(&bench), [taken; 3]);
+    for (place, outcome) in [(0, Outcome::Failed), (1, Outcome::Done)] {
+        let (resolution, record) = bench.room.resolve(unclear[place].number(), outcome, bench.unix()).unwrap();
+        wait(record);
+        resolution.apply().unwrap();
+    }
+    assert_eq!(counts(&bench), [none, done, taken]);
+    bench.restart();
+    assert_eq!(counts(&bench), [none, done, taken]);
 }
