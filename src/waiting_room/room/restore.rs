@@ -63,7 +63,7 @@ pub(super) fn open(
     let shown = Shown {
         standing: schedule.standing(told.progress),
         forecast,
-        paused: told.paused || settling,
+        paused: caller.plan() == PacePlan::Paused || settling,
         crowded: told.order.waiting() > 0,
         undrawn: told.lottery.undrawn(),
     };

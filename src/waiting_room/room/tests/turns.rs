@@ -270,6 +270,10 @@ fn a_room_is_open_before_the_first_tick() {
     let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
     assert!(room.takes() && room.lets_straight_in());
+    drop(room);
+    let paused = WaitingRoom { pace: Pace::Paused, state: directory.path().join("paused"), ..plan };
+    let room = Room::open(&paused, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
+    assert!(room.takes() && !room.lets_straight_in(), "nobody slips in before the chore has looked");
 }
 
 #[test]
