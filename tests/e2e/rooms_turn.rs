@@ -225,3 +225,30 @@ fn a_greedy_poller_learns_when_he_was_to_come_and_nothing_else() {
         assert!(now <= told + Duration::from_secs(5), "{:?} later", now - told);
     }
 }
+
+#[test]
+fn one_place_holds_one_visit_at_a_time() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"2/m\""));
+    assert_eq!(ask(&weir, "GET", "/form", "").status, 200);
+    let [one, two] = [(); 2].map(|()| join(&weir, ""));
+    let visit = |ticket: &str| {
+        let began = Instant::now();
+        let answer = ask(&weir, "GET", "/.weir/place", &format!("weir-ticket: {ticket}\r\nprefer: wait=3\r\n"));
+        assert_eq!(said(&answer)["state"], "waiting", "{answer:?}");
+        began.elapsed() > Duration::from_millis(1_500)
+    };
+    let held = |ticket: &str, visits: usize| {
+        std::thread::scope(|scope| {
+            let visits: Vec<_> = (0..visits).map(|_| scope.spawn(|| visit(ticket))).collect();
+            visits.into_iter().map(|visit| usize::from(visit.join().unwrap())).sum::<usize>()
+        })
+    };
+    let both = std::thread::scope(|scope| {
+        let other = scope.spawn(|| held(&two, 1));
+        (held(&one, 8), other.join().unwrap())
+    });
+    assert_eq!(both, (1, 1), "one of eight, and the one of somebody else");
+    assert_eq!(held(&one, 1), 1, "and the next");
+}

@@ -14,6 +14,7 @@
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
 pub mod carried;
+pub mod held;
 pub mod observe;
 mod open;
 pub mod told;
