@@ -15,6 +15,7 @@
 
 pub mod carried;
 pub mod held;
+pub mod kept;
 pub mod observe;
 mod open;
 pub mod told;
