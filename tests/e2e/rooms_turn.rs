@@ -230,14 +230,15 @@ fn a_greedy_poller_learns_when_he_was_to_come_and_nothing_else() {
 fn a_newcomer_whom_the_service_fails_is_at_the_front_and_has_a_ticket_to_say_so() {
     let latch = Latch::new();
     let origin = origin(&latch);
-    let weir = Weir::start(&config(origin.address, ""));
     // A page that is missing lets him stay inside, and gives no pass.
     for status in [500, 503, 404] {
+        let weir = Weir::start(&config(origin.address, ""));
         let failed = ask(&weir, "GET", &format!("/status/{status}"), "");
         assert_eq!(failed.status, status, "{failed:?}");
         let ticket = failed.field("weir-ticket").unwrap().to_owned();
         assert!(failed.field("set-cookie").unwrap().starts_with(&format!("weir_ticket={ticket}; ")), "{failed:?}");
-        assert!(failed.field("weir-pass").is_none() && failed.field("cache-control") == Some("private"));
+        assert!(failed.field("weir-pass").is_none(), "{failed:?}");
+        assert_eq!(failed.field("cache-control"), Some("private"), "{failed:?}");
         let shown = format!("weir-ticket: {ticket}\r\n");
         let state = || said(&ask(&weir, "GET", "/.weir/place", &shown))["state"].clone();
         eventually("it is his turn", || state() == "turn");
@@ -249,7 +250,6 @@ fn a_newcomer_whom_the_service_fails_is_at_the_front_and_has_a_ticket_to_say_so(
         let served = ask(&weir, "GET", "/form", &shown);
         assert_eq!(served.status, 200, "{served:?}");
         assert!(served.field("weir-ticket").is_none() && served.field("weir-pass").is_some(), "{served:?}");
-        assert_eq!(ask(&weir, "DELETE", "/.weir/place", &format!("weir-ticket: {behind}\r\n")).status, 204);
     }
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let weir = Weir::start(&config(nobody, ""));

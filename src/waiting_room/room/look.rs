@@ -177,6 +177,13 @@ impl Room {
         self.order.position(number).is_some_and(|position| position < announced)
     }
 
+    /// The journal has it that `number` was let in: so it was called, and all before it.
+    pub(super) fn announce_to(&self, number: u64) {
+        if let Some(position) = self.order.position(number) {
+            self.announced.fetch_max(position.saturating_add(1), Ordering::AcqRel);
+        }
+    }
+
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;

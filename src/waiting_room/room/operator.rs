@@ -323,6 +323,7 @@ impl Resolution {
                 }
             }
             Outcome::Failed => {
+                room.announce_to(number);
                 room.released(number, wave);
                 room.events.returned.fetch_add(1, Ordering::Relaxed);
             }

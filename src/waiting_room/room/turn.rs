@@ -361,6 +361,7 @@ impl Turn {
     fn back(&mut self) {
         let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
         if self.becomes(from, State::Waiting) {
+            self.room.announce_to(self.number);
             self.room.released(self.number, self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
         }
