@@ -26,7 +26,7 @@ pub struct HeldVisits {
 pub struct Held {
     visits: Arc<HeldVisits>,
     place: Place,
-    _held: Reserved,
+    _budget: Reserved,
 }
 
 impl HeldVisits {
@@ -44,8 +44,8 @@ impl HeldVisits {
 
     /// Holds a visit of `place`, unless one is held already or there are too many.
     pub fn hold(self: &Arc<Self>, place: Place) -> Option<Held> {
-        let held = self.budget.reserve(1)?;
-        self.places().insert(place).then(|| Held { visits: Arc::clone(self), place, _held: held })
+        let budget = self.budget.reserve(1)?;
+        self.places().insert(place).then(|| Held { visits: Arc::clone(self), place, _budget: budget })
     }
 
     fn places(&self) -> MutexGuard<'_, HashSet<Place>> {

@@ -51,10 +51,11 @@ impl Order {
             }
             Restored::Skipped(numbers) => {
                 // The others are not awaited without being told so.
-                let awaited = numbers.start.max(self.ring.settled())..numbers.end.min(self.issued());
-                awaited.fold(true, |placed, number| {
-                    self.place(number, |entry| if entry.is_unheard() { Entry::ABSENT } else { entry }) && placed
-                })
+                let unsettled = numbers.start.max(self.ring.settled())..numbers.end.min(self.issued());
+                for number in unsettled {
+                    self.place(number, |entry| if entry.is_unheard() { Entry::ABSENT } else { entry });
+                }
+                numbers.end <= self.issued()
             }
             Restored::Serving(position) => {
                 let serving = position.min(self.issued()).max(self.serving());
