@@ -247,18 +247,21 @@ mod tests {
         let mut calls = Calls::new(0);
         let at = |minutes: u64| Duration::from_secs(1_586_600_000 + minutes * 60);
         assert_eq!(calls.joined_at(0), None);
-        // One number a minute for 30 hours, of which somebody else had a hundred before.
-        for minutes in 0..30 * 60 {
-            calls.joined(100 + minutes, at(minutes));
-            calls.joined(100 + minutes, at(minutes) + Duration::from_secs(40));
+        // A hundred from before, then one number each twenty seconds for 30 hours.
+        let at = |step: u64| at(0) + Duration::from_secs(20 * step);
+        for step in 0..30 * 180 {
+            calls.joined(100 + step, at(step));
+            calls.joined(100 + step, at(step) + Duration::from_secs(9));
         }
-        let newest = 99 + 30 * 60 - 1;
+        let newest = 99 + 30 * 180 - 1;
         assert_eq!(calls.joined_at(newest + 1), None, "given since the last tick");
-        for number in [newest, newest - 1, newest - 59, newest - 23 * 60] {
+        for number in [newest, newest - 1, newest - 59, newest - 3_000] {
             assert_eq!(calls.joined_at(number), Some(at(number - 99)), "{number}");
         }
+        let minute = calls.joined_at(newest - 4_000).unwrap();
+        assert!(minute.abs_diff(at(newest - 4_000 - 99)) < Duration::from_mins(1), "{minute:?}");
         let oldest = calls.joined_at(0).unwrap();
-        assert!(oldest <= at(6 * 60 + 1) && calls.joined_at(200) == Some(oldest), "{oldest:?}");
+        assert!(oldest <= at(6 * 180 + 6) && calls.joined_at(200) == Some(oldest), "{oldest:?}");
         assert!(calls.joins.iter().all(|trail| trail.samples.len() <= trail.most));
     }
 
