@@ -53,6 +53,7 @@ use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
 use self::policy::{LimitPolicy, Quota};
+use self::room::kept::{Kept, is_served};
 use self::room::{Request as Door, Visitor};
 use self::target::{BadRequest, Target};
 use self::turn::{Client, turn};
@@ -168,6 +169,7 @@ impl Worker {
             (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
             (admitted, _) => admitted?,
         };
+        let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
         let turn = match &door {
             Some(door) => self.enter(door, &mut visitor, route).await?,
             None => None,
@@ -188,6 +190,9 @@ impl Worker {
             };
             self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), secure);
         }
+        if let (true, Some(place), Some(doorway)) = (is_unknown, &place, doorway) {
+            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, secure));
+        }
         answered
     }
 
@@ -200,7 +205,7 @@ impl Worker {
         response: Option<&mut Response<Source>>,
         secure: bool,
     ) {
-        let served = response.filter(|response| response.status().is_success() || response.status().is_redirection());
+        let served = response.filter(|response| is_served(response.status()));
         if bearer.is_newcomer() {
             route.admission().answered(served.is_some());
         }

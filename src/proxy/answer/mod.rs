@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 use crate::proxy::policy::{LimitPolicy, whole_seconds};
+use crate::proxy::room::kept::Kept;
 use crate::proxy::room::told::Told;
 use crate::waiting_room::page::{FetchHints, Format};
 use words::{Words, words};
@@ -58,6 +59,8 @@ pub struct Answer {
     pub limit: Option<LimitPolicy>,
     /// What a waiting room says instead, to whoever has a place there.
     pub told: Option<Box<Told>>,
+    /// The place of whoever is answered, if he does not know it.
+    pub kept: Option<Box<Kept>>,
     /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
     pub closes: bool,
 }
@@ -67,7 +70,7 @@ impl From<Reason> for Answer {
         // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well. A connection takes the
         // memory that is short.
         let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented | Reason::Overloaded);
-        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, closes }
+        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, kept: None, closes }
     }
 }
 
@@ -159,6 +162,9 @@ impl Answer {
         }
         if let Some(limit) = &self.limit {
             limit.state(fields);
+        }
+        if let Some(kept) = &self.kept {
+            kept.state(fields);
         }
         response
     }

@@ -14,6 +14,8 @@
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
 pub mod carried;
+pub mod held;
+pub mod kept;
 pub mod observe;
 mod open;
 pub mod told;

@@ -32,7 +32,7 @@ pub(super) const RECEIPT_PATH: &str = "/.weir/receipt";
 pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
 
 /// A ticket's cookie lives for so long: longer than any ticket is good; the ticket says for itself.
-const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
+pub(super) const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Fields that an answer has at most.
 const FIELDS: usize = 11;

@@ -8,7 +8,7 @@
 //!
 //! The ticket comes by header, cookie or query, or an identity stands for it; `room=NAME` says which room, where there are several.
 //!
-//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once; a place that is not there, or not any more, is 404.
+//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once, nor twice with one place; a place that is not there, or not any more, is 404.
 //! **Cost**: a held visit one timer, four times a second.
 
 use std::sync::Arc;
@@ -31,7 +31,6 @@ use crate::proxy::answer::{self, Answer, without_body};
 use crate::proxy::headers::{X_REQUEST_ID, came_by_tls};
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
-use crate::proxy::upload::Budget;
 use crate::proxy::{Asker, Worker};
 use crate::waiting_room::page::{Format, Language, state_json};
 use crate::waiting_room::room::{Look, Place, Stand};
@@ -142,7 +141,7 @@ impl Worker {
 
     async fn receipt(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
         let (doorway, place) = self.found(head).ok_or(Reason::NoPlace)?;
-        let Some(_held) = self.gateway.held_visits().reserve(1) else { return Err(Reason::Overloaded.into()) };
+        let Some(_held) = self.gateway.held_visits().budget().reserve(1) else { return Err(Reason::Overloaded.into()) };
         let room = Arc::clone(doorway.room());
         // It is read from the disk.
         let receipt = spawn_blocking(move || room.receipt(&place)).await.map_err(|_| Reason::Internal)?;
@@ -157,7 +156,7 @@ impl Worker {
 
     /// Looks again until the turn has come, or patience ends.
     async fn hold(&self, doorway: &Doorway, place: &Place, patience: Duration, look: &mut Look) {
-        let Some(_held) = self.gateway.held_visits().reserve(1) else { return };
+        let Some(_held) = self.gateway.held_visits().hold((doorway.tag(), place.number())) else { return };
         let clock = self.gateway.clock();
         let began = clock.now();
         let until = began.after(patience);
@@ -211,10 +210,4 @@ impl Worker {
 
 fn is_near(look: &Look) -> bool {
     matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
-}
-
-/// How many visits may be held.
-#[must_use]
-pub fn budget() -> Arc<Budget> {
-    Budget::new(HELD)
 }

@@ -1,7 +1,7 @@
 //! Where a place stands now, and when its holder is to ask again.
 //!
 //! **Invariants**: whoever waits is told never to be farther back than before; the first return of somebody is in the journal before he is
-//! told anything; a visit before its time changes nothing, not even when the next one is due.
+//! told anything; whoever is told that his turn has come is told so after a kill as well; a visit before its time changes nothing, not even when the next one is due.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -181,6 +181,20 @@ impl Room {
         }
     }
 
+    /// Whether the turn of `number` has come, and would have after a kill at this instant.
+    fn is_announced(&self, number: u64) -> bool {
+        // Read before the position, as in `Order::is_called`.
+        let announced = self.announced.load(Ordering::Acquire);
+        self.order.position(number).is_some_and(|position| position < announced)
+    }
+
+    /// The journal has it that `number` was let in: so it was called, and all before it.
+    pub(super) fn announce_to(&self, number: u64) {
+        if let Some(position) = self.order.position(number) {
+            self.announced.fetch_max(position.saturating_add(1), Ordering::AcqRel);
+        }
+    }
+
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
@@ -210,7 +224,7 @@ impl Room {
             return Stand::Over { next: None, spent: false, carried: false };
         }
         let quota = standing.calling.and_then(|calling| self.quota_of(calling));
-        if self.order.is_called(number) {
+        if self.is_announced(number) {
             return if quota.is_some_and(|quota| quota.left() == 0) { Stand::Taken } else { Stand::Called };
         }
         let ahead = self.order.position(number).map_or(0, |position| self.order.ahead(position));

@@ -26,12 +26,13 @@ mod recover;
 mod replay;
 mod restore;
 mod roll;
+mod starts;
 mod tally;
 mod turn;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use self::chore::Load;
@@ -43,6 +44,7 @@ pub use self::turn::{Entered, NotEntered, Turn};
 use self::chore::Control;
 use self::lobby::Lottery;
 use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
+use self::starts::Starts;
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -80,18 +82,22 @@ pub struct Room {
     at_close: plan::AtClose,
     /// One a wave, where it has one.
     quotas: Box<[Option<Quota>]>,
-    /// The first number of those who joined for each wave that has begun.
-    starts: RwLock<Vec<u64>>,
+    /// Who joined for which wave.
+    starts: RwLock<Starts>,
     lottery: Lottery,
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
+    /// Numbers below were given, or skipped, before this process began.
+    resumed: u64,
     /// The last lease that was asked for.
     leasing: Mutex<u64>,
     stripes: [Mutex<()>; turn::STRIPES],
     /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
     front: u64,
     recovery: Option<recover::Recovery>,
+    /// Positions below were called, and are in the journal as such.
+    announced: AtomicU64,
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
@@ -237,7 +243,8 @@ impl Room {
     ) -> Option<Place> {
         let hash = identity.map(|value| self.identities.hash(value));
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
-            return Some(self.place(number, Class::New, true, unix));
+            let issued = self.order.joined_at(number).unwrap_or(unix);
+            return Some(self.place(number, Class::New, true, issued));
         }
         let mut ours = tickets.filter_map(|text| self.keyring.recognise(text)).filter_map(|(ticket, shown)| {
             let (ticket, shown) =
@@ -340,17 +347,17 @@ impl Room {
 
     /// The wave for which `number` was given.
     fn wave_of(&self, number: u64) -> u8 {
-        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
         // Whoever came late from a lost state belongs to the first of this one.
-        let number = number.max(self.front);
-        let after = starts.partition_point(|first| *first <= number);
-        u8::try_from(after.saturating_sub(1)).unwrap_or(u8::MAX)
+        self.starts().wave_of(number.max(self.front))
     }
 
     /// The first number that was given for `wave`, if it or its lobby has begun.
     fn first_of(&self, wave: u8) -> Option<u64> {
-        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
-        starts.get(usize::from(wave)).copied()
+        self.starts().first_of(wave)
+    }
+
+    fn starts(&self) -> RwLockReadGuard<'_, Starts> {
+        self.starts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn quota_of(&self, wave: u8) -> Option<&Quota> {

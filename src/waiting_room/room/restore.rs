@@ -3,10 +3,17 @@
 //! The journal is read twice: first for how many numbers may have been given, on which the window of what is remembered depends, then for
 //! all else.
 //!
+//! **Who is fresh**: each tick journals which numbers are fresh and how many were given. Whoever was fresh at the last tick before the end is
+//! fresh for another [`GRACE`]: he was told to come back, and could not. So he is awaited and called at the pace, whether he has come back or
+//! not, and if he does not come he is passed over like everybody else. Numbers that the process had leased beyond are taken as not given, and
+//! are not waited for: whoever was given one in the last tenth of a second keeps his place, uncounted.
+//!
 //! **Invariants**: whoever was inside is inside; whose request was at the service when the process ended, of him nobody knows what became; what
 //! of the quota was taken is counted anew from what everybody is, also of those whose numbers are no longer remembered.
 //! **Cost**: some 100 ns a record; none is kept, but what a journal consists of that has grown too long.
 //! **Not here**: what the records of a room mean one by one (`replay`), tickets of a state that was lost (`recover`).
+//!
+//! [`GRACE`]: crate::waiting_room::order::GRACE
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, RwLock};
@@ -75,6 +82,8 @@ pub(super) fn open(
         identities: told.identities,
         shown: RwLock::new(shown),
         leased: AtomicU64::new(issued),
+        resumed: issued,
+        announced: AtomicU64::new(told.order.serving()),
         leasing: Mutex::new(issued),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
@@ -84,7 +93,7 @@ pub(super) fn open(
         waves: plan.waves.clone().into(),
         at_close: plan.at_close,
         quotas,
-        starts: RwLock::default(),
+        starts: RwLock::new(told.starts),
         journal,
         front: told.front,
         recovery,
@@ -93,9 +102,6 @@ pub(super) fn open(
         page,
         events: Events::default(),
     };
-    for (progress, first) in told.waves {
-        room.begin(progress, first);
-    }
     room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }

@@ -233,7 +233,7 @@ impl Room {
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
         if left && !waited {
-            self.reservation(wave).inspect(|quota| {
+            self.reservation(number, wave).inspect(|quota| {
                 quota.release();
             });
         }
@@ -270,11 +270,11 @@ impl Room {
         }
     }
 
-    /// The quota of a wave that is told modulo 4: the latest wave of that kind that has begun.
-    pub(super) fn reservation(&self, wave: u8) -> Option<&Quota> {
-        let begun = self.shown().standing.calling.or_else(|| self.shown().standing.ended.map(|(ended, _)| ended))?;
-        let exact = (0..=begun).rev().find(|candidate| candidate % 4 == wave % 4)?;
-        self.quota_of(exact)
+    /// The quota of the wave in which the holder of `number` was let in, which is told modulo 4.
+    pub(super) fn reservation(&self, number: u64, wave: u8) -> Option<&Quota> {
+        let standing = self.shown().standing;
+        let begun = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended))?;
+        self.quota_of(self.starts().admitted(number.max(self.front), wave, begun)?)
     }
 
     /// Held while a number changes and the change is handed to the journal: two threads must not hand theirs over in another order.
@@ -296,8 +296,8 @@ impl Room {
         self.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn released(&self, wave: u8) {
-        if let Some(quota) = self.reservation(wave) {
+    pub(super) fn released(&self, number: u64, wave: u8) {
+        if let Some(quota) = self.reservation(number, wave) {
             quota.release();
         }
     }
@@ -334,12 +334,12 @@ impl Turn {
 
     /// Whether a quota counts it.
     fn is_counted(&self) -> bool {
-        self.room.reservation(self.wave).is_some()
+        self.room.reservation(self.number, self.wave).is_some()
     }
 
     fn done(&mut self) {
         if self.becomes(State::Sending, State::Done)
-            && let Some(quota) = self.room.reservation(self.wave)
+            && let Some(quota) = self.room.reservation(self.number, self.wave)
         {
             quota.finish();
         }
@@ -361,7 +361,8 @@ impl Turn {
     fn back(&mut self) {
         let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
         if self.becomes(from, State::Waiting) {
-            self.room.released(self.wave);
+            self.room.announce_to(self.number);
+            self.room.released(self.number, self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
         }
     }
