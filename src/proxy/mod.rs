@@ -13,6 +13,7 @@
 //! **Not here**: sockets and protocols (`listener`), decisions (`admission`), connections to servers (`upstream`).
 
 pub mod address;
+mod admit;
 pub mod answer;
 pub mod body;
 pub mod capacity;
@@ -33,7 +34,6 @@ pub mod turn;
 pub mod upload;
 pub mod visit;
 
-use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,17 +52,13 @@ use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
-use self::policy::{LimitPolicy, Quota};
 use self::room::kept::{Kept, is_served};
 use self::room::{Request as Door, Visitor};
 use self::target::{BadRequest, Target};
-use self::turn::{Client, turn};
 use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
-use crate::admission::client::ClientLimit;
-use crate::admission::permit::{Expired, Permit};
-use crate::admission::route::Verdict;
-use crate::admission::verdict::{Account, Reason, Refusal};
+use crate::admission::permit::Permit;
+use crate::admission::verdict::Reason;
 use crate::config::plan::Class;
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 use crate::waiting_room::room::Turn;
@@ -165,11 +161,11 @@ impl Worker {
             visitor = self.approach(door, bearer).await?;
             visit.classed(visitor.bearer.person.class);
         }
-        let permit = match (self.admit(asker, head, (route, &visitor.bearer), body, visit).await, &door) {
+        let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
+        let permit = match (self.admit(asker, head, (route, door.as_ref()), &mut visitor, body, visit).await, &door) {
             (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
             (admitted, _) => admitted?,
         };
-        let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
         let turn = match &door {
             Some(door) => self.enter(door, &mut visitor, route).await?,
             None => None,
@@ -212,57 +208,6 @@ impl Worker {
         if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
             passes.grant(bearer, response, unix_time(), session, secure);
             peer.note_inside();
-        }
-    }
-
-    /// Small body, client limits, predicted wait, line, permit.
-    async fn admit(
-        &self,
-        asker: &Asker<'_>,
-        head: &Parts,
-        (route, bearer): (&Arc<Route>, &Bearer),
-        body: &mut Upload,
-        visit: &mut Visit,
-    ) -> Result<Permit, Answer> {
-        let expects = head.headers.contains_key(EXPECT);
-        if !expects && body.reserve(self.gateway.budget()) {
-            poll_fn(|context| body.poll_ahead(context)).await?;
-        }
-        let arrival = self.gateway.clock().now();
-        let person = bearer.person;
-        let client = |limit: &ClientLimit| self.gateway.client(limit, asker.address, &head.headers);
-        let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
-        let (admission, watchers, clock) = (route.admission(), self.gateway.watchers(), self.gateway.clock());
-        let mut verdict = admission.decide(person, arrival, client, fastrand::f64());
-        let mut has_waited = false;
-        loop {
-            verdict = match verdict {
-                Verdict::Admit(permit) => {
-                    if has_waited {
-                        visit.waited(clock.now().since(arrival));
-                    }
-                    return Ok(permit);
-                }
-                Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
-                Verdict::Park(parked) => {
-                    let account = parked.account;
-                    match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
-                        Ok(walk) => admission.resume(walk, person, clock.now(), client, fastrand::f64()),
-                        Err(Reason::Expired) => {
-                            Verdict::Refuse(admission.crowded_out(account, person, clock.now(), fastrand::f64()))
-                        }
-                        Err(reason) => return Err(reason.into()),
-                    }
-                }
-                Verdict::Queue(place) => match Box::pin(turn(place.deadline, place, waiting, watchers, clock)).await {
-                    Ok(Ok(permit)) => Verdict::Admit(permit),
-                    Ok(Err(Expired)) | Err(Reason::Expired) => {
-                        Verdict::Refuse(admission.expired(person, clock.now(), fastrand::f64()))
-                    }
-                    Err(reason) => return Err(reason.into()),
-                },
-            };
-            has_waited = true;
         }
     }
 
@@ -348,27 +293,6 @@ fn origin_form(path: &str, query: Option<&str>) -> Result<Uri, Answer> {
 /// The client's end of a tunnel, if it asks for a WebSocket and the route allows it.
 fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
     if allowed && headers::asks_websocket(head) { head.extensions.remove() } else { None }
-}
-
-fn refused(route: &Route, refusal: &Refusal) -> Answer {
-    let limit = refusal.limit.and_then(|exceeded| {
-        let limit = match exceeded.account {
-            Account::Session => {
-                let quota = Quota::Concurrent(route.admission().sessions()?.quota());
-                return Some(LimitPolicy { name: cookies::PASS.to_owned(), quota });
-            }
-            Account::Limit(position) => route.admission().client_limit(position)?,
-        };
-        let quota = match exceeded.reset {
-            Some(reset) => {
-                let buckets = limit.buckets()?;
-                Quota::Requests { burst: buckets.burst(), window: buckets.window(), reset }
-            }
-            None => Quota::Concurrent(limit.concurrency()?.quota()),
-        };
-        Some(LimitPolicy { name: limit.name().to_owned(), quota })
-    });
-    Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }
 
 /// Nothing was sent to a service that cannot be reached, so nothing is done twice by coming back; of the others nobody knows.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Response};
 use crate::origin::{Latch, Origin};
-use crate::rooms::{ask, config, join, number, occupy, origin, said};
+use crate::rooms::{ask, config, crowd, join, number, occupy, origin, said};
 use crate::weir::{Weir, eventually};
 
 /// People in the crowd that comes at once.
@@ -257,7 +257,7 @@ fn a_newcomer_whom_the_service_fails_is_at_the_front_and_has_a_ticket_to_say_so(
         let state = || said(&ask(&weir, "GET", "/.weir/place", &shown))["state"].clone();
         eventually("it is his turn", || state() == "turn");
         let mut busy = occupy(&weir);
-        let behind = join(&weir, "");
+        let behind = crowd(&weir);
         assert!(number_of(&weir, &behind) > number_of(&weir, &ticket), "{status}");
         latch.let_pass(1);
         assert_eq!(busy.answer().status, 200);

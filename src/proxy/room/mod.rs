@@ -208,13 +208,24 @@ impl Worker {
         match (busy, &visitor.place) {
             (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
             (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
-                Told::new(request, Some(place), Stand::Called, again).into()
+                let room = &request.doorway.room;
+                room.turned_away(self.gateway.clock().now().after(again));
+                Told::new(request, Some(place), room.standing(place), again).into()
             }
             _ => answer,
         }
     }
 
-    /// Redeems the place of somebody who has a permit, or gives a newcomer one; `route` says what a success is.
+    /// Gives a newcomer who is held in line, or has a permit, his place.
+    pub(super) fn line_up(&self, request: &Request<'_>, visitor: &mut Visitor) {
+        let room = &request.doorway.room;
+        if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
+            let identity = request.doorway.identity_of(&request.head.headers);
+            visitor.place = room.welcome(identity, request.class, (self.gateway.clock().now(), unix_time()));
+        }
+    }
+
+    /// Redeems the place of somebody who has a permit; `route` says what a success is.
     pub(super) async fn enter(
         &self,
         request: &Request<'_>,
@@ -226,10 +237,7 @@ impl Worker {
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
-        if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
-            let identity = request.doorway.identity_of(&request.head.headers);
-            visitor.place = room.welcome(identity, request.class, now);
-        }
+        self.line_up(request, visitor);
         let Some(place) = visitor.place else { return Ok(None) };
         match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {

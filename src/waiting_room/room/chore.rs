@@ -131,7 +131,9 @@ impl Room {
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
         let unused = self.straight.swap(0, Ordering::AcqRel);
-        self.straight.store(control.pace.straight(unused, waiting), Ordering::Release);
+        let owed = self.owed.load(Ordering::Acquire) > now.0.as_nanos();
+        let straight = if owed { 0 } else { control.pace.straight(unused, waiting) };
+        self.straight.store(straight, Ordering::Release);
         let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records

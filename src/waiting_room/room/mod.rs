@@ -101,6 +101,8 @@ pub struct Room {
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
+    /// None do before this instant: until then those are expected back who were called and waited at the gate in vain.
+    owed: AtomicU64,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
     lane: Mutex<turn::Lane>,

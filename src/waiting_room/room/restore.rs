@@ -88,6 +88,7 @@ pub(super) fn open(
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),
+        owed: AtomicU64::new(0),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),

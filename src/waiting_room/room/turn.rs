@@ -44,6 +44,9 @@ const LATE_BURST: f64 = 10.0;
 /// Somebody late, for whom there was no room, asks again after this.
 const LATE_AGAIN: Duration = Duration::from_secs(3);
 
+/// Whoever is told to come again is back within this of the instant he was told.
+const BACK: Duration = Duration::from_secs(1);
+
 /// Numbers that share a lock while they change: more than there are workers, so that two seldom meet.
 pub(super) const STRIPES: usize = 64;
 
@@ -133,13 +136,21 @@ impl Room {
         Ok(())
     }
 
-    /// Lets a newcomer in for whom there was a permit at once: a number that is called as it is given. [`None`] if none can be given.
+    /// Lets a newcomer to the gate while nobody waits: a number that is called as it is given, and whose holder has come. [`None`] if none
+    /// can be given.
     #[must_use]
     pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Place> {
         let joined = self.join(identity, class, now.1)?;
         // Whoever asked at the same instant is before him; nobody else is.
         self.order.advance(now.0, 1);
+        self.order.came(joined.place.ticket.number, now.0);
         Some(joined.place)
+    }
+
+    /// Somebody who was called has waited at the gate in vain, and comes back at `again`: nobody new goes straight to it until then.
+    pub fn turned_away(&self, again: Tick) {
+        self.owed.fetch_max(again.after(BACK).as_nanos(), Ordering::AcqRel);
+        self.straight.store(0, Ordering::Release);
     }
 
     /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `key` if the
