@@ -17,6 +17,7 @@
 
 mod calendar;
 mod chore;
+mod lane;
 mod lobby;
 mod look;
 pub mod operator;
@@ -105,7 +106,7 @@ pub struct Room {
     owed: AtomicU64,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
-    lane: Mutex<turn::Lane>,
+    lane: Mutex<lane::Lane>,
     page: Page,
     events: Events,
 }

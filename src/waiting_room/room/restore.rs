@@ -20,9 +20,10 @@ use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use super::chore::Control;
+use super::lane::Lane;
 use super::recover::Recovery;
 use super::replay::{Extent, Told};
-use super::turn::{Lane, STRIPES};
+use super::turn::STRIPES;
 use super::{Events, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
 use crate::config::plan::{self, Key, Rate, Secret};

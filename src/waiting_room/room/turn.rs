@@ -24,22 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::lane::Lane;
 use super::{Now, Place, Room};
 use crate::clock::Tick;
 use crate::waiting_room::identity::{Claimed, IdentityHash};
 use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::{NotRedeemed, State};
 use crate::waiting_room::quota::Quota;
-
-/// Of those who are let in, so many may be late: called long ago, and come now. Whoever slept loses nothing, and those whose turn it is
-/// are not kept waiting by a crowd that wakes.
-const LATE_SHARE: f64 = 0.2;
-
-/// … and one a second in any case.
-const LATE_RATE: f64 = 1.0;
-
-/// Late ones at once after a pause.
-const LATE_BURST: f64 = 10.0;
 
 /// Somebody late, for whom there was no room, asks again after this.
 const LATE_AGAIN: Duration = Duration::from_secs(3);
@@ -49,13 +40,6 @@ const BACK: Duration = Duration::from_secs(1);
 
 /// Numbers that share a lock while they change: more than there are workers, so that two seldom meet.
 pub(super) const STRIPES: usize = 64;
-
-/// The lane of those who are late.
-#[derive(Debug)]
-pub(super) struct Lane {
-    credit: f64,
-    at: Tick,
-}
 
 /// Somebody came in.
 #[derive(Debug)]
@@ -103,24 +87,6 @@ enum Sent {
     First,
     /// The same, and what became of it before is not known.
     Again,
-}
-
-impl Lane {
-    pub(super) const fn new() -> Self {
-        Self { credit: LATE_BURST, at: Tick::ZERO }
-    }
-
-    fn take(&mut self, now: Tick) -> bool {
-        self.credit = (self.credit + now.since(self.at).as_secs_f64() * LATE_RATE).min(LATE_BURST);
-        self.at = now;
-        let free = self.credit >= 1.0;
-        self.credit -= if free { 1.0 } else { 0.0 };
-        free
-    }
-
-    fn entered(&mut self) {
-        self.credit = (self.credit + LATE_SHARE).min(LATE_BURST);
-    }
 }
 
 impl Room {
