@@ -51,6 +51,7 @@ fn one_of_a_million_is_explained_at_once() {
     }
     let load = Load { rate: 2_000.0, held: 0, wait: Duration::ZERO, free: 500 };
     drop(room.tick((clock.now(), unix), &load));
+    room.announce();
     let now = (clock.now(), unix + Duration::from_secs(4));
     let numbers = (0..PEOPLE).step_by(9_973).map(|number| number.to_string());
     let asked: Vec<String> = tickets.iter().cloned().chain(numbers).collect();

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use loadtest::overload::catalogue;
+use loadtest::overload::room::RoomFigure;
 use loadtest::overload::run::Setup;
 use loadtest::overload::scenario::{
-    Answers, Bound, Capacity, Crowd, Figure, Gateway, Phase, Scenario, Server, Span, Threshold,
+    Answers, Bound, Capacity, Crowd, Figure, Gateway, Phase, Scenario, Server, Span, Threshold, Waits,
 };
 use loadtest::overload::suite::{self, Report};
 
@@ -55,10 +56,31 @@ fn small() -> Scenario {
     }
 }
 
+/// Seven seconds' work of the same service comes within one, and waits for its turn.
+fn room() -> Scenario {
+    let threshold = |figure| Threshold { figure: Figure::Room(figure), bound: Bound::AtMost(0.0) };
+    let small = small();
+    Scenario {
+        name: "room".into(),
+        crowd: Crowd {
+            phases: vec![Phase { lasts: 1.0, load: 7.0 }, Phase { lasts: 11.0, load: 0.0 }],
+            waits: Some(Waits { holding: 0.5, hold: 3.0 }),
+            ..small.crowd
+        },
+        drain: 12.0,
+        thresholds: [RoomFigure::OutOfOrder, RoomFigure::Contradicted, RoomFigure::Unserved].map(threshold).into(),
+        ..small
+    }
+}
+
 fn judge(weir: Option<PathBuf>, concurrency: u32) -> Report {
+    judge_scenario(&small(), weir, concurrency)
+}
+
+fn judge_scenario(scenario: &Scenario, weir: Option<PathBuf>, concurrency: u32) -> Report {
     let folder = tempfile::tempdir().expect("temporary folder");
     let setup = Setup { weir, concurrency: concurrency.to_string(), folder: folder.path().into(), repeats: TRIES };
-    let report = suite::judge(&small(), 1..2, &setup, |line| eprintln!("{line}"), pending).expect("it runs");
+    let report = suite::judge(scenario, 1..2, &setup, |line| eprintln!("{line}"), pending).expect("it runs");
     assert_eq!(report.invalid, None, "a machine that is too busy");
     report
 }
@@ -82,6 +104,20 @@ fn without_a_gateway_the_service_collapses_and_nothing_is_known_of_a_limit() {
     let report = judge(None, PEAK_AT);
     let failed = passes(&report);
     assert!(failed.first() == Some(&false) && failed.last() == Some(&false), "{}", report.table());
+}
+
+#[test]
+fn everybody_in_a_small_room_is_served_in_order_and_without_a_gateway_nothing_is_known_of_it() {
+    let waited = judge_scenario(&room(), Some(weir()), PEAK_AT);
+    assert!(waited.passed(), "{}", waited.table());
+    let brief = Scenario {
+        drain: 0.0,
+        crowd: Crowd { phases: vec![Phase { lasts: 1.0, load: 7.0 }], ..room().crowd },
+        ..room()
+    };
+    let straight = judge_scenario(&brief, None, PEAK_AT);
+    // Nobody was told to wait, nobody says whom he called, and not everybody was served.
+    assert_eq!(passes(&straight), [true, false, false], "{}", straight.table());
 }
 
 fn loadtest(arguments: &[&str]) -> Output {

@@ -13,6 +13,7 @@
 //! **Not here**: sockets and protocols (`listener`), decisions (`admission`), connections to servers (`upstream`).
 
 pub mod address;
+mod admit;
 pub mod answer;
 pub mod body;
 pub mod capacity;
@@ -33,7 +34,6 @@ pub mod turn;
 pub mod upload;
 pub mod visit;
 
-use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,16 +52,13 @@ use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
 use self::peer::Peer;
-use self::policy::{LimitPolicy, Quota};
+use self::room::kept::{Kept, is_served};
 use self::room::{Request as Door, Visitor};
 use self::target::{BadRequest, Target};
-use self::turn::{Client, turn};
 use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
-use crate::admission::client::ClientLimit;
-use crate::admission::permit::{Expired, Permit};
-use crate::admission::route::Verdict;
-use crate::admission::verdict::{Account, Reason, Refusal};
+use crate::admission::permit::Permit;
+use crate::admission::verdict::Reason;
 use crate::config::plan::Class;
 use crate::sabotage::{self, Fault};
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
@@ -99,40 +96,40 @@ impl Worker {
 
     /// Answers `request` of `peer`.
     pub async fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
         let asker = self.asker(peer, &head);
         sabotage::swallow().await;
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
-        let (reads, waits) = (Reads::of(&head.headers), head.headers.contains_key(EXPECT));
-        let bodiless = head.method == Method::HEAD;
-        let walked = self.walk(&asker, head, &mut upload, &mut visit).await;
-        let response = match walked {
+        let mut reads = None;
+        let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
             Ok(response) => response,
             Err(answer) => {
                 // A client that waits for `100 Continue` has sent no body, and shall not.
-                if let Some(upload) = upload.as_mut().filter(|_| !waits) {
+                if let Some(upload) = upload.as_mut().filter(|_| !head.headers.contains_key(EXPECT)) {
                     upload.drain().await;
                 }
                 visit.refused(answer.reason, answer.status());
-                let response = answer.response(&reads, &asker.id);
-                if bodiless { answer::without_body(response) } else { response }.map(Source::Own)
+                let reads = || reads.unwrap_or_else(|| Reads::of(&head.headers));
+                let response = answer.response(reads, &asker.id);
+                if head.method == Method::HEAD { answer::without_body(response) } else { response }.map(Source::Own)
             }
         };
         response.map(|source| Body::new(source, visit))
     }
 
-    /// The way through; an error is what the client is told instead of the upstream's answer.
+    /// The way through; an error is what the client is told instead of the upstream's answer. `reads` is what is left of a head that went on.
     async fn walk(
         &self,
         asker: &Asker<'_>,
-        mut head: Parts,
+        head: &mut Parts,
         upload: &mut Option<Upload>,
         visit: &mut Visit,
+        reads: &mut Option<Reads>,
     ) -> Result<Response<Source>, Answer> {
-        let target = Target::of(&head, self.gateway.plan().clients.header_count)?;
+        let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
-        if let Some(answer) = self.wicket(asker, &head, &target).await {
+        if let Some(answer) = self.wicket(asker, head, &target).await {
             return answer.map(|response| response.map(Source::Own));
         }
         let route = self.gateway.route(&head.method, &target)?;
@@ -142,7 +139,7 @@ impl Worker {
         visit.counts(body.received());
         body.bound(limits.body_size)?;
         // Who only asks what he may ask is nobody who waits: he is given no place and no pass.
-        let preflight = headers::is_preflight(&head);
+        let preflight = headers::is_preflight(head);
         let doorway = route.doorway().filter(|_| !preflight);
         let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), &head.headers);
         visit.classed(bearer.person.class);
@@ -156,7 +153,7 @@ impl Worker {
         let door = doorway.map(|doorway| Door {
             doorway,
             asker,
-            head: &head,
+            head,
             target: &target,
             class: limits.class,
             counts: limits.counts,
@@ -166,7 +163,8 @@ impl Worker {
             visitor = self.approach(door, bearer).await?;
             visit.classed(visitor.bearer.person.class);
         }
-        let permit = match (self.admit(asker, &head, (route, &visitor.bearer), body, visit).await, &door) {
+        let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
+        let permit = match (self.admit(asker, head, (route, door.as_ref()), &mut visitor, body, visit).await, &door) {
             (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
             (admitted, _) => admitted?,
         };
@@ -178,7 +176,8 @@ impl Worker {
             return Ok(Response::new(Source::Own(Bytes::new())));
         }
         let Visitor { bearer, place } = visitor;
-        let upgrade = upgrade(&mut head, limits.upgrade);
+        *reads = Some(Reads::of(&head.headers));
+        let upgrade = upgrade(head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
         let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
@@ -192,6 +191,9 @@ impl Worker {
             };
             self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), secure);
         }
+        if let (true, Some(place), Some(doorway)) = (is_unknown, &place, doorway) {
+            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, secure));
+        }
         answered
     }
 
@@ -204,64 +206,13 @@ impl Worker {
         response: Option<&mut Response<Source>>,
         secure: bool,
     ) {
-        let served = response.filter(|response| response.status().is_success() || response.status().is_redirection());
+        let served = response.filter(|response| is_served(response.status()));
         if bearer.is_newcomer() {
             route.admission().answered(served.is_some());
         }
         if let (Some(passes), Some(response)) = (self.gateway.passes(), served) {
             passes.grant(bearer, response, unix_time(), session, secure);
             peer.note_inside();
-        }
-    }
-
-    /// Small body, client limits, predicted wait, line, permit.
-    async fn admit(
-        &self,
-        asker: &Asker<'_>,
-        head: &Parts,
-        (route, bearer): (&Arc<Route>, &Bearer),
-        body: &mut Upload,
-        visit: &mut Visit,
-    ) -> Result<Permit, Answer> {
-        let expects = head.headers.contains_key(EXPECT);
-        if !expects && body.reserve(self.gateway.budget()) {
-            poll_fn(|context| body.poll_ahead(context)).await?;
-        }
-        let arrival = self.gateway.clock().now();
-        let person = bearer.person;
-        let client = |limit: &ClientLimit| self.gateway.client(limit, asker.address, &head.headers);
-        let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
-        let (admission, watchers, clock) = (route.admission(), self.gateway.watchers(), self.gateway.clock());
-        let mut verdict = admission.decide(person, arrival, client, fastrand::f64());
-        let mut has_waited = false;
-        loop {
-            verdict = match verdict {
-                Verdict::Admit(permit) => {
-                    if has_waited {
-                        visit.waited(clock.now().since(arrival));
-                    }
-                    return Ok(permit);
-                }
-                Verdict::Refuse(refusal) => return Err(refused(route, &refusal)),
-                Verdict::Park(parked) => {
-                    let account = parked.account;
-                    match Box::pin(turn(parked.deadline, parked, waiting, watchers, clock)).await {
-                        Ok(walk) => admission.resume(walk, person, clock.now(), client, fastrand::f64()),
-                        Err(Reason::Expired) => {
-                            Verdict::Refuse(admission.crowded_out(account, person, clock.now(), fastrand::f64()))
-                        }
-                        Err(reason) => return Err(reason.into()),
-                    }
-                }
-                Verdict::Queue(place) => match Box::pin(turn(place.deadline, place, waiting, watchers, clock)).await {
-                    Ok(Ok(permit)) => Verdict::Admit(permit),
-                    Ok(Err(Expired)) | Err(Reason::Expired) => {
-                        Verdict::Refuse(admission.expired(person, clock.now(), fastrand::f64()))
-                    }
-                    Err(reason) => return Err(reason.into()),
-                },
-            };
-            has_waited = true;
         }
     }
 
@@ -310,7 +261,7 @@ impl Worker {
 /// The request as the upstream gets it.
 fn outbound(
     asker: &Asker<'_>,
-    mut head: Parts,
+    head: &mut Parts,
     target: &Target,
     upgrade: bool,
     body: Upload,
@@ -325,10 +276,14 @@ fn outbound(
         upgrade,
     };
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
-    let query = head.uri.query().and_then(room::carried::foreign);
-    head.uri = origin_form(&target.path, query.as_deref())?;
-    head.version = Version::HTTP_11;
-    Ok(Request::from_parts(head, body))
+    let uri = std::mem::take(&mut head.uri);
+    let query = uri.query().and_then(room::carried::foreign);
+    let mut request = Request::new(body);
+    *request.uri_mut() = origin_form(&target.path, query.as_deref())?;
+    request.method_mut().clone_from(&head.method);
+    *request.headers_mut() = std::mem::take(&mut head.headers);
+    *request.extensions_mut() = std::mem::take(&mut head.extensions);
+    Ok(request)
 }
 
 /// The normalised path with the query as it was (RFC 9112 §3.2.1).
@@ -343,27 +298,6 @@ fn origin_form(path: &str, query: Option<&str>) -> Result<Uri, Answer> {
 /// The client's end of a tunnel, if it asks for a WebSocket and the route allows it.
 fn upgrade(head: &mut Parts, allowed: bool) -> Option<OnUpgrade> {
     if allowed && headers::asks_websocket(head) { head.extensions.remove() } else { None }
-}
-
-fn refused(route: &Route, refusal: &Refusal) -> Answer {
-    let limit = refusal.limit.and_then(|exceeded| {
-        let limit = match exceeded.account {
-            Account::Session => {
-                let quota = Quota::Concurrent(route.admission().sessions()?.quota());
-                return Some(LimitPolicy { name: cookies::PASS.to_owned(), quota });
-            }
-            Account::Limit(position) => route.admission().client_limit(position)?,
-        };
-        let quota = match exceeded.reset {
-            Some(reset) => {
-                let buckets = limit.buckets()?;
-                Quota::Requests { burst: buckets.burst(), window: buckets.window(), reset }
-            }
-            None => Quota::Concurrent(limit.concurrency()?.quota()),
-        };
-        Some(LimitPolicy { name: limit.name().to_owned(), quota })
-    });
-    Answer { retry_after: Some(refusal.retry_after), limit, ..refusal.reason.into() }
 }
 
 /// Nothing was sent to a service that cannot be reached, so nothing is done twice by coming back; of the others nobody knows.

@@ -131,6 +131,7 @@ async fn call(gateway: Arc<Gateway>, doorway: Arc<Doorway>) {
             // A disk that refuses shows in the metrics; people are called all the same, and a restart calls them again.
             drop(timeout(JOURNAL_PATIENCE, record).await);
         }
+        doorway.room().announce();
         if draws.is_empty() && doorway.room().is_draw_due() {
             draws.spawn(draw(Arc::clone(doorway.room())));
         } else if let Some(panic) =

@@ -13,7 +13,7 @@
 //! * At most `quota` people succeed in a wave, over crashes as well.
 //! * While people wait and the services have room, somebody is called.
 //!
-//! **Cost**: a join one atomic addition and one signature; a poll one signature and a few loads.
+//! **Cost**: a join one atomic addition and one signature; a poll one verification and a few loads.
 //! **Bound**: four bytes a number, and what `identity` remembers; both bounded by the configuration.
 //! **Not here**: HTTP but in `page` (`proxy`), permits and tokens (`admission`).
 

@@ -34,6 +34,7 @@ mod refusals;
 mod reload;
 mod room_kills;
 mod rooms;
+mod rooms_line;
 mod rooms_operators;
 mod rooms_page;
 mod rooms_turn;

@@ -59,6 +59,13 @@ pub(crate) fn join(weir: &Weir, fields: &str) -> String {
     answer.field("weir-ticket").unwrap().to_owned()
 }
 
+/// Makes newcomers wait while the service is busy: one is held at the gate in vain, the next has to wait for him. The ticket of the latter.
+pub(crate) fn crowd(weir: &Weir) -> String {
+    let held = ask(weir, "GET", "/register", "");
+    assert_eq!((held.status, held.reason().as_str()), (503, "your_turn"), "{held:?}");
+    join(weir, "")
+}
+
 /// The number of the place that a request with `fields` finds.
 pub(crate) fn number(weir: &Weir, target: &str, fields: &str) -> u64 {
     let answer = ask(weir, "GET", target, fields);
@@ -78,7 +85,7 @@ fn whoever_comes_while_nobody_waits_goes_straight_in() {
     assert!(answer.field("weir-ticket").is_none() && answer.field("retry-after").is_none());
     // He stays inside when others have to wait.
     let mut first = occupy(&weir);
-    join(&weir, "");
+    crowd(&weir);
     let mut inside = Client::connect(weir.http);
     inside.send(format!("GET /next HTTP/1.1\r\nhost: localhost\r\nweir-pass: {pass}\r\n\r\n"));
     weir.wait_for_load("u", 1, 1);

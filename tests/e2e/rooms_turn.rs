@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Response};
 use crate::origin::{Latch, Origin};
-use crate::rooms::{ask, config, join, number, occupy, origin, said};
+use crate::rooms::{ask, config, crowd, join, number, occupy, origin, said};
 use crate::weir::{Weir, eventually};
 
 /// People in the crowd that comes at once.
@@ -134,6 +134,20 @@ fn whoever_asks_to_be_held_notices_his_turn_within_a_second() {
     });
 }
 
+/// He was away for as long as the visit before had said: his turn, seconds away by then, came meanwhile.
+#[test]
+fn whoever_was_held_in_vain_is_told_what_is_left_then() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"1/s\""));
+    let _first = occupy(&weir);
+    let tickets: Vec<_> = (0..9).map(|_| join(&weir, "")).collect();
+    let fields = format!("weir-ticket: {}\r\nprefer: wait=3\r\n", tickets.last().unwrap());
+    let told = said(&ask(&weir, "GET", "/.weir/place", &fields));
+    assert_eq!((&told["state"], &told["poll_after_seconds"]), (&"waiting".into(), &1.into()), "{told}");
+    latch.let_pass(1);
+}
+
 /// Whether `answer` says that it is his turn, though not at this moment.
 fn is_put_off(answer: &Response) -> bool {
     answer.status == 503 && answer.reason() == "your_turn" && answer.field("retry-after").is_some()
@@ -224,4 +238,70 @@ fn a_greedy_poller_learns_when_he_was_to_come_and_nothing_else() {
         // It never moves on, however often he asks; times are kept in units of four seconds and told in whole ones.
         assert!(now <= told + Duration::from_secs(5), "{:?} later", now - told);
     }
+}
+
+#[test]
+fn a_newcomer_whom_the_service_fails_is_at_the_front_and_has_a_ticket_to_say_so() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    // A page that is missing lets him stay inside, and gives no pass.
+    for status in [500, 503, 404] {
+        let weir = Weir::start(&config(origin.address, ""));
+        let failed = ask(&weir, "GET", &format!("/status/{status}"), "");
+        assert_eq!(failed.status, status, "{failed:?}");
+        let ticket = failed.field("weir-ticket").unwrap().to_owned();
+        assert!(failed.field("set-cookie").unwrap().starts_with(&format!("weir_ticket={ticket}; ")), "{failed:?}");
+        assert!(failed.field("weir-pass").is_none(), "{failed:?}");
+        assert_eq!(failed.field("cache-control"), Some("private"), "{failed:?}");
+        let shown = format!("weir-ticket: {ticket}\r\n");
+        let state = || said(&ask(&weir, "GET", "/.weir/place", &shown))["state"].clone();
+        eventually("it is his turn", || state() == "turn");
+        let mut busy = occupy(&weir);
+        let behind = crowd(&weir);
+        assert!(number_of(&weir, &behind) > number_of(&weir, &ticket), "{status}");
+        latch.let_pass(1);
+        assert_eq!(busy.answer().status, 200);
+        let served = ask(&weir, "GET", "/form", &shown);
+        assert_eq!(served.status, 200, "{served:?}");
+        assert!(served.field("weir-ticket").is_none() && served.field("weir-pass").is_some(), "{served:?}");
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let weir = Weir::start(&config(nobody, ""));
+    let failed = ask(&weir, "GET", "/form", "");
+    assert_eq!(failed.status, 502, "{failed:?}");
+    let shown = format!("weir-ticket: {}\r\n", failed.field("weir-ticket").unwrap());
+    eventually("it is his turn", || said(&ask(&weir, "GET", "/.weir/place", &shown))["state"] == "turn");
+}
+
+/// The number on `ticket`.
+fn number_of(weir: &Weir, ticket: &str) -> u64 {
+    let answer = ask(weir, "GET", "/.weir/place", &format!("weir-ticket: {ticket}\r\n"));
+    said(&answer)["ticket_number"].as_u64().unwrap()
+}
+
+#[test]
+fn one_place_holds_one_visit_at_a_time() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"2/m\""));
+    assert_eq!(ask(&weir, "GET", "/form", "").status, 200);
+    let [one, two] = [(); 2].map(|()| join(&weir, ""));
+    let visit = |ticket: &str| {
+        let began = Instant::now();
+        let answer = ask(&weir, "GET", "/.weir/place", &format!("weir-ticket: {ticket}\r\nprefer: wait=3\r\n"));
+        assert_eq!(said(&answer)["state"], "waiting", "{answer:?}");
+        began.elapsed() > Duration::from_millis(1_500)
+    };
+    let held = |ticket: &str, visits: usize| {
+        std::thread::scope(|scope| {
+            let visits: Vec<_> = (0..visits).map(|_| scope.spawn(|| visit(ticket))).collect();
+            visits.into_iter().map(|visit| usize::from(visit.join().unwrap())).sum::<usize>()
+        })
+    };
+    let both = std::thread::scope(|scope| {
+        let other = scope.spawn(|| held(&two, 1));
+        (held(&one, 8), other.join().unwrap())
+    });
+    assert_eq!(both, (1, 1), "one of eight, and the one of somebody else");
+    assert_eq!(held(&one, 1), 1, "and the next");
 }

@@ -9,9 +9,8 @@ use crate::rooms::{ask, config, join, number, occupy, origin, said};
 use crate::tools::curl;
 use crate::weir::Weir;
 
-/// Visits that ask to be held, and of them those that are.
-const VISITS: usize = 20_000;
-const HELD: usize = 8_192;
+/// Visits that ask to be held.
+const VISITS: usize = 2_000;
 /// On one connection; weir allows 128 requests at once.
 const STREAMS: usize = 125;
 
@@ -101,7 +100,7 @@ fn a_full_room_says_so() {
 }
 
 #[test]
-fn twenty_thousand_who_ask_to_be_held_do_not_exceed_the_bound() {
+fn of_two_thousand_visits_of_one_place_one_is_held() {
     let latch = Latch::new();
     let origin = origin(&latch);
     let weir = Weir::start(&config(origin.address, "pace = \"1/m\""));
@@ -136,10 +135,10 @@ fn twenty_thousand_who_ask_to_be_held_do_not_exceed_the_bound() {
         let other = Instant::now();
         let look = ask(&weir, "GET", "/.weir/place", &format!("weir-ticket: {ticket}\r\nprefer: wait=30\r\n"));
         assert_eq!(said(&look)["state"], "waiting", "{look:?}");
-        assert!(other.elapsed() < Duration::from_secs(2), "nobody more is held: {:?}", other.elapsed());
+        assert!(other.elapsed() < Duration::from_secs(2), "not a second one: {:?}", other.elapsed());
         counters.into_iter().flat_map(|counter| counter.join().unwrap()).collect::<Vec<_>>()
     });
     assert_eq!(ended.len(), VISITS, "each is answered");
     let at_once = ended.iter().filter(|at| **at < Duration::from_secs(15)).count();
-    assert_eq!(at_once, VISITS - HELD, "the others were held");
+    assert_eq!(at_once, VISITS - 1, "and one was held");
 }

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
 use super::Verdict;
+use crate::coordinator::recall;
 use crate::figure::Figure;
 use crate::ledger::{Folder, RequestId};
 use crate::oracle::trace::{Story, Subject};
-use crate::oracle::{self, Declared, Invariant, Judgement, Ledgers, Person, Run, table};
-use crate::scenario::Scenario;
+use crate::oracle::{self, Invariant, Judgement, Ledgers, table};
 
 /// Options of `loadtest check`.
 #[derive(Debug, Args)]
@@ -55,31 +55,13 @@ pub(super) struct Trace {
     subject: Subject,
 }
 
-/// What was run, as the folder says.
-struct Facts {
-    scenario: Scenario,
-    people: Vec<Person>,
-    declared: Declared,
-}
-
-impl Facts {
-    /// Reads scenario, population and what the gateway was configured to promise.
-    fn read(folder: &Folder) -> anyhow::Result<Self> {
-        bail!("{} cannot be read: this build knows no scenario files", folder.scenario().display())
-    }
-
-    fn run(&self) -> Run<'_> {
-        Run { scenario: &self.scenario, people: &self.people, declared: &self.declared }
-    }
-}
-
 pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
-    let facts = Facts::read(&folder)?;
+    let facts = recall::read(&folder)?;
     let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder)?);
     print!("{}", table::summary(&judgement));
     if let Some(path) = &options.json {
-        super::run::write_json(path, &judgement)?;
+        super::write_json(path, &judgement)?;
     }
     Ok(match options.expects {
         None => judgement.verdict.into(),
@@ -90,7 +72,7 @@ pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
 
 pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
-    let facts = Facts::read(&folder)?;
+    let facts = recall::read(&folder)?;
     let ledgers = Ledgers::read(&folder)?;
     let story =
         Story::of(options.subject, &ledgers.told, &ledgers.served).context("nobody sent or got anything there")?;

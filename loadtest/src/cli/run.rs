@@ -7,8 +7,8 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Verdict;
-use crate::coordinator::{self, Ended, Settings, parts, prepare};
-use crate::{demo, descriptors, table};
+use crate::coordinator::{self, Ended, Settings, Shown, prepare};
+use crate::{demo, descriptors, oracle, table};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -108,11 +108,16 @@ fn conclude(ended: &Ended) -> Verdict {
         table::count(progress.requests),
         progress.lag_p99 as f64 / 1e3,
     );
-    let (word, why, verdict) = match &ended.verdict {
-        parts::Verdict::Passed => ("PASS", "", Verdict::Passed),
-        parts::Verdict::Broken(why) => ("BROKEN", why.as_str(), Verdict::Broken),
-        parts::Verdict::Invalid(why) => ("INVALID", why.as_str(), Verdict::Invalid),
+    let verdict = match &ended.shown {
+        Shown::Judged(judgement) => {
+            print!("\n{}", oracle::table::summary(judgement));
+            judgement.verdict.into()
+        }
+        Shown::Died(why) => {
+            println!("BROKEN  {why}");
+            Verdict::Broken
+        }
     };
-    println!("{word}  {why}\n{}", ended.folder.path().display());
+    println!("{}", ended.folder.path().display());
     verdict
 }

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod parts;
 pub mod plan;
 pub mod prepare;
+pub mod recall;
 pub mod resources;
 pub mod said;
 
@@ -22,9 +23,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::cast::Cast;
-pub use self::parts::Verdict;
 use self::prepare::Prepared;
 use crate::ledger::Folder;
+use crate::oracle::Judgement;
 use crate::people::progress::Progress;
 
 /// What to run, and how.
@@ -50,11 +51,20 @@ pub struct Settings {
     pub descriptors: usize,
 }
 
+/// What a run has shown.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    /// All that the oracle says of it.
+    Judged(Box<Judgement>),
+    /// The gateway's process ended when nobody had asked it to: the worst that can be, and reason enough.
+    Died(String),
+}
+
 /// A run that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// What it has shown.
-    pub verdict: Verdict,
+    pub shown: Shown,
     /// Where its people came to.
     pub progress: Progress,
     /// Where it is written down.
@@ -82,12 +92,12 @@ pub async fn run(
             cast.kill().await;
             return match error.downcast::<gateway::Died>() {
                 Ok(died) => {
-                    let (verdict, progress) = (Verdict::Broken(died.to_string()), cast.progress());
-                    Ok(Ended { verdict, progress, folder })
+                    let (shown, progress) = (Shown::Died(died.to_string()), cast.progress());
+                    Ok(Ended { shown, progress, folder })
                 }
                 Err(error) => Err(error),
             };
         }
     };
-    Ok(Ended { verdict: parts::judge(&folder, &progress)?, progress, folder })
+    Ok(Ended { shown: Shown::Judged(Box::new(parts::judge(&folder)?)), progress, folder })
 }

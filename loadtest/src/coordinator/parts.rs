@@ -1,29 +1,15 @@
 //! Where the coordinator touches the other parts of the harness: reader, population, services, fault proxy, oracle.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
 use super::plan::{Program, RunPlan};
+use super::recall;
 use crate::ledger::Folder;
-use crate::people::progress::Progress;
+use crate::oracle::{self, Judgement, Ledgers};
 use crate::population::{Person, Population};
 use crate::scenario::{self, Scenario};
-
-/// Harness lag at the 99th percentile above which a run says nothing of the gateway.
-const LAG_LIMIT: Duration = Duration::from_millis(50);
-
-/// What a run has shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Everything held.
-    Passed,
-    /// The gateway broke what must never break.
-    Broken(String),
-    /// The run says nothing of the gateway.
-    Invalid(String),
-}
 
 /// A scenario cannot be used as it is written.
 #[derive(Debug, thiserror::Error)]
@@ -76,42 +62,17 @@ pub fn people(harness: &Path, folder: &Folder, worker: usize, workers: usize) ->
     program
 }
 
-/// What the run in `folder` has shown, when its last people had come to `progress`.
+/// What is to be said of the run in `folder`.
 ///
 /// # Errors
-/// Its folder cannot be judged.
-pub fn judge(folder: &Folder, progress: &Progress) -> anyhow::Result<Verdict> {
-    RunPlan::read(folder).context("the run cannot be judged")?;
-    let lag = Duration::from_micros(progress.lag_p99);
-    Ok(if progress.harness > 0 {
-        Verdict::Invalid(format!("{} requests failed for want of sockets or ports here", progress.harness))
-    } else if lag > LAG_LIMIT {
-        let (lag, limit) = (lag.as_millis(), LAG_LIMIT.as_millis());
-        Verdict::Invalid(format!("the harness was late: lag p99 {lag} ms, limit {limit} ms"))
-    } else {
-        Verdict::Passed
-    })
+/// A file of it is missing or cannot be read.
+pub fn judge(folder: &Folder) -> anyhow::Result<Judgement> {
+    let facts = recall::read(folder).context("the run cannot be judged")?;
+    let ledgers = Ledgers::read(folder).context("the run cannot be judged")?;
+    Ok(oracle::judge(&facts.run(), ledgers))
 }
 
 fn own(harness: &Path, command: &str, folder: &Folder) -> Program {
     let arguments = vec![command.to_owned(), folder.path().display().to_string()];
     Program { path: harness.to_owned(), arguments }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_late_or_starved_harness_makes_a_run_invalid() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let folder = Folder::new(folder.path());
-        assert!(judge(&folder, &Progress::default()).is_err(), "there is no run");
-        std::fs::create_dir_all(folder.path()).expect("a folder");
-        crate::people::tests::plan(([127, 0, 0, 1], 1).into()).write(&folder).expect("written");
-        let judged = |lag_p99, harness| judge(&folder, &Progress { lag_p99, harness, ..Progress::default() });
-        assert_eq!(judged(49_000, 0).expect("judged"), Verdict::Passed);
-        assert!(matches!(judged(60_000, 0).expect("judged"), Verdict::Invalid(why) if why.contains("60 ms")));
-        assert!(matches!(judged(0, 3).expect("judged"), Verdict::Invalid(why) if why.contains("3 requests")));
-    }
 }

@@ -27,6 +27,15 @@ pub const CONCURRENCY: &str = "\"adaptive\"";
 /// Name of the only upstream.
 const UPSTREAM: &str = "service";
 
+/// Name of the only waiting room,
+pub(super) const ROOM: &str = "room";
+
+/// ... where its key is,
+const ROOM_KEY: &str = "room.key";
+
+/// ... and where its places are.
+const ROOM_STATE: &str = "room.state";
+
 /// The client's name, for limits per client.
 pub const CLIENT: &str = "loadtest-client";
 
@@ -75,11 +84,19 @@ pub fn config(
     if scenario.crowd.steps > 1 {
         line(format_args!("\n[pass]\nkey = \"file:pass.key\""));
     }
+    if scenario.crowd.waits.is_some() {
+        line(format_args!(
+            "\n[[waiting_room]]\nname = \"{ROOM}\"\nkey = \"file:{ROOM_KEY}\"\nstate = \"{ROOM_STATE}\""
+        ));
+    }
     for step in 1..=scenario.crowd.steps {
         line(format_args!("\n[[route]]\npath = \"/step/{step}\"\nmethods = [\"POST\"]\nupstream = \"{UPSTREAM}\""));
         line(format_args!("queue = {{ wait = \"{:.0}ms\", length = 20000 }}", scenario.gateway.queue_wait * 1e3));
         if limit.is_some() {
             line(format_args!("client_limits = [\"per-client\"]"));
+        }
+        if scenario.crowd.waits.is_some() {
+            line(format_args!("waiting_room = \"{ROOM}\""));
         }
         if step == 1 && scenario.crowd.steps > 1 {
             line(format_args!("grants_pass = true"));
@@ -88,8 +105,20 @@ pub fn config(
     text
 }
 
-/// Writes `config` where weir will read it.
+/// Writes `config` where weir will read it, and takes away what an earlier run left in its waiting room: the key as well, for a key
+/// without a journal is a room that was lost.
 pub fn write(config: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    for (left, removed) in [
+        (ROOM_STATE, std::fs::remove_dir_all(folder.join(ROOM_STATE))),
+        (ROOM_KEY, std::fs::remove_file(folder.join(ROOM_KEY))),
+    ] {
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {left} from {}", folder.display()));
+            }
+            _ => {}
+        }
+    }
     let path = folder.join("weir.toml");
     std::fs::write(&path, config).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
@@ -97,28 +126,48 @@ pub fn write(config: &str, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// Asks the gateway at `admin` for its limit until dropped; every answer goes to `said`.
 pub async fn watch(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::Error {
+    let hear = |asked: Duration, heard: Duration, text: &[u8]| {
+        let (limit, predicted) = read(text)?;
+        said.push(Said { at: asked + heard.saturating_sub(asked) / 2, limit, predicted });
+        Ok(())
+    };
+    poll(admin, clock, "/v1/capacity", LOOK, hear).await.context("the gateway's capacity cannot be read")
+}
+
+/// Asks the gateway at `admin` for `path` each `every` until dropped; `hear` is given when it was asked and when its answer was read.
+pub(super) async fn poll(
+    admin: SocketAddr,
+    clock: Clock,
+    path: &str,
+    every: Duration,
+    mut hear: impl FnMut(Duration, Duration, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Error {
     loop {
-        if let Err(error) = look(admin, clock, said).await {
-            return error.context("the gateway's capacity cannot be read");
+        if let Err(error) = look(admin, clock, path, every, &mut hear).await {
+            return error;
         }
     }
 }
 
 /// Asks over one connection, until it is to be renewed.
-async fn look(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::Result<()> {
+async fn look(
+    admin: SocketAddr,
+    clock: Clock,
+    path: &str,
+    every: Duration,
+    hear: &mut impl FnMut(Duration, Duration, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let stream = TcpStream::connect(admin).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let renewed = clock.now() + RENEWED;
     let asks = async {
-        let mut ticks = tokio::time::interval(LOOK);
+        let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while clock.now() < renewed {
             ticks.tick().await;
             let asked = clock.now();
-            let text = capacity(&mut sender, admin).await?;
-            let at = asked + clock.now().saturating_sub(asked) / 2;
-            let (limit, predicted) = read(&text)?;
-            said.push(Said { at, limit, predicted });
+            let text = document(&mut sender, admin, path).await?;
+            hear(asked, clock.now(), &text)?;
         }
         Ok(())
     };
@@ -128,8 +177,8 @@ async fn look(admin: SocketAddr, clock: Clock, said: &mut Vec<Said>) -> anyhow::
     }
 }
 
-async fn capacity(sender: &mut SendRequest<Empty<Bytes>>, admin: SocketAddr) -> anyhow::Result<Vec<u8>> {
-    let request = Request::get("/v1/capacity").header(header::HOST, admin.to_string()).body(Empty::new())?;
+async fn document(sender: &mut SendRequest<Empty<Bytes>>, admin: SocketAddr, path: &str) -> anyhow::Result<Vec<u8>> {
+    let request = Request::get(path).header(header::HOST, admin.to_string()).body(Empty::new())?;
     let mut response = sender.send_request(request).await?;
     fetch::read(response.body_mut()).await
 }

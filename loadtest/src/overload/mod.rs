@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod figures;
 pub mod gateway;
 pub mod people;
+pub mod room;
 pub mod run;
 pub mod scenario;
 pub mod server;

@@ -82,7 +82,7 @@ mod tests {
     fn crowd(phases: &[(Seconds, f64)], clients: Option<Clients>) -> Crowd {
         let phases = phases.iter().map(|(lasts, load)| Phase { lasts: *lasts, load: *load }).collect();
         let patience = Span { from: 5.0, until: 20.0 };
-        Crowd { phases, patience, retry: Retry::Never, steps: 1, think: 0.0, clients }
+        Crowd { phases, patience, retry: Retry::Never, steps: 1, think: 0.0, clients, waits: None }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::gateway::{self, Said};
 use super::people::{self, Person};
+use super::room::{self, Asked, Serving};
 use super::scenario::{Answers, Scenario};
 use super::server::{self, Behaviour, Port};
 use super::service::{Log, Service};
@@ -49,6 +50,10 @@ pub struct Run {
     pub servers: Vec<Log>,
     /// What weir said of itself.
     pub said: Vec<Said>,
+    /// What people were told of their places in a waiting room, in order of the answers.
+    pub asked: Vec<Asked>,
+    /// Whom weir said it had called there.
+    pub serving: Vec<Serving>,
 }
 
 /// The emulated service while it runs.
@@ -82,27 +87,29 @@ pub fn run(
     let (finished, crowd_ends) = oneshot::channel();
     let (crowd, who, end) = (scenario.crowd.clone(), Arc::clone(&people), span(scenario.lasts()));
     let crowd = thread::Builder::new().name("crowd".into()).spawn(move || {
-        let attempts = ready.run(crowd, &who, clock, end);
+        let logged = ready.run(crowd, &who, clock, end);
         // Nobody waits for it only when the run has been given up.
         finished.send(()).ok();
-        attempts
+        logged
     })?;
-    let mut said = Vec::new();
+    let (mut said, mut serving) = (Vec::new(), Vec::new());
+    let room = weir.as_ref().map(|weir| weir.admin).filter(|_| scenario.crowd.waits.is_some());
     let watched = runtime.block_on(async {
         tokio::select! {
             _ = crowd_ends => Ok(()),
             error = watch(weir.as_mut(), clock, &mut said) => Err(error),
+            error = watch_room(room, clock, &mut serving) => Err(error),
             _ = interrupted => Err(anyhow!("interrupted")),
         }
     });
     watched?;
-    let attempts = crowd.join().map_err(|_| anyhow!("the crowd panicked"))?;
+    let (attempts, asked) = crowd.join().map_err(|_| anyhow!("the crowd panicked"))?;
     let servers = servers.stop()?;
     if let Some(weir) = weir {
         runtime.block_on(weir.program.stop())?;
     }
     let people = Arc::unwrap_or_clone(people);
-    Ok(Run { scenario: scenario.clone(), people, attempts, servers, said })
+    Ok(Run { scenario: scenario.clone(), people, attempts, servers, said, asked, serving })
 }
 
 struct Weir {
@@ -134,6 +141,13 @@ async fn watch(weir: Option<&mut Weir>, clock: Clock, said: &mut Vec<Said>) -> a
             error = program.ended() => error,
             error = gateway::watch(*admin, clock, said) => error,
         },
+        None => std::future::pending().await,
+    }
+}
+
+async fn watch_room(admin: Option<SocketAddr>, clock: Clock, serving: &mut Vec<Serving>) -> anyhow::Error {
+    match admin {
+        Some(admin) => room::watch::watch(admin, clock, serving).await,
         None => std::future::pending().await,
     }
 }

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::room::RoomFigure;
 use crate::origin::curve::Curve;
 
 /// Seconds.
@@ -127,6 +128,17 @@ pub struct Crowd {
     pub think: Seconds,
     /// People who come again and again under a name of their own; none: everybody comes once.
     pub clients: Option<Clients>,
+    /// They wait for their turn in a waiting room, for as long as it takes; none: there is no such room.
+    pub waits: Option<Waits>,
+}
+
+/// How people wait in a waiting room: after each answer they come again when it says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waits {
+    /// This share of them has visits held,
+    pub holding: f64,
+    /// for at most so long.
+    pub hold: Seconds,
 }
 
 /// A stretch of constant load.
@@ -262,6 +274,8 @@ pub enum Figure {
     WaitError,
     /// Requests at the service for each person it saw.
     Amplification,
+    /// What only a waiting room has.
+    Room(RoomFigure),
 }
 
 impl Capacity {

@@ -157,6 +157,7 @@ fn label(figure: Figure) -> String {
         Figure::PromiseError => "error of Retry-After, p90".into(),
         Figure::WaitError => "error of the predicted wait, p90".into(),
         Figure::Amplification => "requests at the service a person".into(),
+        Figure::Room(figure) => figure.label().into(),
     }
 }
 
@@ -178,6 +179,7 @@ fn written(figure: Figure, value: f64) -> String {
         Figure::JainClients | Figure::JainDeciles => format!("{value:.4}"),
         Figure::GreedyShare => format!("{value:.2}"),
         Figure::Amplification => format!("{value:.3}"),
+        Figure::Room(figure) => figure.written(value),
     }
 }
 

@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
 use super::people::{Person, exponential};
+use super::room::Asked;
 use super::scenario::{Crowd, Retry};
 use super::timeline::span;
 use super::wire::{Call, Pass, Reply, Wire};
@@ -21,7 +23,7 @@ use crate::clock::Clock;
 const PAUSE: std::ops::Range<f64> = 1.0..5.0;
 
 /// Nobody reloads a page faster than this, whatever Retry-After says.
-const FASTEST_RELOAD: f64 = 0.2;
+pub(super) const FASTEST_RELOAD: f64 = 0.2;
 
 /// One request of one person.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,18 +74,20 @@ pub struct Ready {
     wire: Arc<Wire>,
 }
 
-struct Scene {
+pub(super) struct Scene {
     crowd: Crowd,
-    wire: Arc<Wire>,
-    clock: Clock,
+    pub(super) wire: Arc<Wire>,
+    pub(super) clock: Clock,
     log: Mutex<Vec<Attempt>>,
+    asked: Mutex<Vec<Asked>>,
 }
 
-struct Visit {
-    scene: Arc<Scene>,
-    number: u32,
-    person: Person,
-    rng: fastrand::Rng,
+/// One person, from coming to going.
+pub(super) struct Visit {
+    pub(super) scene: Arc<Scene>,
+    pub(super) number: u32,
+    pub(super) person: Person,
+    pub(super) rng: fastrand::Rng,
     pass: Pass,
 }
 
@@ -95,17 +99,19 @@ pub fn prepare(target: SocketAddr) -> anyhow::Result<Ready> {
 }
 
 impl Ready {
-    /// Sends `people` and ends the run at `end`, whoever still waits. Blocks, on the calling thread.
+    /// Sends `people` and ends the run at `end`, whoever still waits; says what they tried, and what they were told of places. Blocks,
+    /// on the calling thread.
     #[must_use]
-    pub fn run(self, crowd: Crowd, people: &[Person], clock: Clock, end: Duration) -> Vec<Attempt> {
+    pub fn run(self, crowd: Crowd, people: &[Person], clock: Clock, end: Duration) -> (Vec<Attempt>, Vec<Asked>) {
         let log = Mutex::new(Vec::with_capacity(people.len()));
-        let scene = Arc::new(Scene { crowd, wire: self.wire, clock, log });
+        let scene = Arc::new(Scene { crowd, wire: self.wire, clock, log, asked: Mutex::default() });
         self.runtime.block_on(async {
             // Dropped at the end: that closes what is still open.
             tokio::time::timeout_at(clock.instant(end), send(&scene, people)).await.ok();
         });
         drop(self.runtime);
-        std::mem::take(&mut *scene.log.lock().unwrap_or_else(PoisonError::into_inner))
+        let asked = std::mem::take(&mut *scene.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        (std::mem::take(&mut *scene.log.lock().unwrap_or_else(PoisonError::into_inner)), asked)
     }
 }
 
@@ -117,7 +123,10 @@ async fn send(scene: &Arc<Scene>, people: &[Person]) {
         }
         let rng = fastrand::Rng::with_seed(person.seed);
         let visit = Visit { scene: Arc::clone(scene), number, person: *person, rng, pass: Pass::default() };
-        visits.spawn(visit.go());
+        match scene.crowd.waits {
+            Some(waits) => visits.spawn(visit.wait(waits)),
+            None => visits.spawn(visit.go()),
+        };
         while visits.try_join_next().is_some() {}
     }
     while visits.join_next().await.is_some() {}
@@ -142,7 +151,7 @@ impl Visit {
             if intended > self.scene.clock.now() {
                 sleep_until(self.scene.clock.instant(intended)).await;
             }
-            let reply = self.attempt(step, intended).await;
+            let reply = self.attempt(step, intended, None).await;
             let told = reply.as_ref().and_then(|reply| reply.retry_after);
             if let Some(Reply { status, pass, .. }) = reply
                 && status.is_success()
@@ -159,14 +168,13 @@ impl Visit {
     /// When they come again, if they do. Who is in the middle of it comes when told, whatever the others do.
     fn comes_again(&mut self, step: u8, told: Option<Duration>, retries: u8) -> Option<Duration> {
         let now = self.scene.clock.now();
-        let pause = |rng: &mut fastrand::Rng| PAUSE.start + (PAUSE.end - PAUSE.start) * rng.f64();
-        let wait = |rng| told.map_or_else(|| pause(rng), |told| told.as_secs_f64().max(FASTEST_RELOAD));
+        let wait = |visit: &mut Self| told.map_or_else(|| visit.pause(), |told| told.max(span(FASTEST_RELOAD)));
         match self.scene.crowd.retry {
             Retry::WhenTold { give_up } => {
-                let next = now + span(wait(&mut self.rng));
+                let next = now + wait(self);
                 (next < self.person.arrives + span(give_up)).then_some(next)
             }
-            _ if step > 1 => Some(now + span(wait(&mut self.rng))),
+            _ if step > 1 => Some(now + wait(self)),
             Retry::Never => None,
             Retry::Storm { probability, retries: most, every } => {
                 let again = retries < most && self.rng.f64() < probability;
@@ -175,7 +183,18 @@ impl Visit {
         }
     }
 
-    async fn attempt(&mut self, step: u8, intended: Duration) -> Option<Reply> {
+    /// How long somebody stays away who was not told when to come.
+    pub(super) fn pause(&mut self) -> Duration {
+        span(PAUSE.start + (PAUSE.end - PAUSE.start) * self.rng.f64())
+    }
+
+    /// Sends the request of `step`, with the `ticket` of his place if he has one; none if there was no answer.
+    pub(super) async fn attempt(
+        &mut self,
+        step: u8,
+        intended: Duration,
+        ticket: Option<&HeaderValue>,
+    ) -> Option<Reply> {
         let Scene { crowd, wire, clock, .. } = &*self.scene;
         let sent = clock.now();
         let begun = Attempt { person: self.number, step, intended, sent, ended: None, outcome: Outcome::Silence };
@@ -186,7 +205,7 @@ impl Visit {
         let patience = crowd.patience.from + (crowd.patience.until - crowd.patience.from) * self.rng.f64();
         let number = u32::try_from(attempt).unwrap_or(u32::MAX);
         let client = self.person.client.unwrap_or(self.number);
-        let call = Call { lane: self.number, attempt: number, step, client, pass: &self.pass };
+        let call = Call { lane: self.number, attempt: number, step, client, pass: &self.pass, ticket };
         let reply = timeout(span(patience), wire.call(call)).await;
         let ended = Some(clock.now());
         let outcome = match &reply {
@@ -200,6 +219,11 @@ impl Visit {
             }
         });
         reply.ok().flatten()
+    }
+
+    /// Logs what he was told of his place.
+    pub(super) fn tell(&self, asked: Asked) {
+        self.scene.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     }
 
     fn log<T>(&self, entry: impl FnOnce(&mut Vec<Attempt>) -> T) -> T {

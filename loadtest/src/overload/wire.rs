@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use http::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -18,9 +18,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use super::gateway::CLIENT;
+use super::room::Told;
 use super::server::ATTEMPT;
 use crate::crowd::answer::retry_after;
 use crate::crowd::attempt::read_away;
+use crate::fetch;
 
 /// Connections: enough that both workers of a gateway get their share, by the kernel's hash.
 const LANES: usize = 24;
@@ -33,6 +35,15 @@ const PASS: HeaderName = HeaderName::from_static("weir-pass");
 
 /// The name of the pass as a cookie.
 const PASS_COOKIE: &str = "weir_pass=";
+
+/// Where the gateway puts the ticket of a place.
+const TICKET: HeaderName = HeaderName::from_static("weir-ticket");
+
+/// Where it says what has become of a place.
+const PLACE: &str = "/.weir/place";
+
+/// How long a client would wait for an answer (RFC 7240 §4.3).
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// Connections of a crowd.
 #[derive(Debug)]
@@ -55,6 +66,8 @@ pub struct Call<'a> {
     pub client: u32,
     /// What the gateway gave at an earlier step.
     pub pass: &'a Pass,
+    /// The ticket of a place that it gave.
+    pub ticket: Option<&'a HeaderValue>,
 }
 
 /// A pass as it was given, to be shown at every later step.
@@ -73,6 +86,10 @@ pub struct Reply {
     pub retry_after: Option<Duration>,
     /// Its pass.
     pub pass: Pass,
+    /// The ticket of a place,
+    pub ticket: Option<HeaderValue>,
+    /// ... and what is told of it.
+    pub told: Option<Told>,
 }
 
 impl Wire {
@@ -90,20 +107,44 @@ impl Wire {
     pub async fn call(&self, call: Call<'_>) -> Option<Reply> {
         let mut sender = self.sender(call.lane).await?;
         let response = sender.send_request(self.request(call)?).await.ok()?;
-        let (head, body) = response.into_parts();
-        read_away(body).await.ok()?;
+        let (head, mut body) = response.into_parts();
+        let ticket = head.headers.get(TICKET).cloned();
+        let told = if ticket.is_some() {
+            Told::read(&fetch::read(&mut body).await.ok()?)
+        } else {
+            read_away(body).await.ok()?;
+            None
+        };
         let wait = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = wait.and_then(|value| retry_after(value, SystemTime::now()));
-        Some(Reply { status: head.status, retry_after, pass: Pass::of(&head.headers) })
+        Some(Reply { status: head.status, retry_after, pass: Pass::of(&head.headers), ticket, told })
+    }
+
+    /// Asks after the place of `ticket`, to be held for at most `hold` until the turn has come; none if there is no such place, or the
+    /// connection broke.
+    pub(super) async fn ask(&self, lane: u32, ticket: &HeaderValue, hold: Option<Duration>) -> Option<Told> {
+        let mut sender = self.sender(lane).await?;
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = self.uri(PLACE)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(TICKET, ticket.clone());
+        if let Some(hold) = hold {
+            headers.insert(PREFER, HeaderValue::from_str(&format!("wait={}", hold.as_secs())).ok()?);
+        }
+        let mut response = sender.send_request(request).await.ok()?;
+        Told::read(&fetch::read(response.body_mut()).await.ok()?)
+    }
+
+    fn uri(&self, path: &str) -> Option<Uri> {
+        Uri::builder().scheme("http").authority(self.authority.clone()).path_and_query(path).build().ok()
     }
 
     fn request(&self, call: Call<'_>) -> Option<Request<Full<Bytes>>> {
         let body = br#"{"nik":"0000000000000000","email":"nobody@example.org","batch":1}"#;
         let mut request = Request::new(Full::new(Bytes::from_static(body)));
         *request.method_mut() = Method::POST;
-        let path = format!("/step/{}", call.step);
-        *request.uri_mut() =
-            Uri::builder().scheme("http").authority(self.authority.clone()).path_and_query(path).build().ok()?;
+        *request.uri_mut() = self.uri(&format!("/step/{}", call.step))?;
         let headers = request.headers_mut();
         headers.insert(ATTEMPT, HeaderValue::from(call.attempt));
         headers.insert(CLIENT, HeaderValue::from(call.client));
@@ -112,6 +153,9 @@ impl Wire {
         }
         if let Some(cookie) = &call.pass.cookie {
             headers.insert(COOKIE, cookie.clone());
+        }
+        if let Some(ticket) = call.ticket {
+            headers.insert(TICKET, ticket.clone());
         }
         Some(request)
     }

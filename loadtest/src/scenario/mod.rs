@@ -9,6 +9,7 @@
 
 pub mod fault;
 pub mod persona;
+pub mod promised;
 mod read;
 mod scale;
 pub mod service;

@@ -197,12 +197,17 @@ impl Spent {
     }
 }
 
+/// When somebody of this persona, who arrives at `arrives`, gives up for good: the first thing that is drawn of his seed.
+pub fn leaves(persona: &Persona, arrives: Micros, rng: &mut fastrand::Rng) -> Micros {
+    arrives.saturating_add(draw(&persona.patience, rng))
+}
+
 impl Visitor {
     /// Somebody of this persona who arrives at `arrives`.
     #[must_use]
     pub fn new(persona: &Persona, seed: u64, arrives: Micros) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let leaves = arrives.saturating_add(draw(&persona.patience, &mut rng));
+        let leaves = leaves(persona, arrives, &mut rng);
         let slots = [State::Closed; SLOTS];
         Self { rng, leaves, next: 0, jar: None, requests: 0, stage: 0, gone: false, slots }
     }

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 use crate::proxy::policy::{LimitPolicy, whole_seconds};
+use crate::proxy::room::kept::Kept;
 use crate::proxy::room::told::Told;
 use crate::waiting_room::page::{FetchHints, Format};
 use words::{Words, words};
@@ -58,6 +59,8 @@ pub struct Answer {
     pub limit: Option<LimitPolicy>,
     /// What a waiting room says instead, to whoever has a place there.
     pub told: Option<Box<Told>>,
+    /// The place of whoever is answered, if he does not know it.
+    pub kept: Option<Box<Kept>>,
     /// Whether an HTTP/1 connection ends with it: what follows is nobody's, or might be read in two ways.
     pub closes: bool,
 }
@@ -67,7 +70,7 @@ impl From<Reason> for Answer {
         // Behind CONNECT there may be anything, and behind a transfer coding that is not understood as well. A connection takes the
         // memory that is short.
         let closes = matches!(reason, Reason::ClientLeft | Reason::NotImplemented | Reason::Overloaded);
-        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, closes }
+        Self { reason, detail: None, retry_after: None, allow: Vec::new(), limit: None, told: None, kept: None, closes }
     }
 }
 
@@ -84,6 +87,13 @@ impl Reads {
     pub fn format(&self) -> Format {
         Format::negotiate(self.accept.as_ref(), FetchHints { dest: self.dest.as_ref(), mode: self.mode.as_ref() })
     }
+}
+
+/// The same of a request whose `headers` are still there.
+#[must_use]
+pub fn format(headers: &HeaderMap) -> Format {
+    let hints = FetchHints { dest: headers.get(SEC_FETCH_DEST), mode: headers.get(SEC_FETCH_MODE) };
+    Format::negotiate(headers.get(ACCEPT), hints)
 }
 
 /// The status that answers `reason`.
@@ -120,14 +130,14 @@ impl Answer {
         (self.retry_seconds().unwrap_or_default(), self.problem(&words(self.reason), None))
     }
 
-    /// The response in what the client `reads`. `request_id` ties it to the log.
+    /// The response in what the client `reads`; a room has asked that already. `request_id` ties it to the log.
     #[must_use]
-    pub fn response(&self, reads: &Reads, request_id: &RequestId) -> Response<Bytes> {
-        if let Some(told) = &self.told {
+    pub fn response(self, reads: impl FnOnce() -> Reads, request_id: &RequestId) -> Response<Bytes> {
+        if let Some(told) = self.told {
             return told.response(request_id);
         }
         let words = words(self.reason);
-        let (kind, body) = match reads.format() {
+        let (kind, body) = match reads().format() {
             Format::Html => ("text/html; charset=utf-8", self.page(&words, request_id.as_str())),
             Format::Json => ("application/problem+json", self.problem(&words, Some(request_id))),
         };
@@ -152,6 +162,9 @@ impl Answer {
         }
         if let Some(limit) = &self.limit {
             limit.state(fields);
+        }
+        if let Some(kept) = &self.kept {
+            kept.state(fields);
         }
         response
     }
@@ -222,7 +235,7 @@ mod tests {
     }
 
     fn id(text: &str) -> RequestId {
-        let given = [(X_REQUEST_ID.parse().unwrap(), HeaderValue::from_str(text).unwrap())].into_iter().collect();
+        let given = [(X_REQUEST_ID, HeaderValue::from_str(text).unwrap())].into_iter().collect();
         RequestId::of(&given, true, 1)
     }
 
@@ -238,7 +251,7 @@ mod tests {
     #[test]
     fn a_program_gets_a_problem_document() {
         let answer = Answer { retry_after: Some(Duration::from_millis(2_300)), ..Reason::WaitTooLong.into() };
-        let response = answer.response(&Reads::default(), &id("abc"));
+        let response = answer.response(Reads::default, &id("abc"));
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -251,7 +264,7 @@ mod tests {
     #[test]
     fn a_browser_gets_a_page_in_both_languages() {
         let answer = Answer { retry_after: Some(Duration::from_secs(7)), ..Reason::QueueFull.into() };
-        let response = answer.response(&accepting("text/html,application/xhtml+xml,*/*;q=0.8"), &id("<script>"));
+        let response = answer.response(|| accepting("text/html,application/xhtml+xml,*/*;q=0.8"), &id("<script>"));
         let page = std::str::from_utf8(response.body()).unwrap();
         assert!(page.contains("Kembalilah dalam 7 detik") && page.contains("Come back in 7 seconds"));
         assert!(!page.contains("<script>") && page.contains("&lt;script>"));
@@ -277,7 +290,7 @@ mod tests {
     fn a_limit_that_was_exceeded_is_named() {
         let limit = LimitPolicy { name: "person".to_owned(), quota: Quota::Concurrent(3) };
         let answer = Answer { limit: Some(limit), ..Reason::ClientConcurrency.into() };
-        let response = answer.response(&Reads::default(), &id("abc"));
+        let response = answer.response(Reads::default, &id("abc"));
         assert_eq!(response.status(), 429);
         assert!(response.headers().contains_key("ratelimit") && response.headers().contains_key("ratelimit-policy"));
         let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
@@ -286,7 +299,7 @@ mod tests {
 
     #[test]
     fn head_is_told_the_length_only() {
-        let response = Answer::from(Reason::NoRoute).response(&Reads::default(), &id("abc"));
+        let response = Answer::from(Reason::NoRoute).response(Reads::default, &id("abc"));
         let length = response.body().len();
         let response = without_body(response);
         assert!(response.body().is_empty());
@@ -297,6 +310,6 @@ mod tests {
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
         let answer = Answer { allow: vec![Method::GET, Method::POST], ..Reason::MethodNotAllowed.into() };
-        assert_eq!(answer.response(&Reads::default(), &id("abc")).headers()[ALLOW], "GET, POST");
+        assert_eq!(answer.response(Reads::default, &id("abc")).headers()[ALLOW], "GET, POST");
     }
 }

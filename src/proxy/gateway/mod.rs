@@ -32,6 +32,7 @@ use crate::proxy::capacity::Capacity;
 use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
 use crate::proxy::pass::{Bearer, Passes, unix_time};
+use crate::proxy::room::held::HeldVisits;
 use crate::proxy::room::{self, Doorway};
 use crate::proxy::route::{self as routes, Match};
 use crate::proxy::target::Target;
@@ -65,7 +66,7 @@ pub struct Gateway {
     unrouted: Vec<Counter>,
     classes: Vec<Vec<Counter>>,
     doorways: Vec<Arc<Doorway>>,
-    held_visits: Arc<Budget>,
+    held_visits: Arc<HeldVisits>,
     memory_short: AtomicBool,
 }
 
@@ -154,7 +155,7 @@ impl Gateway {
             passes,
             unrouted,
             classes,
-            held_visits: room::wicket::budget(),
+            held_visits: HeldVisits::new(room::wicket::HELD),
             doorways,
             memory_short: AtomicBool::new(false),
         }))
@@ -275,9 +276,9 @@ impl Gateway {
         &self.doorways
     }
 
-    /// How many visits to waiting rooms may be held until something changes.
+    /// Visits to waiting rooms that are held until something changes.
     #[must_use]
-    pub fn held_visits(&self) -> &Arc<Budget> {
+    pub fn held_visits(&self) -> &Arc<HeldVisits> {
         &self.held_visits
     }
 

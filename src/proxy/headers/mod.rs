@@ -26,8 +26,8 @@ use crate::proxy::target::BadRequest;
 pub const WEIR_TICKET: HeaderName = HeaderName::from_static("weir-ticket");
 
 /// Name of the request id, in requests, answers and logs.
-pub const X_REQUEST_ID: &str = "x-request-id";
-const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const TRACEPARENT: &str = "traceparent";
 const PROXY_AUTHENTICATION_INFO: &str = "proxy-authentication-info";
@@ -99,7 +99,7 @@ impl RequestId {
             let bytes = value.as_bytes();
             (1..=REQUEST_ID_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
         };
-        let given = headers.get(X_REQUEST_ID).filter(|_| trusted).filter(sound).cloned();
+        let given = trusted.then(|| headers.get(X_REQUEST_ID)).flatten().filter(sound).cloned();
         Self(given.unwrap_or_else(|| hexadecimal(random)))
     }
 
@@ -116,8 +116,14 @@ impl RequestId {
     }
 }
 
+/// Each request is given one, so not by `format!`.
 fn hexadecimal(number: u128) -> HeaderValue {
-    HeaderValue::try_from(format!("{number:032x}")).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+    let mut text = [0; 32];
+    for (digits, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(number.to_be_bytes()) {
+        *digits = [digit(byte >> 4), digit(byte & 15)];
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 
 /// Whether the client asks for a WebSocket (RFC 6455 §4.1), the one thing HTTP may be left for: HTTP/1.1, GET, no body, and no
@@ -283,7 +289,7 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
 /// Whether the client came by TLS, to us or to the proxy that is trusted to say so.
 #[must_use]
 pub fn came_by_tls(headers: &HeaderMap, tls: bool, trusted: bool) -> bool {
-    let said = headers.get(X_FORWARDED_PROTO).filter(|_| trusted).map(HeaderValue::as_bytes);
+    let said = trusted.then(|| headers.get(X_FORWARDED_PROTO)).flatten().map(HeaderValue::as_bytes);
     // Of a chain of proxies the first met the client.
     let first = said.and_then(|chain| chain.split(|byte| *byte == b',').next());
     first.map_or(tls, |scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https"))

@@ -14,6 +14,8 @@
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
 pub mod carried;
+pub mod held;
+pub mod kept;
 pub mod observe;
 mod open;
 pub mod told;
@@ -142,7 +144,7 @@ impl Worker {
         if !matches!(class, Class::New | Class::Bulk) {
             return Ok(Visitor { bearer, place: None });
         }
-        let (room, unix, now) = (&doorway.room, unix_time(), self.gateway.clock().now());
+        let (room, unix) = (&doorway.room, unix_time());
         if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
@@ -157,7 +159,7 @@ impl Worker {
         let look = room.look(&place, unix, fastrand::f64());
         written(look.recorded).await;
         match look.stand {
-            Stand::Called => match room.approach(&place, now) {
+            Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
                 Ok(()) => Ok(Visitor { bearer: Bearer::without(returning(place.class())), place: Some(place) }),
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
@@ -199,8 +201,8 @@ impl Worker {
             return Answer { retry_after: Some(again), ..Reason::RoomFull.into() };
         };
         written(joined.recorded).await;
-        let stand = room.standing(&joined.place);
-        Told::new(request, Some(&joined.place), stand, room.first_visit(&stand, unix, fastrand::f64())).into()
+        let (stand, poll_after) = room.first_look(&joined.place, unix, fastrand::f64());
+        Told::new(request, Some(&joined.place), stand, poll_after).into()
     }
 
     /// Admission refused somebody who stood at the door: he has, or gets, a place.
@@ -210,13 +212,24 @@ impl Worker {
         match (busy, &visitor.place) {
             (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
             (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
-                Told::new(request, Some(place), Stand::Called, again).into()
+                let room = &request.doorway.room;
+                room.turned_away(self.gateway.clock().now().after(again));
+                Told::new(request, Some(place), room.standing(place), again).into()
             }
             _ => answer,
         }
     }
 
-    /// Redeems the place of somebody who has a permit, or gives a newcomer one; `route` says what a success is.
+    /// Gives a newcomer who is held in line, or has a permit, his place.
+    pub(super) fn line_up(&self, request: &Request<'_>, visitor: &mut Visitor) {
+        let room = &request.doorway.room;
+        if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
+            let identity = request.doorway.identity_of(&request.head.headers);
+            visitor.place = room.welcome(identity, request.class, (self.gateway.clock().now(), unix_time()));
+        }
+    }
+
+    /// Redeems the place of somebody who has a permit; `route` says what a success is.
     pub(super) async fn enter(
         &self,
         request: &Request<'_>,
@@ -228,10 +241,7 @@ impl Worker {
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
-        if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
-            let identity = request.doorway.identity_of(&request.head.headers);
-            visitor.place = room.welcome(identity, request.class, now);
-        }
+        self.line_up(request, visitor);
         let Some(place) = visitor.place else { return Ok(None) };
         match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
@@ -272,7 +282,8 @@ const fn returning(class: Class) -> Class {
 /// Whether what had to be in the journal is there.
 pub(super) async fn written(record: Option<Appended>) -> bool {
     let Some(record) = record else { return true };
-    matches!(timeout(JOURNAL_PATIENCE, record).await, Ok(Ok(())))
+    // Boxed: most visits leave nothing to be written, and their requests need no room for it.
+    matches!(Box::pin(timeout(JOURNAL_PATIENCE, record)).await, Ok(Ok(())))
 }
 
 /// Whether a page can be had again by following a link.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Request, carried, is_navigable, is_secure};
 use crate::admission::verdict::Reason;
-use crate::proxy::answer::{Answer, Reads};
+use crate::proxy::answer::{self, Answer};
 use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
@@ -32,7 +32,10 @@ pub(super) const RECEIPT_PATH: &str = "/.weir/receipt";
 pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
 
 /// A ticket's cookie lives for so long: longer than any ticket is good; the ticket says for itself.
-const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
+pub(super) const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
+
+/// Fields that an answer has at most.
+const FIELDS: usize = 11;
 
 /// What a page or a state depends on.
 pub(super) const VARIES: &str = "accept, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
@@ -53,8 +56,8 @@ pub struct Told {
     location: Option<HeaderValue>,
 }
 
-/// The links of a page.
-#[derive(Debug)]
+/// The links of a page. [`Links::default`] has none.
+#[derive(Debug, Default)]
 pub(super) struct Links {
     /// The page itself.
     again: String,
@@ -71,6 +74,7 @@ impl Told {
     pub(super) fn new(request: &Request<'_>, place: Option<&Place>, stand: Stand, poll_after: Duration) -> Self {
         let doorway = request.doorway;
         let room = doorway.room();
+        let now = unix_time();
         let headers = &request.head.headers;
         let ticket = place.map(|place| room.sign(place));
         let query = request.head.uri.query();
@@ -79,17 +83,19 @@ impl Told {
             query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
         let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| in_links);
         let path = request.target.path.as_ref();
-        let links = if is_navigable(&request.head.method) {
+        let format = answer::format(headers);
+        let links = if !Links::are_said(format, &stand) {
+            Links::default()
+        } else if is_navigable(&request.head.method) {
             Links::of_page(path, query, carried, room)
         } else {
             Links::of_place(None, carried, room)
         };
-        let format = Reads::of(headers).format();
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let id = request.asker.id.as_str();
         let receipt = place.and_then(|place| receipt(room, place));
         let spoken = Spoken { stand: &stand, poll_after, ticket: ticket.as_ref(), receipt: receipt.as_ref() };
-        let view = view(room, place, &spoken, &links, id);
+        let view = view(room, place, &spoken, &links, id, now);
         let (body, kind, policy) = match format {
             Format::Html => {
                 let page = room.page();
@@ -97,7 +103,7 @@ impl Told {
             }
             Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
         };
-        let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket));
+        let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket, now));
         let cookie =
             cookie.and_then(|ticket| cookie_field(doorway.cookie(), ticket.as_ref(), COOKIE_LIFE, is_secure(request)));
         // Loaded anew, the address of whoever asked for a place of his own would give him another.
@@ -116,10 +122,11 @@ impl Told {
 
     /// The response.
     #[must_use]
-    pub fn response(&self, id: &RequestId) -> Response<Bytes> {
-        let mut response = Response::new(self.body.clone());
+    pub fn response(self, id: &RequestId) -> Response<Bytes> {
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         let fields = response.headers_mut();
+        fields.reserve(FIELDS);
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(self.kind));
         fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(self.language));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -128,15 +135,16 @@ impl Told {
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         fields.insert(X_REQUEST_ID, id.value().clone());
         fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(self.poll_after)));
-        if let Some(policy) = &self.policy {
-            fields.insert(CONTENT_SECURITY_POLICY, policy.clone());
-        }
-        if let Some(ticket) = self.ticket.as_ref().and_then(|ticket| HeaderValue::from_str(ticket.as_ref()).ok()) {
-            fields.insert(WEIR_TICKET, ticket);
-        }
-        for (name, value) in [(SET_COOKIE, &self.cookie), (LOCATION, &self.location)] {
+        let ticket = self.ticket.and_then(|ticket| HeaderValue::from_bytes(ticket.as_ref()).ok());
+        let more = [
+            (CONTENT_SECURITY_POLICY, self.policy),
+            (WEIR_TICKET, ticket),
+            (SET_COOKIE, self.cookie),
+            (LOCATION, self.location),
+        ];
+        for (name, value) in more {
             if let Some(value) = value {
-                fields.insert(name, value.clone());
+                fields.insert(name, value);
             }
         }
         response
@@ -150,6 +158,11 @@ impl From<Told> for Answer {
 }
 
 impl Links {
+    /// Whether what is said in `format` to whoever stands at `stand` has any: a program is told the way in, when there is one.
+    pub(super) fn are_said(format: Format, stand: &Stand) -> bool {
+        format == Format::Html || is_turn(stand)
+    }
+
     /// The links of what is said at `/.weir/place`; `to` is the way in, as the page says that asks. The ticket travels in them if
     /// `ticket` is there.
     pub(super) fn of_place(to: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
@@ -184,19 +197,20 @@ impl Links {
 
 /// The field by which a browser keeps `value` for `life`.
 pub(super) fn cookie_field(name: &str, value: &str, life: Duration, secure: bool) -> Option<HeaderValue> {
-    let (life, secure) = (life.as_secs(), if secure { "; Secure" } else { "" });
-    HeaderValue::try_from(format!("{name}={value}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")).ok()
+    let (life, secure) = (life.as_secs().to_string(), if secure { "; Secure" } else { "" });
+    let parts = [name, "=", value, "; Path=/; Max-Age=", &life, "; HttpOnly; SameSite=Lax", secure];
+    HeaderValue::try_from(parts.concat()).ok()
 }
 
 /// Whether what the browser keeps stays: it is this ticket, or that of the person who shares it.
-fn is_kept(request: &Request<'_>, place: Option<&Place>, ticket: &TicketText) -> bool {
+fn is_kept(request: &Request<'_>, place: Option<&Place>, ticket: &TicketText, now: Duration) -> bool {
     let (doorway, headers) = (request.doorway, &request.head.headers);
     let query = request.head.uri.query();
     if cookies::values(headers, doorway.cookie()).any(|kept| kept == AsRef::<[u8]>::as_ref(ticket)) {
         return true;
     }
     let another = query.is_some_and(carried::is_anew) || carried::stated(headers, query).next().is_some();
-    let kept = another.then(|| doorway.kept(headers, unix_time())).flatten();
+    let kept = another.then(|| doorway.kept(headers, now)).flatten();
     kept.is_some_and(|kept| place.is_some_and(|place| place.number() != kept.number()))
 }
 
@@ -227,16 +241,16 @@ pub(super) fn receipt(room: &Room, place: &Place) -> Option<Value> {
     }
 }
 
-/// What there is to say of `spoken`.
+/// What there is to say of `spoken` at `now`, since 1970.
 pub(super) fn view<'a>(
     room: &'a Arc<Room>,
     place: Option<&Place>,
     spoken: &Spoken<'a>,
     links: &'a Links,
     request_id: &'a str,
+    now: Duration,
 ) -> View<'a> {
     let Spoken { stand, poll_after, ticket, receipt } = *spoken;
-    let now = unix_time();
     let local = |link: &'a str| Local::parse(link);
     let again = local(&links.again).unwrap_or(Local::ROOT);
     let waiting = place.is_some() && !matches!(stand, Stand::Over { carried: false, .. });
@@ -284,11 +298,17 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
             if spent { State::Spent { next, place: kept } } else { State::Closed { next, place: kept } }
         }
         Stand::Unclear | Stand::Sending => State::Unclear,
+        // `is_turn`
         Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown => {
             let link = links.enter.as_deref().and_then(Local::parse);
             State::Turn { enter: link.map_or(Enter::SendAgain, Enter::Follow), kept: None }
         }
     }
+}
+
+/// Whether he may come in, or ask anew.
+const fn is_turn(stand: &Stand) -> bool {
+    matches!(stand, Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown)
 }
 
 fn waiting(place: Option<&Place>, ahead: u64, wait: Option<Wait>, now: Duration) -> Waiting {

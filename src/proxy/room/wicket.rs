@@ -8,7 +8,7 @@
 //!
 //! The ticket comes by header, cookie or query, or an identity stands for it; `room=NAME` says which room, where there are several.
 //!
-//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once; a place that is not there, or not any more, is 404.
+//! **Invariants**: nobody is held for longer than [`LONGEST`], nor more than [`HELD`] at once, nor twice with one place; a place that is not there, or not any more, is 404.
 //! **Cost**: a held visit one timer, four times a second.
 
 use std::sync::Arc;
@@ -27,11 +27,10 @@ use tokio::time::sleep;
 use super::told::{Links, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
-use crate::proxy::answer::{Answer, Reads, without_body};
+use crate::proxy::answer::{self, Answer, without_body};
 use crate::proxy::headers::{X_REQUEST_ID, came_by_tls};
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
-use crate::proxy::upload::Budget;
 use crate::proxy::{Asker, Worker};
 use crate::waiting_room::page::{Format, Language, state_json};
 use crate::waiting_room::room::{Look, Place, Stand};
@@ -41,6 +40,9 @@ const OWN: &str = "/.weir/";
 
 /// Visits held at once.
 pub const HELD: usize = 8_192;
+
+/// Further fields of what is said of a place.
+const FIELDS: usize = 5;
 
 /// A visit is held for at most so long: less than proxies and telephones wait.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -99,13 +101,18 @@ impl Worker {
         let query = head.uri.query();
         let ticket = room.sign(&place);
         let carried = query.filter(|query| carried::is_addressed(query)).map(|_| ticket.as_ref());
-        let links = Links::of_place(carried::destination(query).as_deref(), carried, room);
+        let format = answer::format(&head.headers);
+        let links = if Links::are_said(format, &look.stand) {
+            Links::of_place(carried::destination(query).as_deref(), carried, room)
+        } else {
+            Links::default()
+        };
         let receipt = receipt(room, &place);
         let (stand, poll_after) = (&look.stand, look.poll_after);
         let spoken = Spoken { stand, poll_after, ticket: Some(&ticket), receipt: receipt.as_ref() };
-        let view = view(room, Some(&place), &spoken, &links, asker.id.as_str());
+        let view = view(room, Some(&place), &spoken, &links, asker.id.as_str(), unix_time());
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
-        let mut response = match Reads::of(&head.headers).format() {
+        let mut response = match format {
             Format::Html => {
                 let mut response = Response::new(room.page().html(&view, language));
                 let policy = room.page().content_security_policy().clone();
@@ -121,6 +128,7 @@ impl Worker {
             }
         };
         let fields = response.headers_mut();
+        fields.reserve(FIELDS);
         fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static(VARIES));
@@ -133,7 +141,7 @@ impl Worker {
 
     async fn receipt(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
         let (doorway, place) = self.found(head).ok_or(Reason::NoPlace)?;
-        let Some(_held) = self.gateway.held_visits().reserve(1) else { return Err(Reason::Overloaded.into()) };
+        let Some(_held) = self.gateway.held_visits().budget().reserve(1) else { return Err(Reason::Overloaded.into()) };
         let room = Arc::clone(doorway.room());
         // It is read from the disk.
         let receipt = spawn_blocking(move || room.receipt(&place)).await.map_err(|_| Reason::Internal)?;
@@ -148,9 +156,10 @@ impl Worker {
 
     /// Looks again until the turn has come, or patience ends.
     async fn hold(&self, doorway: &Doorway, place: &Place, patience: Duration, look: &mut Look) {
-        let Some(_held) = self.gateway.held_visits().reserve(1) else { return };
+        let Some(_held) = self.gateway.held_visits().hold((doorway.tag(), place.number())) else { return };
         let clock = self.gateway.clock();
-        let until = clock.now().after(patience);
+        let began = clock.now();
+        let until = began.after(patience);
         while clock.now() < until {
             sleep(LOOK).await;
             let stand = doorway.room().standing(place);
@@ -160,6 +169,8 @@ impl Worker {
                 break;
             }
         }
+        let held = clock.now().since(began);
+        look.poll_after = doorway.room().look_after(place, &look.stand, held, unix_time(), fastrand::f64());
     }
 
     fn leave(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
@@ -167,7 +178,7 @@ impl Worker {
         let unix = unix_time();
         doorway.room().leave(&place, unix);
         let mut response = Response::new(Bytes::new());
-        if head.method == Method::POST && Reads::of(&head.headers).format() == Format::Html {
+        if head.method == Method::POST && answer::format(&head.headers) == Format::Html {
             // Led on to where he came from, he would be in line again.
             response = Response::new(Bytes::from_static(LEFT.as_bytes()));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -199,10 +210,4 @@ impl Worker {
 
 fn is_near(look: &Look) -> bool {
     matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
-}
-
-/// How many visits may be held.
-#[must_use]
-pub fn budget() -> Arc<Budget> {
-    Budget::new(HELD)
 }

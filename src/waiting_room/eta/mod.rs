@@ -8,7 +8,7 @@
 //! * Every duration is finite, `p50 ≤ p90`, and both grow with the number of people ahead.
 //! * While an estimate differs by more than [`JUMP`] from what anybody was told within [`REMEMBERED`] without his
 //!   doing, a reason is given.
-//! * A pause teaches nothing; during one the range is what it will be when it ends.
+//! * A pause teaches nothing; during one the range is what it will be when it ends. Nor does a time in which nobody waits.
 //!
 //! **Cost**: [`Eta::observe`] some hundred additions a second; [`Forecast::estimate`] one `sqrt` and one `exp`, no allocation.
 //! **Bound**: 512 seconds of counts, 66 of what was told, 40 predictions.
@@ -23,7 +23,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use self::poll::{FLOOR, first_return, opening_visit};
+pub use self::poll::{AT_ONCE, FLOOR, first_return, opening_visit};
 use self::speed::{Reading, Speed};
 use self::spread::{BUCKETS, Spread, bucket};
 use crate::clock::Tick;
@@ -83,6 +83,8 @@ pub struct Seen {
     pub no_show: f64,
     /// Nobody is called, on purpose.
     pub paused: bool,
+    /// There is nobody to be called.
+    pub idle: bool,
 }
 
 /// Measures. Owned by the chore that calls people.
@@ -138,7 +140,7 @@ impl Eta {
         }
         self.paused = seen.paused;
         let gone = seen.called as f64 - seen.pending;
-        if seen.paused {
+        if seen.paused || seen.idle {
             self.speed.skip(now, gone);
         } else if self.speed.observe(now, gone) {
             self.forecast.reading = self.speed.reading(seen.expected);

@@ -16,6 +16,9 @@ const FIRST_SPREAD: Duration = Duration::from_secs(10);
 /// Nobody asks more often.
 pub const FLOOR: Duration = Duration::from_secs(2);
 
+/// ... but whoever was held so long that he would ask again now: no client can be told a shorter time.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// In a pause nobody asks more often than this: it may last, and then nobody's turn is missed.
 const FLOOR_PAUSED: Duration = Duration::from_secs(5);
 
@@ -32,11 +35,9 @@ const JITTER: f64 = 0.1;
 /// A speed that was counted for less than so many seconds, or fewer people, is a guess, ...
 const YOUNG: (f64, f64) = (16.0, 50.0);
 
-/// ... upon which nobody sleeps longer than this or twice the time it was counted for, ...
-const YOUNG_CEILING: f64 = 10.0;
-
-/// ... or a second for so many people ahead, as if a fast service had been measured: all of a country are then some thousand polls a second.
-const YOUNG_SPEED: f64 = 1_500.0;
+/// ... upon which nobody sleeps longer than twice the time it was counted for, or a second for so many people ahead, as if a fast service had been
+/// measured: the first of a crowd are back before the services stand still, and all of a country are some thousand polls a second.
+const YOUNG_SPEED: f64 = 1_000.0;
 
 /// At an opening so many may come a second: a small part of what a worker answers.
 const OPENING: f64 = 5_000.0;
@@ -70,10 +71,10 @@ impl Forecast {
         let wait = (ahead as f64 + 1.0) / self.brisk;
         let mut most = CEILING.as_secs_f64();
         if self.reading.seconds < YOUNG.0 || self.reading.people < YOUNG.1 {
-            most = most.min(YOUNG_CEILING.max(2.0 * self.reading.seconds).max(ahead as f64 / YOUNG_SPEED));
+            most = most.min((2.0 * self.reading.seconds).max(ahead as f64 / YOUNG_SPEED));
         }
         let floor = if self.paused { FLOOR_PAUSED } else { FLOOR };
-        jittered((wait / VISITS).clamp(floor.as_secs_f64(), most), chance)
+        jittered((wait / VISITS).min(most).max(floor.as_secs_f64()), chance)
     }
 }
 

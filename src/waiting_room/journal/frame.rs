@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Recovery = 13,
     Recovered = 14,
     Roll = 15,
+    Fresh = 16,
+    Skipped = 17,
 }
 
 impl Kind {
@@ -75,6 +77,8 @@ impl Kind {
             Record::Recovery { .. } => Self::Recovery,
             Record::Recovered { .. } => Self::Recovered,
             Record::Roll { .. } => Self::Roll,
+            Record::Fresh { .. } => Self::Fresh,
+            Record::Skipped { .. } => Self::Skipped,
         }
     }
 
@@ -95,6 +99,8 @@ impl Kind {
             13 => Self::Recovery,
             14 => Self::Recovered,
             15 => Self::Roll,
+            16 => Self::Fresh,
+            17 => Self::Skipped,
             _ => return None,
         })
     }
@@ -110,7 +116,7 @@ impl Kind {
             | Self::Wave
             | Self::Paused
             | Self::Taken => SHORT,
-            Self::Identity | Self::Recovery | Self::Recovered | Self::Roll => 24,
+            Self::Identity | Self::Recovery | Self::Recovered | Self::Roll | Self::Fresh | Self::Skipped => 24,
             Self::Registered => 32,
             Self::Secret => 40,
             Self::Draw => FRAME_MAX,
@@ -182,6 +188,10 @@ fn fields(out: &mut Vec<u8>, kind: u8, frame: &Frame) {
             put_48(out, fresh);
             put_48(out, end);
         }
+        Record::Fresh { from, until } | Record::Skipped { from, until } => {
+            start(0, from);
+            put_48(out, until);
+        }
         Record::Paused(paused) => start(u8::from(paused), 0),
         Record::Taken { wave, count } => {
             out.extend([kind, wave]);
@@ -242,6 +252,8 @@ pub(super) fn decode(bytes: &[u8], offset: u64) -> Option<(Frame, usize)> {
             let (first, fresh, end) = (fields.number()?, fields.number()?, fields.number()?);
             (Frame::Record(Record::Roll { wave, first, fresh, end }), 0, wave)
         }
+        Kind::Fresh => (Frame::Record(Record::Fresh { from: fields.number()?, until: fields.number()? }), 0, 0),
+        Kind::Skipped => (Frame::Record(Record::Skipped { from: fields.number()?, until: fields.number()? }), 0, 0),
         Kind::Paused => (Frame::Record(Record::Paused(wave == 1)), 0, wave & 1),
         Kind::Taken => (Frame::Record(Record::Taken { wave, count: u64::from_le_bytes(fields.take()?) }), 0, wave),
         Kind::Recovery => {

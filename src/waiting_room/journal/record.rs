@@ -23,6 +23,20 @@ pub enum Record {
         /// First number that has not been given.
         issued_until: u64,
     },
+    /// Numbers from `from` on are fresh, and those below `until` were given, as of a tick.
+    Fresh {
+        /// First number that is fresh.
+        from: u64,
+        /// First number that had not been given then.
+        until: u64,
+    },
+    /// As far as is known nobody was given these numbers: the process that had leased them was killed.
+    Skipped {
+        /// The first of them.
+        from: u64,
+        /// The first behind them.
+        until: u64,
+    },
     /// Everybody before this position has been called.
     Serving {
         /// First position that has not been called.
@@ -156,7 +170,9 @@ impl Record {
             | Self::Paused(_)
             | Self::Taken { .. }
             | Self::Recovery { .. } => true,
-            Self::Serving { .. }
+            Self::Fresh { .. }
+            | Self::Skipped { .. }
+            | Self::Serving { .. }
             | Self::Returned { .. }
             | Self::Registered { .. }
             | Self::Identity { .. }

@@ -3,7 +3,9 @@
 //! Those called at one time are a *cohort*: remembered by where it ends, for as long as they are awaited ([`TURN`]). What share of a
 //! cohort had not come by then moves the estimate of no-shows. When a position was called is known for longer: to the second for an hour, to the minute for a day.
 //!
-//! **Bound**: [`COHORTS`] cohorts, and 5,040 samples of 16 bytes.
+//! The same is kept of when numbers were given.
+//!
+//! **Bound**: [`COHORTS`] cohorts, and twice 5,040 samples of 16 bytes.
 //! **Cost**: to find a cohort or a sample, a binary search.
 
 use std::collections::VecDeque;
@@ -27,7 +29,7 @@ const COHORTS: usize = 6_400;
 /// that chance moves it by less than two percent points.
 const MEMORY: f64 = 1_000.0;
 
-/// Interval and number of the samples of where serving stood.
+/// Interval and number of the samples of where serving stood, and of how many numbers were given.
 const SAMPLES: [(Duration, usize); 2] = [(Duration::from_secs(1), 3_600), (Duration::from_mins(1), 1_440)];
 
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Calls {
     start: u64,
     cohorts: VecDeque<Cohort>,
     trails: [Trail; 2],
+    /// How many numbers had been given when, by the clock on the wall.
+    joins: [Trail; 2],
     no_show: f64,
     /// People called that stand behind the estimate.
     seen: f64,
@@ -50,7 +54,7 @@ struct Cohort {
     came: AtomicU64,
 }
 
-/// Where serving stood at the end of each interval in which it moved.
+/// Where a counter stood at the end of each interval in which it moved.
 #[derive(Debug)]
 struct Trail {
     interval: Duration,
@@ -63,8 +67,9 @@ struct Trail {
 impl Calls {
     /// Nobody below `serving` is awaited, and nothing is known of when they were called.
     pub(super) fn new(serving: u64) -> Self {
-        let trail = |(interval, most)| Trail { interval, most, samples: VecDeque::new(), floor: serving };
-        Self { start: serving, cohorts: VecDeque::new(), trails: SAMPLES.map(trail), no_show: 0.0, seen: 0.0 }
+        let trail = |floor| SAMPLES.map(|(interval, most)| Trail { interval, most, samples: VecDeque::new(), floor });
+        let (trails, joins) = (trail(serving), trail(0));
+        Self { start: serving, cohorts: VecDeque::new(), trails, joins, no_show: 0.0, seen: 0.0 }
     }
 
     /// The first position that is still awaited.
@@ -90,6 +95,24 @@ impl Calls {
             }
             _ => self.cohorts.push_back(Cohort { end, at: now, called, came: AtomicU64::new(0) }),
         }
+    }
+
+    /// Numbers below `issued` have been given, at `unix` (since 1970).
+    pub(super) fn joined(&mut self, issued: u64, unix: Duration) {
+        for trail in &mut self.joins {
+            if trail.samples.back().is_none_or(|(last, _)| *last < issued) {
+                trail.add(issued, Tick::from_nanos(crate::clock::saturating_nanos(unix)));
+            }
+        }
+    }
+
+    /// When `number` was given (since 1970), to the second for an hour, to the minute for a day, of older ones when the oldest that is known was;
+    /// [`None`] of the newest.
+    pub(super) fn joined_at(&self, number: u64) -> Option<Duration> {
+        let [_, longest] = &self.joins;
+        let oldest = || longest.samples.front().filter(|(issued, _)| number < *issued).map(|(_, at)| *at);
+        let at = self.joins.iter().find_map(|trail| trail.find(number)).or_else(oldest)?;
+        Some(Duration::from_nanos(at.as_nanos()))
     }
 
     /// Whoever was called [`TURN`] ago or earlier is awaited no more.
@@ -217,6 +240,29 @@ mod tests {
         assert_eq!(calls.called_at(end), None, "not called yet");
         assert!(calls.cohorts.len() <= COHORTS);
         assert!(calls.trails.iter().all(|trail| trail.samples.len() <= trail.most));
+    }
+
+    #[test]
+    fn when_a_number_was_given_is_remembered_for_a_day_and_of_older_ones_at_least_that_they_are_old() {
+        let mut calls = Calls::new(0);
+        let at = |minutes: u64| Duration::from_secs(1_586_600_000 + minutes * 60);
+        assert_eq!(calls.joined_at(0), None);
+        // A hundred from before, then one number each twenty seconds for 30 hours.
+        let at = |step: u64| at(0) + Duration::from_secs(20 * step);
+        for step in 0..30 * 180 {
+            calls.joined(100 + step, at(step));
+            calls.joined(100 + step, at(step) + Duration::from_secs(9));
+        }
+        let newest = 99 + 30 * 180 - 1;
+        assert_eq!(calls.joined_at(newest + 1), None, "given since the last tick");
+        for number in [newest, newest - 1, newest - 59, newest - 3_000] {
+            assert_eq!(calls.joined_at(number), Some(at(number - 99)), "{number}");
+        }
+        let minute = calls.joined_at(newest - 4_000).unwrap();
+        assert!(minute.abs_diff(at(newest - 4_000 - 99)) < Duration::from_mins(1), "{minute:?}");
+        let oldest = calls.joined_at(0).unwrap();
+        assert!(oldest <= at(6 * 180 + 6) && calls.joined_at(200) == Some(oldest), "{oldest:?}");
+        assert!(calls.joins.iter().all(|trail| trail.samples.len() <= trail.most));
     }
 
     #[test]

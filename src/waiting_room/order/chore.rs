@@ -58,7 +58,10 @@ impl Order {
         }
         // What could not be settled because somebody had it in hand is settled with what follows.
         self.settle_to(target, unix);
-        self.change_calls(|calls| calls.expire(now));
+        self.change_calls(|calls| {
+            calls.expire(now);
+            calls.joined(issued, unix);
+        });
         self.count();
     }
 

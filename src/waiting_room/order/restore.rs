@@ -1,5 +1,6 @@
 //! The order as a journal tells it.
 
+use std::ops::Range;
 use std::sync::RwLock;
 use std::time::Duration;
 
@@ -9,10 +10,14 @@ use super::entry::{Entry, State, Unit};
 use super::ring::{chunk_start, index};
 
 /// What a journal remembers, in the order in which it was written; draws come between by [`Order::drawn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Restored {
-    /// Numbers below may have been given. Nobody of them is fresh any more.
+    /// Numbers below may have been given.
     Issued(u64),
+    /// Numbers below are no longer fresh; all others are for another [`GRACE`](super::GRACE).
+    Settled(u64),
+    /// Nobody was given these numbers, as far as is known: nobody is awaited there.
+    Skipped(Range<u64>),
     /// Positions below were called; nobody of them is awaited any more.
     Serving(u64),
     /// The holder of the number had come back in time.
@@ -38,8 +43,19 @@ impl Order {
             Restored::Issued(issued) => {
                 while self.ring.end() < issued && self.ring.drop_first() {}
                 *self.issued.get_mut() = issued.max(self.issued());
-                self.settle_to(issued, unix);
-                self.ring.settled() >= issued
+                self.ring.end() >= issued
+            }
+            Restored::Settled(settled) => {
+                self.settle_to(settled.min(self.issued()), unix);
+                self.ring.settled() >= settled
+            }
+            Restored::Skipped(numbers) => {
+                // The others are not awaited without being told so.
+                let unsettled = numbers.start.max(self.ring.settled())..numbers.end.min(self.issued());
+                for number in unsettled {
+                    self.place(number, |entry| if entry.is_unheard() { Entry::ABSENT } else { entry });
+                }
+                numbers.end <= self.issued()
             }
             Restored::Serving(position) => {
                 let serving = position.min(self.issued()).max(self.serving());

@@ -25,6 +25,13 @@ impl Order {
         self.ring.settled()
     }
 
+    /// When `number` was given (since 1970), to the second for an hour, to the minute for a day; of those from before a restart when that was;
+    /// [`None`] of whoever joined since the last tick.
+    #[must_use]
+    pub fn joined_at(&self, number: u64) -> Option<Duration> {
+        self.calls().joined_at(number)
+    }
+
     /// Nobody at `position` or behind it is called from now on: a lobby before its draw. [`u64::MAX`] is nobody's position.
     pub fn fence(&self, position: u64) {
         self.fence.store(position, Ordering::Release);

@@ -77,7 +77,8 @@ impl World {
     pub(super) fn new(plan: PacePlan, scale: f64, rate: f64, seed: u64) -> Self {
         let pace = Pace::new(plan, PATIENCE, Tick::ZERO);
         let mut eta = Eta::new(Tick::ZERO, pace.speed(rate));
-        let seen = Seen { called: 0, pending: 0.0, expected: pace.speed(rate), no_show: 0.0, paused: false };
+        let seen =
+            Seen { called: 0, pending: 0.0, expected: pace.speed(rate), no_show: 0.0, paused: false, idle: false };
         Self {
             forecast: eta.observe(Tick::ZERO, &seen),
             eta,
@@ -202,6 +203,7 @@ impl World {
             expected: self.pace.speed(self.rate),
             no_show: self.pace.no_show(),
             paused: self.pace.plan() == PacePlan::Paused,
+            idle: gauge.waiting == 0,
         };
         self.forecast = self.eta.observe(tick, &seen);
         people

@@ -1,161 +1,173 @@
-//! The same for programs: a state of its own, and a refused request as a problem (RFC 9457).
+//! The same for programs: a state of its own, and a refused request as a problem (RFC 9457). Members whose value is not known are absent.
+//!
+//! **Cost**: every poll is told one, so it is written member by member into one allocation: derived from a type, and each text searched byte by
+//! byte for what must be escaped, it would cost three times as much.
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::language::Language;
 use super::view::{AtClose, Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
 use super::words::Words;
 
-/// Prefix of a problem's `type`, as of every other answer's (`proxy`).
-const PROBLEM: &str = "urn:weir:problem:";
+/// What a state as JSON takes, with room to spare: written without growing.
+const ROOM: usize = 1024;
 
-/// Seconds, rounded up.
-#[derive(Serialize)]
-struct Seconds {
-    p50: u64,
-    p90: u64,
-}
+/// An object in the making.
+struct Object(Vec<u8>);
 
-/// What a program can rely on. Members whose value is not known are absent.
-#[derive(Serialize)]
-struct Document<'a> {
-    state: &'static str,
-    room: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ahead: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eta_seconds: Option<Seconds>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    progress_percent: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    beyond_quota: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    opens: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    opens_in_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drawn: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    closes: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    at_close: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_opens: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kept_place: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    enter: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    send_again: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    turn_kept_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    poll_after_seconds: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ticket: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ticket_number: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    receipt: Option<&'a Value>,
-    request_id: &'a str,
-}
+impl Object {
+    /// The object that `tell` fills.
+    fn written(tell: impl FnOnce(&mut Self)) -> Bytes {
+        let mut object = Self(Vec::with_capacity(ROOM));
+        object.members(tell);
+        Bytes::from(object.0)
+    }
 
-/// The words that a page's script puts into their places, and an app may show.
-#[derive(Serialize)]
-struct Spoken<'a> {
-    #[serde(flatten)]
-    document: Document<'a>,
-    words: Words,
-}
+    fn members(&mut self, tell: impl FnOnce(&mut Self)) {
+        self.0.push(b'{');
+        tell(self);
+        self.0.push(b'}');
+    }
 
-/// RFC 9457 §3.1 and extension members (§3.2).
-#[derive(Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    detail: String,
-    /// As in every other problem.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u64>,
-    #[serde(flatten)]
-    document: Document<'a>,
-}
+    fn name(&mut self, name: &'static str) {
+        if self.0.last() != Some(&b'{') {
+            self.0.push(b',');
+        }
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
 
-impl<'a> Document<'a> {
-    fn new(view: &'a View<'_>) -> Self {
-        let waiting = view.state.waiting();
-        let Seen { opens, drawn, next_opens, kept_place, send_again, turn_kept } = Seen::of(&view.state);
-        Self {
-            state: view.state.as_str(),
-            room: view.room,
-            place: waiting.map(|waiting| waiting.place),
-            ahead: waiting.map(|waiting| waiting.ahead),
-            eta_seconds: waiting
-                .and_then(|waiting| waiting.wait)
-                .map(|Wait { p50, p90 }| Seconds { p50: whole_seconds(p50), p90: whole_seconds(p90) }),
-            progress_percent: view.state.progress_percent(),
-            reason: waiting.and_then(|waiting| waiting.jump).map(reason),
-            beyond_quota: waiting.map(|waiting| waiting.beyond_quota),
-            opens,
-            opens_in_seconds: view.opens_in().map(whole_seconds),
-            drawn,
-            closes: closes(waiting).map(|closes| closes.at.to_string()),
-            at_close: closes(waiting).map(|closes| at_close(closes.then)),
-            next_opens,
-            kept_place,
-            enter: view.state.enter_path(),
-            send_again,
-            turn_kept_seconds: turn_kept,
-            poll_after_seconds: view.poll_seconds(),
-            ticket: view.ticket,
-            ticket_number: view.number,
-            receipt: view.receipt,
-            request_id: view.request_id,
+    /// A number, a truth, or what a library writes.
+    fn value(&mut self, name: &'static str, value: impl Serialize) {
+        self.name(name);
+        // Neither memory nor numbers, texts and lists of them can fail to be written.
+        let written = serde_json::to_writer(&mut self.0, &value);
+        debug_assert!(written.is_ok(), "{written:?}");
+    }
+
+    fn text(&mut self, name: &'static str, text: &str) {
+        self.sentences(name, &[text]);
+    }
+
+    /// A text, if there is any.
+    fn said(&mut self, name: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.text(name, text);
         }
     }
-}
 
-fn closes(waiting: Option<&Waiting>) -> Option<&Closes> {
-    waiting.and_then(|waiting| waiting.closes.as_ref())
-}
-
-/// What only some states have.
-#[derive(Default)]
-struct Seen {
-    opens: Option<String>,
-    drawn: Option<bool>,
-    next_opens: Option<String>,
-    kept_place: Option<&'static str>,
-    send_again: Option<bool>,
-    turn_kept: Option<u64>,
-}
-
-impl Seen {
-    fn of(state: &State<'_>) -> Self {
-        match state {
-            State::Lobby { opens, drawn } => {
-                Self { opens: Some(opens.to_string()), drawn: Some(*drawn), ..Self::default() }
+    /// One text of several, without those that are empty.
+    fn sentences(&mut self, name: &'static str, texts: &[&str]) {
+        self.name(name);
+        self.0.push(b'"');
+        for (before, text) in texts.iter().filter(|text| !text.is_empty()).enumerate() {
+            if before > 0 {
+                self.0.push(b' ');
             }
-            State::Turn { enter, kept } => Self {
-                send_again: Some(matches!(enter, Enter::SendAgain)),
-                turn_kept: kept.map(|kept| kept.as_secs()),
-                ..Self::default()
-            },
-            State::Closed { next, place } | State::Spent { next, place } => Self {
-                next_opens: next.map(|next| next.to_string()),
-                kept_place: Some(place.as_str()),
-                ..Self::default()
-            },
-            State::Waiting(_) | State::Paused(_) | State::Unclear => Self::default(),
+            self.escaped(text);
         }
+        self.0.push(b'"');
+    }
+
+    fn escaped(&mut self, text: &str) {
+        // Nearly every text is; seen so for many bytes at once.
+        let odd = |byte| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+        if text.bytes().fold(0, |any, byte| any | odd(byte)) == 0 {
+            self.0.extend_from_slice(text.as_bytes());
+            return;
+        }
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        self.0.extend_from_slice(inside.as_bytes());
+    }
+
+    /// What a program can rely on.
+    fn state(&mut self, view: &View<'_>) {
+        self.text("state", view.state.as_str());
+        self.text("room", view.room);
+        if let Some(waiting) = view.state.waiting() {
+            self.waiting(waiting, view.state.progress_percent());
+        }
+        self.other(view);
+        if let Some(seconds) = view.poll_seconds() {
+            self.value("poll_after_seconds", seconds);
+        }
+        if let Some(ticket) = view.ticket {
+            self.text("ticket", ticket);
+        }
+        if let Some(number) = view.number {
+            self.value("ticket_number", number);
+        }
+        if let Some(receipt) = view.receipt {
+            self.value("receipt", receipt);
+        }
+        self.text("request_id", view.request_id);
+    }
+
+    /// Of somebody in line.
+    fn waiting(&mut self, waiting: &Waiting, progress: Option<u64>) {
+        self.value("place", waiting.place);
+        self.value("ahead", waiting.ahead);
+        if let Some(Wait { p50, p90 }) = waiting.wait {
+            self.name("eta_seconds");
+            self.members(|seconds| {
+                seconds.value("p50", whole_seconds(p50));
+                seconds.value("p90", whole_seconds(p90));
+            });
+        }
+        if let Some(percent) = progress {
+            self.value("progress_percent", percent);
+        }
+        if let Some(jump) = waiting.jump {
+            self.text("reason", reason(jump));
+        }
+        self.value("beyond_quota", waiting.beyond_quota);
+        if let Some(Closes { at, then }) = &waiting.closes {
+            self.text("closes", &at.to_string());
+            self.text("at_close", at_close(*then));
+        }
+    }
+
+    /// What only the other states have.
+    fn other(&mut self, view: &View<'_>) {
+        match view.state {
+            State::Lobby { opens, drawn } => {
+                self.text("opens", &opens.to_string());
+                self.value("opens_in_seconds", view.opens_in().map(whole_seconds));
+                self.value("drawn", drawn);
+            }
+            State::Turn { enter, kept } => {
+                if let Some(path) = view.state.enter_path() {
+                    self.text("enter", path);
+                }
+                self.value("send_again", matches!(enter, Enter::SendAgain));
+                if let Some(kept) = kept {
+                    self.value("turn_kept_seconds", kept.as_secs());
+                }
+            }
+            State::Closed { next, place } | State::Spent { next, place } => {
+                if let Some(next) = next {
+                    self.text("next_opens", &next.to_string());
+                }
+                self.text("kept_place", place.as_str());
+            }
+            State::Waiting(_) | State::Paused(_) | State::Unclear => {}
+        }
+    }
+
+    /// What a page's script puts into its places, and an app may show.
+    fn words(&mut self, words: &Words) {
+        self.text("title", &words.title);
+        self.text("heading", words.heading);
+        self.said("message", &words.message);
+        self.said("place", &words.place);
+        self.said("ahead", &words.ahead);
+        self.said("wait", &words.wait);
+        self.said("reason", words.reason);
+        self.said("notice", words.notice);
+        self.said("schedule", &words.schedule);
     }
 }
 
@@ -178,16 +190,16 @@ const fn at_close(then: AtClose) -> &'static str {
 }
 
 impl State<'_> {
-    /// The last part of a problem's `type`.
+    /// A problem's `type`; the prefix is that of every other answer (`proxy`).
     const fn problem(&self) -> &'static str {
         match self {
-            Self::Lobby { .. } => "not_open_yet",
-            Self::Waiting(_) => "waiting",
-            Self::Turn { .. } => "your_turn",
-            Self::Paused(_) => "paused",
-            Self::Closed { .. } => "closed",
-            Self::Spent { .. } => "quota_spent",
-            Self::Unclear => "outcome_unknown",
+            Self::Lobby { .. } => "urn:weir:problem:not_open_yet",
+            Self::Waiting(_) => "urn:weir:problem:waiting",
+            Self::Turn { .. } => "urn:weir:problem:your_turn",
+            Self::Paused(_) => "urn:weir:problem:paused",
+            Self::Closed { .. } => "urn:weir:problem:closed",
+            Self::Spent { .. } => "urn:weir:problem:quota_spent",
+            Self::Unclear => "urn:weir:problem:outcome_unknown",
         }
     }
 }
@@ -195,28 +207,27 @@ impl State<'_> {
 /// The state of a ticket, `application/json`.
 #[must_use]
 pub fn state_json(view: &View<'_>, language: Language) -> Bytes {
-    written(&Spoken { document: Document::new(view), words: Words::new(view, language) })
+    Object::written(|document| {
+        document.state(view);
+        document.name("words");
+        document.members(|words| words.words(&Words::new(view, language)));
+    })
 }
 
 /// A refused request, `application/problem+json`, with the status of [`State::status`].
 #[must_use]
 pub fn problem_json(view: &View<'_>, language: Language) -> Bytes {
-    let Words { heading, message, ahead, wait, reason, notice, schedule, .. } = Words::new(view, language);
-    let said: Vec<_> = [ahead.as_str(), &wait, reason, notice, &message, &schedule]
-        .into_iter()
-        .filter(|sentence| !sentence.is_empty())
-        .collect();
-    written(&Problem {
-        r#type: format!("{PROBLEM}{}", view.state.problem()),
-        title: heading,
-        status: view.state.status().as_u16(),
-        detail: said.join(" "),
-        retry_after_seconds: view.poll_seconds(),
-        document: Document::new(view),
+    // Every state has a message, so that there is always a detail.
+    let Words { heading, message, ahead, wait, reason, notice, schedule, .. } = Words::sentences(view, language);
+    Object::written(|problem| {
+        problem.text("type", view.state.problem());
+        problem.text("title", heading);
+        problem.value("status", view.state.status().as_u16());
+        problem.sentences("detail", &[&ahead, &wait, reason, notice, &message, &schedule]);
+        if let Some(seconds) = view.poll_seconds() {
+            // As in every other problem.
+            problem.value("retry_after_seconds", seconds);
+        }
+        problem.state(view);
     })
-}
-
-fn written(document: &impl Serialize) -> Bytes {
-    // Strings and numbers under names cannot fail to be written.
-    Bytes::from(serde_json::to_vec(document).unwrap_or_default())
 }

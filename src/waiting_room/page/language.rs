@@ -25,12 +25,13 @@ impl Language {
     pub fn negotiate<'a>(lines: impl IntoIterator<Item = &'a HeaderValue>, otherwise: Self) -> Self {
         let mut best = (otherwise, 0);
         for (range, weight) in ranges(lines) {
-            let primary = range.split('-').next().unwrap_or_default();
-            let language = if ["id", "in", "ms", "jv", "su"].iter().any(|code| primary.eq_ignore_ascii_case(code)) {
+            let primary = range.split(|byte| *byte == b'-').next().unwrap_or_default();
+            let language = if [b"id", b"in", b"ms", b"jv", b"su"].iter().any(|code| primary.eq_ignore_ascii_case(*code))
+            {
                 Self::Indonesian
-            } else if primary.eq_ignore_ascii_case("en") {
+            } else if primary.eq_ignore_ascii_case(b"en") {
                 Self::English
-            } else if primary == "*" {
+            } else if primary == b"*" {
                 otherwise
             } else {
                 continue;

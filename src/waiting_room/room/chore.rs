@@ -1,6 +1,7 @@
 //! What happens by itself, ten times a second: waves begin and end, numbers settle, people are called, estimates follow.
 //!
-//! **Invariants**: one caller at a time; a wave that has begun or ended is in the journal before anybody is called in it.
+//! **Invariants**: one caller at a time; a wave that has begun or ended is in the journal before anybody is called in it, and that somebody was
+//! called before anybody is told so.
 //! **Cost**: see `order`, `pace` and `eta`; the journal is waited for when a wave changes, when numbers are leased, and when people were called.
 //! **Not here**: the timer (`runtime`), what the routes can take (`admission`).
 
@@ -16,7 +17,7 @@ use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::State;
 use crate::waiting_room::pace::{Cohort, Gauge, Pace, PacePlan};
 use crate::waiting_room::quota::Quota;
-use crate::waiting_room::wave::{Phase, Progress};
+use crate::waiting_room::wave::{Phase, Progress, Standing};
 
 /// Ticks in two seconds.
 const LEASE_TICKS: u64 = 20;
@@ -50,6 +51,8 @@ pub(super) struct Control {
     issued: u64,
     /// Serving as it was recorded last.
     served: u64,
+    /// The first number that is fresh and the next, as they were recorded last.
+    fresh: (u64, u64),
     /// On its way to the disk.
     lease: Option<(u64, Appended)>,
 }
@@ -66,13 +69,15 @@ impl Control {
             identities: 0,
             issued,
             served: 0,
+            fresh: (0, 0),
             lease: None,
         }
     }
 }
 
 impl Room {
-    /// Looks at the clock and at what the routes can take. The records are to be awaited before the next tick.
+    /// Looks at the clock and at what the routes can take. The records are to be awaited, and then whoever was called is to be
+    /// [announced](Self::announce).
     #[must_use]
     pub fn tick(&self, now: Now, load: &Load) -> Vec<Appended> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,6 +85,7 @@ impl Room {
         self.follow_waves(&mut control, now.1, &mut records);
         self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
+        self.note_fresh(&mut control);
         self.sweep(&mut control, now.1);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
@@ -120,14 +126,23 @@ impl Room {
             expected: control.pace.speed(load.rate),
             no_show: control.pace.no_show(),
             paused: !calls,
+            idle: waiting == 0,
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
         let unused = self.straight.swap(0, Ordering::AcqRel);
-        self.straight.store(control.pace.straight(unused, waiting), Ordering::Release);
+        let owed = self.owed.load(Ordering::Acquire) > now.0.as_nanos();
+        let straight = if owed { 0 } else { control.pace.straight(unused, waiting) };
+        self.straight.store(straight, Ordering::Release);
         let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
+    }
+
+    /// What the last tick gave to the journal is there: whoever it called is told so from now on.
+    pub fn announce(&self) {
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        self.announced.fetch_max(control.served, Ordering::AcqRel);
     }
 
     /// Stops calling, or goes on as configured or as an operator has said since; a room that is configured to pause goes on at the
@@ -187,15 +202,9 @@ impl Room {
     }
 
     /// The first number of those who join for a wave: at its lobby, or at its opening.
-    pub(super) fn begin(&self, progress: Progress, first: u64) {
-        let joins = match self.schedule.standing(progress).phase {
-            Phase::Lobby { wave, .. } | Phase::Open { wave, .. } => wave,
-            Phase::Closed { .. } => return,
-        };
-        let mut starts = self.starts.write().unwrap_or_else(PoisonError::into_inner);
-        while starts.len() <= usize::from(joins) {
-            starts.push(first);
-        }
+    fn begin(&self, progress: Progress, first: u64) {
+        let Some(joins) = joins(&self.schedule.standing(progress)) else { return };
+        self.starts.write().unwrap_or_else(PoisonError::into_inner).begin(joins, first);
     }
 
     /// Sees to it that numbers far beyond those given are in the journal: two seconds' worth of the present joins, so that the burst of an
@@ -217,6 +226,15 @@ impl Room {
         }
     }
 
+    /// Tells the journal who is fresh: after a kill they are it again. Nobody waits for it: without it they keep their places, uncounted.
+    fn note_fresh(&self, control: &mut Control) {
+        let fresh = (self.order.settled(), self.order.issued());
+        if fresh != control.fresh {
+            control.fresh = fresh;
+            self.journal.post(Record::Fresh { from: fresh.0, until: fresh.1 });
+        }
+    }
+
     /// Leases `ahead` numbers beyond those given. The records of one room never go back: one that does is that of a clean end.
     pub(super) fn lease(&self, ahead: u64) -> (u64, Appended) {
         let mut last = self.leasing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,18 +247,28 @@ impl Room {
     /// Blocks: for the end of the process, after the workers and the chore.
     #[must_use]
     pub fn close(&self, bound: Duration) -> bool {
-        drop(self.journal.append(Record::Lease { issued_until: self.order.issued() }));
+        let issued = self.order.issued();
+        drop(self.journal.append(Record::Fresh { from: self.order.settled(), until: issued }));
+        drop(self.journal.append(Record::Lease { issued_until: issued }));
         self.journal.close(bound)
     }
 
     /// Ends passages that were not used, and forgets what nobody can ask for.
     fn sweep(&self, control: &mut Control, unix: Duration) {
         for swept in self.order.sweep(unix, self.passage) {
-            self.released(swept.wave);
+            self.released(swept.number, swept.wave);
             self.journal.post(self.state_record(swept.number, State::Gone, swept.wave, unix));
         }
         let first = self.order.retire(unix, self.life);
         control.identities = control.identities.wrapping_add(1);
         self.identities.sweep(first, control.identities);
+    }
+}
+
+/// The wave for which people join.
+pub(super) const fn joins(standing: &Standing) -> Option<u8> {
+    match standing.phase {
+        Phase::Lobby { wave, .. } | Phase::Open { wave, .. } => Some(wave),
+        Phase::Closed { .. } => None,
     }
 }

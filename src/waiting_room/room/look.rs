@@ -1,7 +1,7 @@
 //! Where a place stands now, and when its holder is to ask again.
 //!
 //! **Invariants**: whoever waits is told never to be farther back than before; the first return of somebody is in the journal before he is
-//! told anything; a visit before its time changes nothing, not even when the next one is due.
+//! told anything; whoever is told that his turn has come is told so after a kill as well; a visit before its time changes nothing, not even when the next one is due.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -107,6 +107,15 @@ impl Room {
         Look { stand, poll_after: due.unwrap_or(after).max(eta::FLOOR), recorded: first.or(recorded) }
     }
 
+    /// The holder of `place` was held for `held` until `unix` (since 1970), and stands at `stand` now: when he is to ask again, which is after the
+    /// time that others stay away, less what he was here. So between two visits near his turn he is away for a second.
+    pub fn look_after(&self, place: &Place, stand: &Stand, held: Duration, unix: Duration, chance: f64) -> Duration {
+        let after = self.poll_after(stand, &self.shown(), unix, chance).saturating_sub(held).max(eta::AT_ONCE);
+        // If the visit before said a later moment, that one stands: whoever comes between the two loses nothing.
+        self.order.returned(place.ticket.number, unix, unix.saturating_add(after));
+        after
+    }
+
     /// Where the holder of `place` stands, without a visit of his.
     #[must_use]
     pub fn standing(&self, place: &Place) -> Stand {
@@ -126,16 +135,18 @@ impl Room {
         self.order.standing(place.ticket.number)?.at
     }
 
-    /// When somebody who was given a place just now, and stands at `stand`, is to come for the first time; `chance` in `0..1`.
+    /// Where somebody stands who was given `place` just now, and when he is to come for the first time; `chance` in `0..1`.
     #[must_use]
-    pub fn first_visit(&self, stand: &Stand, unix: Duration, chance: f64) -> Duration {
-        match stand {
+    pub fn first_look(&self, place: &Place, unix: Duration, chance: f64) -> (Stand, Duration) {
+        let shown = self.shown();
+        let stand = self.stand(place.ticket.number, &shown);
+        let first = eta::first_return(chance);
+        let after = match stand {
             // Whose turn is near comes sooner: the service shall not stand still until the first of a crowd come back.
-            Stand::Lobby { .. } | Stand::Waiting { .. } => {
-                eta::first_return(chance).min(self.poll_after(stand, &self.shown(), unix, chance))
-            }
-            _ => eta::first_return(chance),
-        }
+            Stand::Lobby { .. } | Stand::Waiting { .. } => first.min(self.poll_after(&stand, &shown, unix, chance)),
+            _ => first,
+        };
+        (stand, after)
     }
 
     /// What a newcomer finds when no place is given.
@@ -170,6 +181,20 @@ impl Room {
         }
     }
 
+    /// Whether the turn of `number` has come, and would have after a kill at this instant.
+    fn is_announced(&self, number: u64) -> bool {
+        // Read before the position, as in `Order::is_called`.
+        let announced = self.announced.load(Ordering::Acquire);
+        self.order.position(number).is_some_and(|position| position < announced)
+    }
+
+    /// The journal has it that `number` was let in: so it was called, and all before it.
+    pub(super) fn announce_to(&self, number: u64) {
+        if let Some(position) = self.order.position(number) {
+            self.announced.fetch_max(position.saturating_add(1), Ordering::AcqRel);
+        }
+    }
+
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
@@ -199,7 +224,7 @@ impl Room {
             return Stand::Over { next: None, spent: false, carried: false };
         }
         let quota = standing.calling.and_then(|calling| self.quota_of(calling));
-        if self.order.is_called(number) {
+        if self.is_announced(number) {
             return if quota.is_some_and(|quota| quota.left() == 0) { Stand::Taken } else { Stand::Called };
         }
         let ahead = self.order.position(number).map_or(0, |position| self.order.ahead(position));

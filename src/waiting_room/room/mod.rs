@@ -17,6 +17,7 @@
 
 mod calendar;
 mod chore;
+mod lane;
 mod lobby;
 mod look;
 pub mod operator;
@@ -26,12 +27,13 @@ mod recover;
 mod replay;
 mod restore;
 mod roll;
+mod starts;
 mod tally;
 mod turn;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 pub use self::chore::Load;
@@ -43,6 +45,7 @@ pub use self::turn::{Entered, NotEntered, Turn};
 use self::chore::Control;
 use self::lobby::Lottery;
 use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
+use self::starts::Starts;
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities};
 use super::journal::{Appended, Journal, OpenError, Record};
@@ -81,24 +84,30 @@ pub struct Room {
     at_close: plan::AtClose,
     /// One a wave, where it has one.
     quotas: Box<[Option<Quota>]>,
-    /// The first number of those who joined for each wave that has begun.
-    starts: RwLock<Vec<u64>>,
+    /// Who joined for which wave.
+    starts: RwLock<Starts>,
     lottery: Lottery,
     journal: Journal,
     /// Numbers below are in the journal as given.
     leased: AtomicU64,
+    /// Numbers below were given, or skipped, before this process began.
+    resumed: u64,
     /// The last lease that was asked for.
     leasing: Mutex<u64>,
     stripes: [Mutex<()>; turn::STRIPES],
     /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
     front: u64,
     recovery: Option<recover::Recovery>,
+    /// Positions below were called, and are in the journal as such.
+    announced: AtomicU64,
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
+    /// None do before this instant: until then those are expected back who were called and waited at the gate in vain.
+    owed: AtomicU64,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
-    lane: Mutex<turn::Lane>,
+    lane: Mutex<lane::Lane>,
     page: Page,
     events: Events,
 }
@@ -238,18 +247,19 @@ impl Room {
     ) -> Option<Place> {
         let hash = identity.map(|value| self.identities.hash(value));
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
-            return Some(Place { ticket: self.ticket(number, Class::New, true, unix), binds: None });
+            let issued = self.order.joined_at(number).unwrap_or(unix);
+            return Some(self.place(number, Class::New, true, issued));
         }
-        let last = || self.ticket(self.order.serving().saturating_sub(1), Class::New, false, unix);
+        let last = || (self.ticket(self.order.serving().saturating_sub(1), Class::New, false, unix), None);
         let unsigned = || sabotage::is(Fault::AcceptForgedTicket).then(last);
-        let ours = tickets.filter_map(|text| self.keyring.verify(text).or_else(unsigned));
-        let mut ours = ours
-            .filter_map(|ticket| self.is_good(&ticket, unix).then_some(ticket).or_else(|| self.recover(&ticket, unix)));
-        match hash {
-            None => ours.next().map(|ticket| Place { ticket, binds: None }),
-            // A place that another identity holds is not this one's.
-            Some(hash) => ours.find(|ticket| !ticket.identified).map(|ticket| Place { ticket, binds: Some(hash) }),
-        }
+        let told = tickets.filter_map(|text| self.keyring.recognise(text).or_else(unsigned));
+        let mut ours = told.filter_map(|(ticket, shown)| {
+            let (ticket, shown) =
+                if self.is_good(&ticket, unix) { (ticket, shown) } else { (self.recover(&ticket, unix)?, None) };
+            Some(Place { ticket, shown, binds: hash })
+        });
+        // A place that another identity holds is not this one's.
+        ours.find(|place| hash.is_none() || !place.ticket.identified)
     }
 
     /// The place of whoever has been let in with `session` (see [`Place::session`]).
@@ -258,7 +268,7 @@ impl Room {
         let number = session & SESSION_NUMBER;
         let generation = session >> SESSION_GENERATION;
         let ours = generation == u64::from(self.generation) & SESSION_MASK && number < self.order.issued();
-        ours.then(|| Place { ticket: self.ticket(number, Class::New, false, unix), binds: None })
+        ours.then(|| self.place(number, Class::New, false, unix))
     }
 
     /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.
@@ -301,7 +311,7 @@ impl Room {
         // The chore leases far ahead; whoever is beyond all the same waits for the journal.
         let recorded =
             recorded.or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1));
-        Some(Joined { place: Place { ticket: self.ticket(number, class, identified, unix), binds: None }, recorded })
+        Some(Joined { place: self.place(number, class, identified, unix), recorded })
     }
 
     /// An identity whose place has ended may have another.
@@ -317,10 +327,14 @@ impl Room {
         self.quotas.iter().any(Option::is_some)
     }
 
-    /// The text of a place's ticket.
+    /// The text of a place's ticket: the one that proved it, or a new one.
     #[must_use]
     pub fn sign(&self, place: &Place) -> TicketText {
-        self.keyring.sign(&place.ticket)
+        place.shown.unwrap_or_else(|| self.keyring.sign(&place.ticket))
+    }
+
+    fn place(&self, number: u64, class: Class, identified: bool, unix: Duration) -> Place {
+        Place { ticket: self.ticket(number, class, identified, unix), shown: None, binds: None }
     }
 
     fn ticket(&self, number: u64, class: Class, identified: bool, unix: Duration) -> Ticket {
@@ -343,17 +357,17 @@ impl Room {
 
     /// The wave for which `number` was given.
     fn wave_of(&self, number: u64) -> u8 {
-        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
         // Whoever came late from a lost state belongs to the first of this one.
-        let number = number.max(self.front);
-        let after = starts.partition_point(|first| *first <= number);
-        u8::try_from(after.saturating_sub(1)).unwrap_or(u8::MAX)
+        self.starts().wave_of(number.max(self.front))
     }
 
     /// The first number that was given for `wave`, if it or its lobby has begun.
     fn first_of(&self, wave: u8) -> Option<u64> {
-        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
-        starts.get(usize::from(wave)).copied()
+        self.starts().first_of(wave)
+    }
+
+    fn starts(&self) -> RwLockReadGuard<'_, Starts> {
+        self.starts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn quota_of(&self, wave: u8) -> Option<&Quota> {

@@ -318,12 +318,13 @@ impl Resolution {
         }
         match outcome {
             Outcome::Done => {
-                if let Some(quota) = room.reservation(wave) {
+                if let Some(quota) = room.reservation(number, wave) {
                     quota.finish();
                 }
             }
             Outcome::Failed => {
-                room.released(wave);
+                room.announce_to(number);
+                room.released(number, wave);
                 room.events.returned.fetch_add(1, Ordering::Relaxed);
             }
         }

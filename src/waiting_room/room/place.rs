@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use crate::config::plan::Class;
 use crate::waiting_room::identity::IdentityHash;
-use crate::waiting_room::ticket::Ticket;
+use crate::waiting_room::ticket::{Ticket, TicketText};
 
 /// Somebody's place, found or given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub(super) ticket: Ticket,
+    /// The ticket as it came with the request, where the same would be signed again.
+    pub(super) shown: Option<TicketText>,
     /// An identity that holds no place yet, and shall hold this one.
     pub(super) binds: Option<IdentityHash>,
 }

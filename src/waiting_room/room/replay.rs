@@ -5,10 +5,13 @@
 //! **Not here**: the room that is made of it (`restore`).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
+use super::chore::joins;
 use super::lobby::{DrawFault, Lottery};
 use super::recover::{People, named};
+use super::starts::Starts;
 use super::tally::Tally;
 use crate::config::plan::{self, Secret};
 use crate::waiting_room::identity::{Identities, IdentityHash};
@@ -17,7 +20,7 @@ use crate::waiting_room::order::{Order, Restored, State};
 use crate::waiting_room::wave::{Progress, Schedule};
 
 /// Numbers that kills may skip without taking room from those who come: a thousand kills' leases, but no more than there is room for
-/// people. Their chunks are never made.
+/// people. Their chunks are made only while their neighbours are fresh.
 const SKIPPED: usize = 1 << 20;
 
 /// Identities for each number: of its holder, of an old ticket or the key of his request.
@@ -31,11 +34,15 @@ pub(super) struct Extent {
     /// Beyond the greatest number of which anything was heard.
     seen: u64,
     front: u64,
+    /// Numbers that were fresh at the last tick; [`None`] in a journal that does not say.
+    fresh: Option<(u64, u64)>,
 }
 
 /// What the records add up to.
 pub(super) struct Told {
     pub(super) order: Order,
+    /// Who is fresh for another while.
+    fresh: Range<u64>,
     pub(super) generation: u32,
     pub(super) identities: Identities,
     pub(super) front: u64,
@@ -43,7 +50,7 @@ pub(super) struct Told {
     pub(super) recovery: Option<bool>,
     pub(super) people: People,
     pub(super) progress: Progress,
-    pub(super) waves: Vec<(Progress, u64)>,
+    pub(super) starts: Starts,
     pub(super) tally: Tally,
     pub(super) paused: bool,
     pub(super) lottery: Lottery,
@@ -64,12 +71,21 @@ impl Extent {
             | Record::Recovered { number, .. }
             | Record::State { number, .. } => self.seen = self.seen.max(number.saturating_add(1)),
             Record::Recovery { front, .. } => self.front = front,
+            Record::Fresh { from, until } => self.fresh = Some((from, until)),
             _ => {}
         }
     }
 
     fn issued(&self) -> u64 {
         self.leased.max(self.seen).max(self.front)
+    }
+
+    /// Numbers that are fresh for another while: those that were when the process ended. Behind them are those that it had leased and, as
+    /// far as is known, not given.
+    fn fresh(&self) -> Range<u64> {
+        let Some((from, until)) = self.fresh else { return self.issued()..self.issued() };
+        let until = until.max(self.seen).min(self.issued());
+        if from < until { from.max(self.front)..until } else { self.issued()..self.issued() }
     }
 }
 
@@ -87,15 +103,18 @@ impl Told {
             Order::new(plan.capacity.saturating_add(front).saturating_add(SKIPPED.min(plan.capacity)), generation);
         // Before all else: what falls out of the window is not restored, and a draw needs all its numbers.
         order.restore(Restored::Issued(extent.issued()), unix);
+        let fresh = extent.fresh();
+        order.restore(Restored::Settled(fresh.start), unix);
         Self {
             order,
+            fresh,
             generation,
             identities: Identities::new(secret, plan.capacity.saturating_mul(NAMES)),
             front: extent.front,
             recovery: None,
             people: People::default(),
             progress: Progress::default(),
-            waves: Vec::new(),
+            starts: Starts::default(),
             tally: Tally::new(plan.waves.len()),
             paused: false,
             lottery: Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len()),
@@ -119,12 +138,18 @@ impl Told {
                 let at = Duration::from_secs(u64::from(self.generation) + u64::from(at));
                 let state = State::ALL.get(usize::from(state)).copied().unwrap_or(State::Waiting);
                 self.becomes(number, state, wave, at, unix);
+                if !matches!(state, State::Waiting | State::Gone) {
+                    // Nobody comes in who was not called, nor before whoever is ahead of him was.
+                    self.serving = self.serving.max(self.order.position(number).map_or(0, |position| position + 1));
+                }
             }
             Record::Wave { code, first } => {
                 if let Some(progress) = Progress::from_code(code) {
                     self.progress = self.progress.max(progress);
-                    self.waves.push((progress, first));
                     let standing = self.schedule.standing(progress);
+                    if let Some(wave) = joins(&standing) {
+                        self.starts.begin(wave, first);
+                    }
                     if let Some(wave) = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended)) {
                         self.tally.begins(wave);
                     }
@@ -152,7 +177,10 @@ impl Told {
                 let heard = self.lottery.hear(record, &self.order);
                 self.fault = self.fault.take().or_else(|| heard.err());
             }
-            Record::Lease { .. } => {}
+            Record::Skipped { from, until } => {
+                self.order.restore(Restored::Skipped(from..until), unix);
+            }
+            Record::Lease { .. } | Record::Fresh { .. } => {}
         }
     }
 
@@ -163,25 +191,35 @@ impl Told {
         let mut records = Vec::new();
         for number in std::mem::take(&mut self.sending) {
             let wave = self.known(number).1;
-            let counted = plan.waves.get(self.tally.exact(wave)).is_some_and(|wave| wave.quota.is_some());
+            let counted = plan.waves.get(self.admitted(number, wave)).is_some_and(|wave| wave.quota.is_some());
             let state = if counted { State::Ambiguous } else { State::Waiting };
             self.becomes(number, state, wave, unix, unix);
             records.push(Record::State { number, state: state as u8, wave, at: since });
         }
         self.order.restore(Restored::Serving(self.serving), unix);
+        let skipped = self.fresh.end..self.order.issued();
+        if !skipped.is_empty() {
+            records.push(Record::Skipped { from: skipped.start, until: skipped.end });
+            self.order.restore(Restored::Skipped(skipped), unix);
+        }
         records
     }
 
     /// What stands for all records of its kind.
-    pub(super) fn counters(&self) -> [Record; 2] {
-        [Record::Lease { issued_until: self.order.issued() }, Record::Serving { position: self.order.serving() }]
+    pub(super) fn counters(&self) -> [Record; 3] {
+        [
+            Record::Lease { issued_until: self.order.issued() },
+            Record::Serving { position: self.order.serving() },
+            Record::Fresh { from: self.fresh.start, until: self.fresh.end },
+        ]
     }
 
     /// What is still needed of `record`.
     pub(super) fn keeps(&self, record: Record) -> Option<Record> {
         let start = self.order.remembered().start;
         match record {
-            Record::Lease { .. } | Record::Serving { .. } => None,
+            Record::Lease { .. } | Record::Serving { .. } | Record::Fresh { .. } => None,
+            Record::Skipped { until, .. } => (until > self.fresh.start).then_some(record),
             Record::Returned { number } => (number >= start && self.awaits(number)).then_some(record),
             Record::State { number, state, wave, at } => {
                 let (now, _) = self.known(number);
@@ -220,11 +258,18 @@ impl Told {
         } else {
             self.sending.remove(&number);
         }
+        let known = self.known(number);
+        self.tally.moves((known.0, self.admitted(number, known.1)), (state, self.admitted(number, wave)));
         if self.order.remembered().contains(&number) {
-            self.tally.moves(self.known(number), (state, wave));
             self.order.restore(Restored::State { number, state, wave, at }, unix);
         } else {
-            self.tally.moves_unseen(number, (state, wave));
+            self.tally.keep(number, (state, wave));
         }
+    }
+
+    /// The wave in which the holder of `number` was let in, which is told modulo 4.
+    fn admitted(&self, number: u64, wave: u8) -> usize {
+        // Whoever came late from a lost state belongs to the first of this one.
+        self.starts.admitted(number.max(self.front), wave, self.tally.begun()).unwrap_or(wave).into()
     }
 }

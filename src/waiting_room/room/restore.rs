@@ -3,19 +3,27 @@
 //! The journal is read twice: first for how many numbers may have been given, on which the window of what is remembered depends, then for
 //! all else.
 //!
+//! **Who is fresh**: each tick journals which numbers are fresh and how many were given. Whoever was fresh at the last tick before the end is
+//! fresh for another [`GRACE`]: he was told to come back, and could not. So he is awaited and called at the pace, whether he has come back or
+//! not, and if he does not come he is passed over like everybody else. Numbers that the process had leased beyond are taken as not given, and
+//! are not waited for: whoever was given one in the last tenth of a second keeps his place, uncounted.
+//!
 //! **Invariants**: whoever was inside is inside; whose request was at the service when the process ended, of him nobody knows what became; what
 //! of the quota was taken is counted anew from what everybody is, also of those whose numbers are no longer remembered.
 //! **Cost**: some 100 ns a record; none is kept, but what a journal consists of that has grown too long.
 //! **Not here**: what the records of a room mean one by one (`replay`), tickets of a state that was lost (`recover`).
+//!
+//! [`GRACE`]: crate::waiting_room::order::GRACE
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use super::chore::Control;
+use super::lane::Lane;
 use super::recover::Recovery;
 use super::replay::{Extent, Told};
-use super::turn::{Lane, STRIPES};
+use super::turn::STRIPES;
 use super::{Events, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
 use crate::config::plan::{self, Key, Rate, Secret};
@@ -49,14 +57,15 @@ pub(super) fn open(
     let now = clock.now();
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let mut eta = Eta::new(now, caller.speed(0.0));
-    let nothing = Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false };
+    let nothing =
+        Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false, idle: false };
     let forecast = eta.observe(now, &nothing);
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
     let shown = Shown {
         standing: schedule.standing(told.progress),
         forecast,
-        paused: told.paused || settling,
+        paused: caller.plan() == PacePlan::Paused || settling,
         crowded: told.order.waiting() > 0,
         undrawn: told.lottery.undrawn(),
     };
@@ -74,16 +83,19 @@ pub(super) fn open(
         identities: told.identities,
         shown: RwLock::new(shown),
         leased: AtomicU64::new(issued),
+        resumed: issued,
+        announced: AtomicU64::new(told.order.serving()),
         leasing: Mutex::new(issued),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),
+        owed: AtomicU64::new(0),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),
         at_close: plan.at_close,
         quotas,
-        starts: RwLock::default(),
+        starts: RwLock::new(told.starts),
         journal,
         front: told.front,
         recovery,
@@ -92,9 +104,6 @@ pub(super) fn open(
         page,
         events: Events::default(),
     };
-    for (progress, first) in told.waves {
-        room.begin(progress, first);
-    }
     room.wake(unix).into_iter().try_for_each(super::lobby::written)?;
     Ok(room)
 }

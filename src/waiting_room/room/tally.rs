@@ -10,15 +10,12 @@ use std::collections::HashMap;
 use crate::waiting_room::order::State;
 use crate::waiting_room::quota::{Count, Quota};
 
-/// Waves that an entry tells apart.
-const RESIDUES: usize = 4;
-
 /// What is taken of the quotas.
 #[derive(Debug)]
 pub(super) struct Tally {
     waves: Vec<Wave>,
     /// The wave that has begun last.
-    begun: usize,
+    begun: u8,
     /// Numbers older than what the room remembers.
     forgotten: HashMap<u64, (State, u8)>,
 }
@@ -36,34 +33,31 @@ impl Tally {
 
     /// `wave` has begun.
     pub(super) fn begins(&mut self, wave: u8) {
-        self.begun = self.begun.max(usize::from(wave));
+        self.begun = self.begun.max(wave);
     }
 
-    /// The wave that is told modulo 4 at this point of the journal.
-    pub(super) fn exact(&self, wave: u8) -> usize {
-        let alike = |candidate: &usize| candidate % RESIDUES == usize::from(wave) % RESIDUES;
-        (0..=self.begun).rev().find(alike).unwrap_or_else(|| usize::from(wave))
+    /// The wave that has begun last, at this point of the journal.
+    pub(super) fn begun(&self) -> u8 {
+        self.begun
     }
 
     /// Somebody of the state and wave `from` is of `to` now.
-    pub(super) fn moves(&mut self, from: (State, u8), to: (State, u8)) {
+    pub(super) fn moves(&mut self, from: (State, usize), to: (State, usize)) {
         for ((state, wave), comes) in [(from, false), (to, true)] {
             let (taken, done) = match state {
                 State::Admitted | State::Sending | State::Ambiguous => (1, 0),
                 State::Done => (1, 1),
                 State::Waiting | State::Gone => (0, 0),
             };
-            let exact = self.exact(wave);
-            let Some(Wave { count, .. }) = self.waves.get_mut(exact) else { continue };
+            let Some(Wave { count, .. }) = self.waves.get_mut(wave) else { continue };
             let change = |sum: u32, part: u32| if comes { sum.saturating_add(part) } else { sum.saturating_sub(part) };
             *count = Count { taken: change(count.taken, taken), done: change(count.done, done) };
         }
     }
 
-    /// The same of somebody of whom nothing else is remembered.
-    pub(super) fn moves_unseen(&mut self, number: u64, to: (State, u8)) {
-        let from = self.forgotten.insert(number, to).unwrap_or((State::Waiting, 0));
-        self.moves(from, to);
+    /// Remembers what became of somebody of whom nothing else is remembered.
+    pub(super) fn keep(&mut self, number: u64, to: (State, u8)) {
+        self.forgotten.insert(number, to);
     }
 
     /// What became of somebody of whom nothing else is remembered.

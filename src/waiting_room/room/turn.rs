@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::lane::Lane;
 use super::{Now, Place, Room};
 use crate::clock::Tick;
 use crate::waiting_room::identity::{Claimed, IdentityHash};
@@ -31,28 +32,14 @@ use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::{NotRedeemed, State};
 use crate::waiting_room::quota::Quota;
 
-/// Of those who are let in, so many may be late: called long ago, and come now. Whoever slept loses nothing, and those whose turn it is
-/// are not kept waiting by a crowd that wakes.
-const LATE_SHARE: f64 = 0.2;
-
-/// … and one a second in any case.
-const LATE_RATE: f64 = 1.0;
-
-/// Late ones at once after a pause.
-const LATE_BURST: f64 = 10.0;
-
 /// Somebody late, for whom there was no room, asks again after this.
 const LATE_AGAIN: Duration = Duration::from_secs(3);
 
+/// Whoever is told to come again is back within this of the instant he was told.
+const BACK: Duration = Duration::from_secs(1);
+
 /// Numbers that share a lock while they change: more than there are workers, so that two seldom meet.
 pub(super) const STRIPES: usize = 64;
-
-/// The lane of those who are late.
-#[derive(Debug)]
-pub(super) struct Lane {
-    credit: f64,
-    at: Tick,
-}
 
 /// Somebody came in.
 #[derive(Debug)]
@@ -102,24 +89,6 @@ enum Sent {
     Again,
 }
 
-impl Lane {
-    pub(super) const fn new() -> Self {
-        Self { credit: LATE_BURST, at: Tick::ZERO }
-    }
-
-    fn take(&mut self, now: Tick) -> bool {
-        self.credit = (self.credit + now.since(self.at).as_secs_f64() * LATE_RATE).min(LATE_BURST);
-        self.at = now;
-        let free = self.credit >= 1.0;
-        self.credit -= if free { 1.0 } else { 0.0 };
-        free
-    }
-
-    fn entered(&mut self) {
-        self.credit = (self.credit + LATE_SHARE).min(LATE_BURST);
-    }
-}
-
 impl Room {
     /// Whether the holder of `place`, whose turn has come, may try the door now.
     ///
@@ -133,13 +102,21 @@ impl Room {
         Ok(())
     }
 
-    /// Lets a newcomer in for whom there was a permit at once: a number that is called as it is given. [`None`] if none can be given.
+    /// Lets a newcomer to the gate while nobody waits: a number that is called as it is given, and whose holder has come. [`None`] if none
+    /// can be given.
     #[must_use]
     pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Place> {
         let joined = self.join(identity, class, now.1)?;
         // Whoever asked at the same instant is before him; nobody else is.
         self.order.advance(now.0, 1);
+        self.order.came(joined.place.ticket.number, now.0);
         Some(joined.place)
+    }
+
+    /// Somebody who was called has waited at the gate in vain, and comes back at `again`: nobody new goes straight to it until then.
+    pub fn turned_away(&self, again: Tick) {
+        self.owed.fetch_max(again.after(BACK).as_nanos(), Ordering::AcqRel);
+        self.straight.store(0, Ordering::Release);
     }
 
     /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `key` if the
@@ -233,7 +210,7 @@ impl Room {
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
         if left && !waited {
-            self.reservation(wave).inspect(|quota| {
+            self.reservation(number, wave).inspect(|quota| {
                 quota.release();
             });
         }
@@ -270,11 +247,11 @@ impl Room {
         }
     }
 
-    /// The quota of a wave that is told modulo 4: the latest wave of that kind that has begun.
-    pub(super) fn reservation(&self, wave: u8) -> Option<&Quota> {
-        let begun = self.shown().standing.calling.or_else(|| self.shown().standing.ended.map(|(ended, _)| ended))?;
-        let exact = (0..=begun).rev().find(|candidate| candidate % 4 == wave % 4)?;
-        self.quota_of(exact)
+    /// The quota of the wave in which the holder of `number` was let in, which is told modulo 4.
+    pub(super) fn reservation(&self, number: u64, wave: u8) -> Option<&Quota> {
+        let standing = self.shown().standing;
+        let begun = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended))?;
+        self.quota_of(self.starts().admitted(number.max(self.front), wave, begun)?)
     }
 
     /// Held while a number changes and the change is handed to the journal: two threads must not hand theirs over in another order.
@@ -296,8 +273,8 @@ impl Room {
         self.lane.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn released(&self, wave: u8) {
-        if let Some(quota) = self.reservation(wave) {
+    pub(super) fn released(&self, number: u64, wave: u8) {
+        if let Some(quota) = self.reservation(number, wave) {
             quota.release();
         }
     }
@@ -334,12 +311,12 @@ impl Turn {
 
     /// Whether a quota counts it.
     fn is_counted(&self) -> bool {
-        self.room.reservation(self.wave).is_some()
+        self.room.reservation(self.number, self.wave).is_some()
     }
 
     fn done(&mut self) {
         if self.becomes(State::Sending, State::Done)
-            && let Some(quota) = self.room.reservation(self.wave)
+            && let Some(quota) = self.room.reservation(self.number, self.wave)
         {
             quota.finish();
         }
@@ -361,7 +338,8 @@ impl Turn {
     fn back(&mut self) {
         let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
         if self.becomes(from, State::Waiting) {
-            self.room.released(self.wave);
+            self.room.announce_to(self.number);
+            self.room.released(self.number, self.wave);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -110,14 +110,24 @@ impl Keyring {
     /// The ticket that `text` is, if one of the keys has signed it.
     #[must_use]
     pub fn verify(&self, text: &[u8]) -> Option<Ticket> {
+        self.recognise(text).map(|(ticket, _)| ticket)
+    }
+
+    /// The same, and its text if the current key has signed it: what [`Keyring::sign`] would make of it again.
+    #[must_use]
+    pub fn recognise(&self, text: &[u8]) -> Option<(Ticket, Option<TicketText>)> {
+        let text: &[u8; LENGTH] = text.try_into().ok()?;
         let bytes = decode(text)?;
         let (body, mac) = bytes.split_first_chunk::<BODY>()?;
         let signed = |key: &hmac::Key| {
             let signed = sign(key, body);
             signed.as_ref().get(..MAC).is_some_and(|whole| constant_time::verify_slices_are_equal(whole, mac).is_ok())
         };
-        let genuine = signed(&self.current) || self.old.iter().any(signed);
-        genuine.then(|| Ticket::from_body(body)).flatten()
+        let lasts = signed(&self.current);
+        if !lasts && !self.old.iter().any(signed) {
+            return None;
+        }
+        Some((Ticket::from_body(body)?, lasts.then_some(TicketText(*text))))
     }
 }
 

@@ -50,6 +50,7 @@ fn what_was_signed_is_what_verifies() {
         let ticket = random(&mut chance);
         let text = ring.sign(&ticket);
         assert_eq!(ring.verify(text.as_ref()), Some(ticket));
+        assert_eq!(ring.recognise(text.as_ref()), Some((ticket, Some(text))), "it need not be signed again");
         assert_eq!(text.to_string().len(), LENGTH);
     }
     for class in Class::ALL {
@@ -123,6 +124,7 @@ fn old_keys_verify_and_never_sign() {
     let old = ring(1, &[]).sign(&ticket());
     assert_eq!(ring(2, &[]).verify(old.as_ref()), None, "a foreign key");
     assert_eq!(ring(2, &[3, 1]).verify(old.as_ref()), Some(ticket()), "the key was replaced");
+    assert_eq!(ring(2, &[3, 1]).recognise(old.as_ref()), Some((ticket(), None)), "to be signed by the new one");
     assert_eq!(ring(2, &[3]).verify(old.as_ref()), None, "and then forgotten");
     let new = ring(2, &[1]).sign(&ticket());
     assert_ne!(new, old);

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use crate::overload::gateway::Said;
+use crate::overload::room;
 use crate::overload::run::Run;
 use crate::overload::scenario::{FaultKind, Figure, Seconds, Span};
 use crate::overload::service::{Sample, Served, TICK};
@@ -27,11 +28,12 @@ const LONG_WAIT: Seconds = 0.5;
 /// Ticks in a second.
 const SECOND: usize = 20;
 
-/// How late the harness was, in seconds, at its 99th percentile over all attempts.
+/// How late the harness was, in seconds, at its 99th percentile over everything that was sent.
 #[must_use]
 pub fn lag(run: &Run) -> Seconds {
-    let late = |attempt: &Attempt| attempt.sent.saturating_sub(attempt.intended).as_secs_f64();
-    quantile(&mut run.attempts.iter().map(late).collect::<Vec<_>>(), 0.99)
+    let attempts = run.attempts.iter().map(|attempt| (attempt.intended, attempt.sent));
+    let all = attempts.chain(run.asked.iter().map(|asked| (asked.intended, asked.sent)));
+    quantile(&mut all.map(|(intended, sent)| sent.saturating_sub(intended).as_secs_f64()).collect::<Vec<_>>(), 0.99)
 }
 
 /// The most in flight at once at any server.
@@ -62,6 +64,7 @@ pub fn compute(run: &Run, figure: Figure) -> f64 {
         Figure::PromiseError => promise_error(run),
         Figure::WaitError => wait_error(run),
         Figure::Amplification => amplification(run),
+        Figure::Room(figure) => room::figures::compute(run, figure),
     }
 }
 

@@ -29,6 +29,8 @@ fn run(edit: impl FnOnce(&mut Run)) -> Run {
         people: Vec::new(),
         attempts: Vec::new(),
         servers: vec![log(|_| 1.0, |_| 0.9)],
+        asked: Vec::new(),
+        serving: Vec::new(),
         said: (0_u32..500).map(|at| Said { at: span(f64::from(at) * 0.02), limit: 64.0, predicted: 2.0 }).collect(),
     };
     edit(&mut run);

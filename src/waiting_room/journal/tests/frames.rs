@@ -36,6 +36,8 @@ fn record() -> impl Strategy<Value = Record> {
             fresh,
             end
         }),
+        (number(), number()).prop_map(|(from, until)| Record::Fresh { from, until }),
+        (number(), number()).prop_map(|(from, until)| Record::Skipped { from, until }),
         any::<bool>().prop_map(Record::Paused),
         (any::<u8>(), any::<u64>()).prop_map(|(wave, count)| Record::Taken { wave, count }),
         (0..NUMBERS, proptest::option::of(0..NUMBERS)).prop_map(|(front, ordered)| Record::Recovery { front, ordered }),

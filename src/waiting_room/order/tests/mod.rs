@@ -225,7 +225,7 @@ fn a_draw_is_forgotten_as_a_whole() {
 fn what_a_journal_remembers_is_as_it_was() {
     let mut order = Order::new(4 * CHUNK, BEGAN);
     assert!(!order.restore(Restored::Returned(5), unix(500)), "never given");
-    assert!(order.restore(Restored::Issued(9_000), unix(500)));
+    assert!(order.restore(Restored::Issued(9_000), unix(500)) && order.restore(Restored::Settled(9_000), unix(500)));
     for number in (0..9_000).step_by(10) {
         assert!(order.restore(Restored::Returned(number), unix(500)));
     }
@@ -239,6 +239,7 @@ fn what_a_journal_remembers_is_as_it_was() {
     assert_eq!(order.serving(), 9_000);
     let mut order_again = Order::new(4 * CHUNK, BEGAN);
     assert!(order_again.restore(Restored::Issued(9_000), unix(500)) && order_again.issue() == Some(9_000));
+    assert!(order_again.restore(Restored::Settled(9_000), unix(500)));
     for number in (0..9_000).step_by(10) {
         assert!(order_again.restore(Restored::Returned(number), unix(500)));
     }
@@ -256,10 +257,30 @@ fn what_a_journal_remembers_is_as_it_was() {
 }
 
 #[test]
+fn whoever_was_fresh_when_the_process_ended_is_fresh_for_another_while() {
+    let mut order = Order::new(4 * CHUNK, BEGAN);
+    let restored =
+        [Restored::Issued(9_000), Restored::Settled(5_000), Restored::Returned(4_000), Restored::Skipped(7_000..9_000)];
+    assert!(restored.into_iter().all(|record| order.restore(record, unix(500))));
+    assert!(order.restore(Restored::Serving(100), unix(500)));
+    let waits = |order: &Order| (order.waiting(), order.ahead(9_000), order.ahead(6_000), order.settled());
+    settle(&order, 500..=500);
+    assert_eq!(waits(&order), (2_001, 2_001, 1_001, 5_000), "and nobody where nobody was given a number");
+    assert_eq!(order.issue(), Some(9_000));
+    assert!(order.returned(6_999, unix(520), unix(530)).unwrap().counted, "as if nothing had happened");
+    assert!(!order.returned(8_000, unix(520), unix(530)).unwrap().counted, "he keeps his place");
+    settle(&order, 501..=559);
+    assert_eq!(waits(&order), (2_002, 2_001, 1_001, 5_000));
+    settle(&order, 560..=620);
+    assert_eq!(waits(&order), (2, 2, 1, 9_001), "those who came back, and nobody is waited for any longer");
+    assert_eq!(order.advance(tick(621), 2), 9_001);
+}
+
+#[test]
 fn a_journal_of_more_numbers_than_there_is_room_for_keeps_the_last() {
     let mut order = Order::new(2 * CHUNK, BEGAN);
     let issued = 5 * CHUNK as u64 + 7;
-    assert!(order.restore(Restored::Issued(issued), unix(9)));
+    assert!(order.restore(Restored::Issued(issued), unix(9)) && order.restore(Restored::Settled(issued), unix(9)));
     assert!(!order.restore(Restored::Returned(0), unix(9)));
     assert!(order.restore(Restored::Returned(issued - 1), unix(9)));
     assert!(order.restore(Restored::Serving(issued - 5), unix(9)));

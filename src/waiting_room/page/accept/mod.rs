@@ -70,12 +70,12 @@ impl Format {
         for (at, (range, weight)) in ranges(accept).enumerate() {
             let heard = |exactness| Standing { exactness, weight, at };
             match range {
-                "*/*" => {
+                b"*/*" => {
                     html.hear(heard(ANY));
                     json.hear(heard(ANY));
                 }
-                "text/*" => html.hear(heard(FAMILY)),
-                "application/*" => json.hear(heard(FAMILY)),
+                b"text/*" => html.hear(heard(FAMILY)),
+                b"application/*" => json.hear(heard(FAMILY)),
                 _ if is_html(range) => html.hear(heard(NAMED)),
                 _ if is_json(range) => json.hear(heard(NAMED)),
                 _ => {}
@@ -87,18 +87,20 @@ impl Format {
     }
 }
 
-fn is_html(range: &str) -> bool {
+fn is_html(range: &[u8]) -> bool {
     // The last is what WAP 2 telephones call their pages.
-    ["text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml"]
+    [&b"text/html"[..], b"application/xhtml+xml", b"application/vnd.wap.xhtml+xml"]
         .iter()
         .any(|name| range.eq_ignore_ascii_case(name))
 }
 
-fn is_json(range: &str) -> bool {
-    range.eq_ignore_ascii_case("application/json")
-        || range.eq_ignore_ascii_case("text/json")
+fn is_json(range: &[u8]) -> bool {
+    range.eq_ignore_ascii_case(b"application/json")
+        || range.eq_ignore_ascii_case(b"text/json")
         // RFC 6839 §3.1; application/problem+json among them.
-        || range.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"))
+        || range.rsplitn(2, |byte| *byte == b'+').next().is_some_and(|suffix| {
+            suffix.len() < range.len() && suffix.eq_ignore_ascii_case(b"json")
+        })
 }
 
 #[cfg(test)]

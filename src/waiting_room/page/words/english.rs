@@ -1,5 +1,7 @@
 //! English.
 
+use std::fmt::{self, Display, Formatter};
+
 use super::super::moment::{Civil, Moment};
 use super::super::view::{AtClose, Enter, Jump, KeptPlace, State};
 use super::span::Span;
@@ -42,12 +44,32 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// One is singular, everything else is not (CLDR plural rules for `en`, integers).
-fn counted(number: u64, one: &str, more: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{} {more}", grouped(number, ',')) }
+struct Counted(u64, &'static str, &'static str);
+
+impl Display for Counted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(number, one, more) = *self;
+        if number == 1 { write!(f, "1 {one}") } else { write!(f, "{} {more}", grouped(number, ',')) }
+    }
 }
 
-fn pair(first: String, second_number: u64, one: &str, more: &str) -> String {
-    if second_number == 0 { first } else { format!("{first} {}", counted(second_number, one, more)) }
+/// A duration in words.
+struct Said(Span);
+
+impl Display for Said {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let minute = |number| Counted(number, "minute", "minutes");
+        let hour = |number| Counted(number, "hour", "hours");
+        let day = |number| Counted(number, "day", "days");
+        match self.0 {
+            Span::Moments => f.write_str("less than a minute"),
+            Span::Minutes(minutes) => minute(minutes).fmt(f),
+            Span::Hours { hours, minutes: 0 } => hour(hours).fmt(f),
+            Span::Hours { hours, minutes } => write!(f, "{} {}", hour(hours), minute(minutes)),
+            Span::Days { days, hours: 0 } => day(days).fmt(f),
+            Span::Days { days, hours } => write!(f, "{} {}", day(days), hour(hours)),
+        }
+    }
 }
 
 impl Phrases for English {
@@ -56,16 +78,7 @@ impl Phrases for English {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, ',')
-    }
-
-    fn span(&self, span: Span) -> String {
-        match span {
-            Span::Moments => "less than a minute".to_owned(),
-            Span::Minutes(minutes) => counted(minutes, "minute", "minutes"),
-            Span::Hours { hours, minutes } => pair(counted(hours, "hour", "hours"), minutes, "minute", "minutes"),
-            Span::Days { days, hours } => pair(counted(days, "day", "days"), hours, "hour", "hours"),
-        }
+        grouped(number, ',').to_string()
     }
 
     fn moment(&self, moment: Moment) -> String {
@@ -121,7 +134,7 @@ impl Phrases for English {
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, ',')
+        grouped(place, ',').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {
@@ -133,13 +146,13 @@ impl Phrases for English {
     }
 
     fn wait(&self, p50: Span, p90: Span) -> String {
-        let most = match p90 {
-            Span::Moments => return "Your turn comes in less than a minute.".to_owned(),
-            _ => format!("For 9 people in 10 it takes no longer than {}.", self.span(p90)),
-        };
-        match p50 {
-            Span::Moments => format!("Your turn comes in less than a minute. {most}"),
-            _ => format!("Your turn comes in about {}. {most}", self.span(p50)),
+        let (half, most) = (Said(p50), Said(p90));
+        match (p50, p90) {
+            (_, Span::Moments) => format!("Your turn comes in {most}."),
+            (Span::Moments, _) => {
+                format!("Your turn comes in {half}. For 9 people in 10 it takes no longer than {most}.")
+            }
+            _ => format!("Your turn comes in about {half}. For 9 people in 10 it takes no longer than {most}."),
         }
     }
 
@@ -161,11 +174,11 @@ impl Phrases for English {
     }
 
     fn kept(&self, span: Span) -> String {
-        format!("Your turn is kept for {}.", self.span(span))
+        format!("Your turn is kept for {}.", Said(span))
     }
 
     fn opens(&self, opens: Moment, left: Span) -> String {
-        format!("Opens {}, in {}.", self.moment(opens), self.span(left))
+        format!("Opens {}, in {}.", self.moment(opens), Said(left))
     }
 
     fn closes(&self, at: Moment, then: AtClose) -> String {

@@ -1,5 +1,7 @@
 //! Bahasa Indonesia. Nouns have no plural after a number (CLDR plural rules for `id`: one category).
 
+use std::fmt::{self, Display, Formatter};
+
 use super::super::moment::{Civil, Moment};
 use super::super::view::{AtClose, Enter, Jump, KeptPlace, State};
 use super::span::Span;
@@ -41,12 +43,21 @@ const MONTHS: [&str; 12] = [
 
 const WEEKDAYS: [&str; 7] = ["Minggu", "Senin", "Selasa", "Rabu", "Kamis", "Jumat", "Sabtu"];
 
-fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}", grouped(number, '.'))
-}
+/// A duration in words.
+struct Said(Span);
 
-fn pair(first: String, second_number: u64, noun: &str) -> String {
-    if second_number == 0 { first } else { format!("{first} {}", counted(second_number, noun)) }
+impl Display for Said {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let number = |number| grouped(number, '.');
+        match self.0 {
+            Span::Moments => f.write_str("kurang dari satu menit"),
+            Span::Minutes(minutes) => write!(f, "{} menit", number(minutes)),
+            Span::Hours { hours, minutes: 0 } => write!(f, "{} jam", number(hours)),
+            Span::Hours { hours, minutes } => write!(f, "{} jam {} menit", number(hours), number(minutes)),
+            Span::Days { days, hours: 0 } => write!(f, "{} hari", number(days)),
+            Span::Days { days, hours } => write!(f, "{} hari {} jam", number(days), number(hours)),
+        }
+    }
 }
 
 impl Phrases for Indonesian {
@@ -55,16 +66,7 @@ impl Phrases for Indonesian {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, '.')
-    }
-
-    fn span(&self, span: Span) -> String {
-        match span {
-            Span::Moments => "kurang dari satu menit".to_owned(),
-            Span::Minutes(minutes) => counted(minutes, "menit"),
-            Span::Hours { hours, minutes } => pair(counted(hours, "jam"), minutes, "menit"),
-            Span::Days { days, hours } => pair(counted(days, "hari"), hours, "jam"),
-        }
+        grouped(number, '.').to_string()
     }
 
     fn moment(&self, moment: Moment) -> String {
@@ -122,7 +124,7 @@ impl Phrases for Indonesian {
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, '.')
+        grouped(place, '.').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {
@@ -133,13 +135,11 @@ impl Phrases for Indonesian {
     }
 
     fn wait(&self, p50: Span, p90: Span) -> String {
-        let most = match p90 {
-            Span::Moments => return "Giliran Anda kurang dari satu menit lagi.".to_owned(),
-            _ => format!("Bagi 9 dari 10 orang tidak lebih dari {}.", self.span(p90)),
-        };
-        match p50 {
-            Span::Moments => format!("Giliran Anda kurang dari satu menit lagi. {most}"),
-            _ => format!("Giliran Anda kira-kira {} lagi. {most}", self.span(p50)),
+        let (half, most) = (Said(p50), Said(p90));
+        match (p50, p90) {
+            (_, Span::Moments) => format!("Giliran Anda {most} lagi."),
+            (Span::Moments, _) => format!("Giliran Anda {half} lagi. Bagi 9 dari 10 orang tidak lebih dari {most}."),
+            _ => format!("Giliran Anda kira-kira {half} lagi. Bagi 9 dari 10 orang tidak lebih dari {most}."),
         }
     }
 
@@ -159,11 +159,11 @@ impl Phrases for Indonesian {
     }
 
     fn kept(&self, span: Span) -> String {
-        format!("Giliran Anda disimpan selama {}.", self.span(span))
+        format!("Giliran Anda disimpan selama {}.", Said(span))
     }
 
     fn opens(&self, opens: Moment, left: Span) -> String {
-        format!("Dibuka {}, {} lagi.", self.moment(opens), self.span(left))
+        format!("Dibuka {}, {} lagi.", self.moment(opens), Said(left))
     }
 
     fn closes(&self, at: Moment, then: AtClose) -> String {

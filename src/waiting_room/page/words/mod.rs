@@ -8,7 +8,8 @@ mod english;
 mod indonesian;
 mod span;
 
-use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 
 use super::language::Language;
 use super::moment::Moment;
@@ -39,7 +40,6 @@ trait Phrases: Sync {
     fn labels(&self) -> &'static Labels;
     /// A count, its thousands apart.
     fn numeral(&self, number: u64) -> String;
-    fn span(&self, span: Span) -> String;
     fn moment(&self, moment: Moment) -> String;
     fn heading(&self, state: &State<'_>) -> &'static str;
     /// What it means and what to do.
@@ -76,36 +76,37 @@ impl Language {
 }
 
 /// The words that change from one look to the next. Empty means that there is nothing to say.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub(super) struct Words {
     pub(super) title: String,
     pub(super) heading: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) message: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) message: Cow<'static, str>,
     pub(super) place: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) ahead: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) wait: String,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) reason: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) notice: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) schedule: String,
 }
 
 impl Words {
     pub(super) fn new(view: &View<'_>, language: Language) -> Self {
+        let words = Self::sentences(view, language);
+        let (say, heading, room) = (phrases(language), words.heading, view.room);
+        match view.state.waiting() {
+            Some(Waiting { place, .. }) => {
+                let (title, place) = (format!("{} · {heading} · {room}", say.title(*place)), say.place(*place));
+                Self { title, place, ..words }
+            }
+            None => Self { title: format!("{heading} · {room}"), ..words },
+        }
+    }
+
+    /// All but the title and the place, which stand apart.
+    pub(super) fn sentences(view: &View<'_>, language: Language) -> Self {
         let say = phrases(language);
-        let heading = say.heading(&view.state);
-        let mut words = Self {
-            title: format!("{heading} · {}", view.room),
-            heading,
-            message: say.message(&view.state).to_owned(),
-            ..Self::default()
-        };
+        let (heading, message) = (say.heading(&view.state), Cow::Borrowed(say.message(&view.state)));
+        let mut words = Self { heading, message, ..Self::default() };
         match &view.state {
             State::Lobby { opens, .. } => {
                 words.schedule = say.opens(*opens, Span::exact(view.opens_in().unwrap_or_default()));
@@ -113,11 +114,11 @@ impl Words {
             State::Waiting(waiting) | State::Paused(waiting) => words.of_place(waiting, say),
             State::Turn { kept, .. } => {
                 if let Some(kept) = kept {
-                    words.message = sentences(&words.message, &say.kept(Span::lower(*kept)));
+                    words.message = sentences(words.message, &say.kept(Span::lower(*kept)));
                 }
             }
             State::Closed { next, place } | State::Spent { next, place } => {
-                words.message = sentences(&words.message, say.kept_place(*place));
+                words.message = sentences(words.message, say.kept_place(*place));
                 words.schedule = next.map(|next| say.next(next)).unwrap_or_default();
             }
             State::Unclear => {}
@@ -126,8 +127,6 @@ impl Words {
     }
 
     fn of_place(&mut self, waiting: &Waiting, say: &dyn Phrases) {
-        self.title = format!("{} · {}", say.title(waiting.place), self.title);
-        self.place = say.place(waiting.place);
         self.ahead = say.ahead(waiting.ahead);
         if let Some(Wait { p50, p90 }) = waiting.wait {
             self.wait = say.wait(Span::near(p50), Span::upper(p90));
@@ -138,21 +137,29 @@ impl Words {
     }
 }
 
-fn sentences(first: &str, second: &str) -> String {
-    if second.is_empty() { first.to_owned() } else { format!("{first} {second}") }
+fn sentences(first: Cow<'static, str>, second: &str) -> Cow<'static, str> {
+    if second.is_empty() { first } else { Cow::Owned(format!("{first} {second}")) }
 }
 
 /// A count with `mark` between its thousands.
-fn grouped(number: u64, mark: char) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(mark);
+fn grouped(number: u64, mark: char) -> Grouped {
+    Grouped { number, mark }
+}
+
+/// See [`grouped`].
+struct Grouped {
+    number: u64,
+    mark: char,
+}
+
+impl Display for Grouped {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { number, mark } = *self;
+        match number / 1_000 {
+            0 => write!(f, "{number}"),
+            thousands => write!(f, "{}{mark}{:03}", grouped(thousands, mark), number % 1_000),
         }
-        grouped.push(digit);
     }
-    grouped
 }
 
 /// The name at `index`, counted from zero.

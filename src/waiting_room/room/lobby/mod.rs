@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Everybody takes part who came back in the lobby, however late, and whoever joined within [`GRACE`] before the opening, whether he came back or
-//! not: by his number alone, as nothing else is known of him. Whoever joined earlier and never came back stands behind all of them, in
-//! the order of joining, and before whoever came after the opening.
+//! not: by his number alone, as nothing else is known of him. Whoever joined earlier, or before a restart, and never came back stands
+//! behind all of them, in the order of joining, and before whoever came after the opening.
 //!
 //! **Invariants**: a roll is closed once, and what is drawn follows from the secret and the journal alone: held again after a restart it is the
 //! same, or the room says what differs and does not open; nobody of a lobby is called before its draw is on the disk.
@@ -303,7 +303,8 @@ impl Room {
     pub(super) fn close_lobby(&self, wave: u8) -> Option<Appended> {
         let first = self.first_of(wave)?;
         let mut stages = self.lottery.stages();
-        let (fresh, end) = (self.order.settled(), self.order.issued());
+        // Among those from before a restart are numbers that nobody was given.
+        let (fresh, end) = (self.order.settled().max(self.resumed), self.order.issued());
         // Killed between the two records of an opening, a room closes a lobby that is closed.
         let drawn = |published: &Published| published.rolled.wave == wave;
         if first >= end || stages.knows(wave) || self.lottery.published(drawn).is_some() {

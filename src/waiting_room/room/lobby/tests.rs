@@ -75,6 +75,7 @@ fn tick(room: &Room, at: u64) {
     for record in room.tick(now, &NO_LOAD) {
         record.wait(Duration::from_secs(10)).unwrap().unwrap();
     }
+    room.announce();
 }
 
 fn join(room: &Room, at: u64) -> Place {

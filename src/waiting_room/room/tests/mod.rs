@@ -1,6 +1,7 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
 mod recover;
+mod restarts;
 mod schedules;
 mod turns;
 
@@ -85,6 +86,7 @@ impl Bench {
         for record in self.room.tick(self.now(), &FREE) {
             wait(record);
         }
+        self.room.announce();
     }
 
     /// All that was handed to the journal is in the file.
@@ -96,6 +98,14 @@ impl Bench {
     fn restart(&mut self) {
         self.flush();
         self.restart_in("state");
+        self.pass(Duration::ZERO);
+    }
+
+    /// The same, while a pause lasts.
+    fn restart_paused(&mut self) {
+        wait(self.room.journal.append(Record::Paused(true)));
+        self.restart_in("state");
+        self.pass(Duration::ZERO);
     }
 
     /// The same with a state directory that is empty.
@@ -106,6 +116,7 @@ impl Bench {
         self.pass(Duration::ZERO);
     }
 
+    /// The process is killed with what is in the file now, and starts again; its chore has not looked yet.
     fn restart_in(&mut self, name: &str) {
         // Turns in hand keep the old room, and its lock.
         let next = self.directory.path().join(format!("{name} {}", fastrand::u64(..)));
@@ -113,7 +124,6 @@ impl Bench {
         std::fs::copy(self.plan.state.join("journal"), next.join("journal")).unwrap();
         self.plan.state = next;
         self.room = Room::open(&self.plan, PASSAGE, PATIENCE, &self.clock, self.unix()).unwrap();
-        self.pass(Duration::ZERO);
     }
 
     fn join(&self) -> Place {

@@ -1,7 +1,9 @@
 //! Every arrow of the picture, alone.
 
+use super::super::operator::{NotUnclear, Outcome};
 use super::super::{NotEntered, Stand};
 use super::*;
+use crate::waiting_room::pace::PacePlan;
 
 /// What is said of a request.
 #[derive(Clone, Copy, Debug)]
@@ -186,6 +188,7 @@ fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
     let (first, second) = (called(&mut bench), bench.join());
     // More than are left are called only if some of them do not come.
     bench.room.order.advance(bench.now().0, 2);
+    bench.pass(Duration::ZERO);
     say(bench.enter(&first, false, None).unwrap(), Word::Status(200));
     assert_eq!(bench.enter(&second, false, None).unwrap_err(), NotEntered::NoneLeft);
     assert_eq!(bench.room.standing(&second), Stand::Taken);
@@ -210,6 +213,7 @@ fn numbers_are_never_given_twice_and_a_clean_end_skips_none() {
     }
     assert!(bench.room.close(Duration::from_secs(10)));
     bench.restart_in("clean");
+    bench.pass(Duration::ZERO);
     assert_eq!(bench.join().number(), last + 1);
 }
 
@@ -268,4 +272,90 @@ fn a_room_is_open_before_the_first_tick() {
     let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
     assert!(room.takes() && room.lets_straight_in());
+    drop(room);
+    let paused = WaitingRoom { pace: Pace::Paused, state: directory.path().join("paused"), ..plan };
+    let room = Room::open(&paused, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
+    assert!(room.takes() && !room.lets_straight_in(), "nobody slips in before the chore has looked");
+}
+
+#[test]
+fn a_place_that_an_identity_finds_is_as_old_as_it_is() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    wait(bench.room.pause(true));
+    let joined = bench.unix();
+    let one = bench.room.join(Some(b"one"), Class::New, joined).unwrap();
+    one.recorded.into_iter().for_each(wait);
+    (0..300).for_each(|_| bench.pass(Duration::from_secs(1)));
+    let find = |bench: &Bench| bench.room.find(std::iter::empty(), Some(b"one"), bench.unix()).unwrap();
+    let waited = |bench: &Bench| bench.unix().saturating_sub(find(bench).issued());
+    assert!((299..=300).contains(&waited(&bench).as_secs()), "{:?}", waited(&bench));
+    // His ticket alone is as old, so it ends when the one he was given first does.
+    assert_eq!(bench.find(&find(&bench)).map(|place| place.issued()), Some(find(&bench).issued()));
+    bench.restart_paused();
+    (0..60).for_each(|_| bench.pass(Duration::from_secs(1)));
+    assert_eq!(waited(&bench).as_secs(), 60, "of before a restart nothing is known but that it was before");
+}
+
+#[test]
+fn a_ticket_is_good_for_its_life_and_no_longer_than_clocks_may_differ_before_it() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    wait(bench.room.pause(true));
+    let place = bench.join();
+    let issued_at = |unix: Duration| {
+        let mut place = place;
+        place.ticket.issued = unix;
+        place
+    };
+    let (now, second) = (bench.unix(), Duration::from_secs(1));
+    let (life, skew) = (bench.plan.life, super::super::SKEW);
+    let oldest = now.saturating_sub(life);
+    for (issued, good) in
+        [(oldest, true), (oldest.saturating_sub(second), false), (now + skew, true), (now + skew + second, false)]
+    {
+        assert_eq!(bench.find(&issued_at(issued)).is_some(), good, "{issued:?}");
+    }
+    // As long as it is good, it is remembered who he is: of those who joined with him as well, and then of none.
+    (0..8_191).for_each(|_| assert!(bench.room.order.issue().is_some()));
+    bench.look(&place);
+    wait(bench.room.pause(false));
+    for _ in 0..70 {
+        bench.pass(Duration::from_secs(1));
+    }
+    bench.room.order.advance(bench.now().0, 8_192);
+    bench.pass(Duration::from_mins(6));
+    assert_eq!((bench.room.order.remembered().start, bench.room.standing(&place)), (0, Stand::Called));
+    bench.pass(life);
+    assert_eq!((bench.find(&place), bench.room.order.remembered().start), (None, 8_192));
+}
+
+#[test]
+fn a_pause_is_one_at_once_and_a_pace_does_not_end_it() {
+    let mut bench = Bench::new(vec![Wave::default()]);
+    let ten = PacePlan::Fixed(10.0);
+    wait(bench.room.pause(true));
+    assert!(!bench.room.lets_straight_in(), "not from the next tick on");
+    bench.room.set_pace(ten);
+    bench.pass(Duration::from_secs(1));
+    assert!(bench.room.pacing().paused && !bench.room.lets_straight_in());
+    wait(bench.room.pause(false));
+    assert_eq!((bench.room.pacing().plan, bench.room.pacing().paused), (ten, false), "what was said meanwhile");
+    // A room that is configured to pause goes on at the measured pace.
+    bench.room.set_pace(PacePlan::Paused);
+    wait(bench.room.pause(false));
+    assert_eq!((bench.room.pacing().plan, bench.room.pacing().paused), (PacePlan::Measured, false));
+}
+
+#[test]
+fn an_operators_word_that_comes_too_late_is_not_what_a_restart_believes() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = called(&mut bench);
+    say(bench.enter(&place, true, Some(KEY)).unwrap(), Word::Status(500));
+    let (resolution, record) = bench.room.resolve(place.number(), Outcome::Failed, bench.unix()).unwrap();
+    wait(record);
+    // Between his word and its effect the same request comes again, and succeeds.
+    say(bench.enter(&place, true, Some(KEY)).unwrap(), Word::Status(200));
+    assert_eq!(resolution.apply(), Err(NotUnclear(Some(State::Done))));
+    assert_eq!(bench.count(), Count { taken: 1, done: 1 });
+    bench.restart();
+    assert_eq!((bench.state(&place), bench.count()), (State::Done, Count { taken: 1, done: 1 }));
 }
