@@ -54,7 +54,11 @@ think = "100ms"
 fn scene() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("day.toml"), SCENARIO).expect("written");
-    std::fs::write(folder.path().join("gateway.toml"), "[admin]\naddress = \"{admin}\"\n").expect("written");
+    std::fs::write(
+        folder.path().join("gateway.toml"),
+        "[[listener]]\naddress = \"{listener}\"\n[admin]\naddress = \"{admin}\"\n",
+    )
+    .expect("written");
     folder
 }
 
