@@ -224,30 +224,36 @@ impl Worker {
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
+        let mut given = None;
         if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
             let identity = request.doorway.identity_of(&request.head.headers);
-            visitor.place = room.welcome(identity, request.class, now);
+            let joined = room.welcome(identity, request.class, now);
+            (visitor.place, given) = joined.map(|joined| (joined.place, joined.recorded)).unzip();
         }
         let Some(place) = visitor.place else { return Ok(None) };
-        match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
+        let not = match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
                 if written(entered.recorded).await {
                     return Ok(Some(turn));
                 }
                 turn.unsent();
-                Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into())
+                return Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into());
             }
-            Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
-            Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
-            Err(NotEntered::NotCalled) => {
-                Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into())
+            Err(not) => not,
+        };
+        // He is told his number all the same.
+        written(given.flatten()).await;
+        let stand = match not {
+            NotEntered::NoneLeft => Stand::Taken,
+            NotEntered::Unclear => Stand::Unclear,
+            NotEntered::NotCalled => room.standing(&place),
+            NotEntered::Sending => {
+                return Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() });
             }
-            Err(NotEntered::Sending) => {
-                Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() })
-            }
-            Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
-        }
+            NotEntered::Done => return Err(Reason::AlreadyDone.into()),
+        };
+        Err(Told::new(request, Some(&place), stand, JOURNAL_AGAIN).into())
     }
 }
 

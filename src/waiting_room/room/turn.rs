@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Now, Place, Room};
+use super::{Joined, Now, Place, Room};
 use crate::clock::Tick;
 use crate::waiting_room::identity::{Claimed, IdentityHash};
 use crate::waiting_room::journal::{Appended, Record};
@@ -133,13 +133,14 @@ impl Room {
         Ok(())
     }
 
-    /// Lets a newcomer in for whom there was a permit at once: a number that is called as it is given. [`None`] if none can be given.
+    /// Lets a newcomer in for whom there was a permit at once: a number that is called as it is given. What is to be awaited is in the
+    /// journal when he has [entered](Self::enter); whoever is told of his place without that waits for it. [`None`] if none can be given.
     #[must_use]
-    pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Place> {
+    pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Joined> {
         let joined = self.join(identity, class, now.1)?;
         // Whoever asked at the same instant is before him; nobody else is.
         self.order.advance(now.0, 1);
-        Some(joined.place)
+        Some(joined)
     }
 
     /// Lets the holder of `place` in with a request for which there is a permit; `counting` if its success counts, `key` if the

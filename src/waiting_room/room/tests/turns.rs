@@ -180,6 +180,17 @@ fn a_request_at_the_service_is_unclear_after_a_kill_and_keeps_what_it_took() {
     }
 }
 
+/// Also who asks while another request of his is given the number, and who is told of it at the door.
+#[test]
+fn a_number_of_an_identity_is_told_when_the_journal_has_it() {
+    let bench = Bench::new(vec![wave(3)]);
+    let first = bench.room.join(Some(b"somebody"), Class::New, bench.unix()).unwrap();
+    let second = bench.room.join(Some(b"somebody"), Class::New, bench.unix()).unwrap();
+    assert_eq!(first.place.number(), second.place.number());
+    let straight = bench.room.welcome(Some(b"another"), Class::New, bench.now()).unwrap();
+    assert!([first, second, straight].iter().all(|joined| joined.recorded.is_some()));
+}
+
 #[test]
 fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
     let mut bench = Bench::new(vec![wave(1)]);
