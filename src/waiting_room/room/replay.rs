@@ -220,6 +220,12 @@ impl Told {
         } else {
             self.sending.remove(&number);
         }
+        if !matches!(state, State::Waiting | State::Gone)
+            && let Some(position) = self.order.position(number)
+        {
+            // Whoever was let in had been called, and everybody before him; the record of that comes with the tick.
+            self.serving = self.serving.max(position.saturating_add(1));
+        }
         if self.order.remembered().contains(&number) {
             self.tally.moves(self.known(number), (state, wave));
             self.order.restore(Restored::State { number, state, wave, at }, unix);

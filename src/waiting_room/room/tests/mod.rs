@@ -122,6 +122,13 @@ impl Bench {
         joined.place
     }
 
+    /// Somebody for whom there was a permit at once.
+    fn welcome(&self, identity: Option<&[u8]>) -> Place {
+        let joined = self.room.welcome(identity, Class::New, self.now()).unwrap();
+        joined.recorded.into_iter().for_each(wait);
+        joined.place
+    }
+
     /// The place that the ticket of `place` proves.
     fn find(&self, place: &Place) -> Option<Place> {
         let text = self.room.sign(place);

@@ -191,6 +191,20 @@ fn a_number_of_an_identity_is_told_when_the_journal_has_it() {
     assert!([first, second, straight].iter().all(|joined| joined.recorded.is_some()));
 }
 
+/// Killed before the tick that would have recorded his call.
+#[test]
+fn whoever_came_straight_in_is_inside_after_a_kill_and_listed_while_the_room_pauses() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = bench.welcome(None);
+    let turn = bench.enter(&place, true, None).unwrap();
+    wait(bench.room.pause(true));
+    bench.restart();
+    assert!(bench.room.order.is_called(place.number()));
+    assert_eq!(bench.room.survey().inside.ambiguous, 1);
+    assert_eq!(bench.room.unclear(0).0.first().map(|unclear| unclear.number), Some(place.number()));
+    drop(turn);
+}
+
 #[test]
 fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
     let mut bench = Bench::new(vec![wave(1)]);
