@@ -233,13 +233,12 @@ impl Room {
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
-        if left && !waited {
-            self.reservation(wave).inspect(|quota| {
-                quota.release();
-            });
-        }
         if left {
             self.journal.post(self.state_record(number, State::Gone, wave, unix));
+        }
+        // Behind its record: whoever takes the place is written after it.
+        if left && !waited {
+            self.released(wave);
         }
         left
     }
@@ -279,7 +278,7 @@ impl Room {
     }
 
     /// Held while a number changes and the change is handed to the journal: two threads must not hand theirs over in another order.
-    fn in_order(&self, number: u64) -> std::sync::MutexGuard<'_, ()> {
+    pub(super) fn in_order(&self, number: u64) -> std::sync::MutexGuard<'_, ()> {
         let stripe = usize::try_from(number % STRIPES as u64).unwrap_or_default();
         self.stripes.get(stripe).unwrap_or(&self.stripes[0]).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
