@@ -158,14 +158,14 @@ impl Worker {
             class: limits.class,
             counts: limits.counts,
         });
-        let mut visitor = Visitor { bearer, place: None };
+        let mut visitor = Visitor::new(bearer, None);
         if let Some(door) = &door {
             visitor = self.approach(door, bearer).await?;
             visit.classed(visitor.bearer.person.class);
         }
         let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
         let permit = match (self.admit(asker, head, (route, door.as_ref()), &mut visitor, body, visit).await, &door) {
-            (Err(answer), Some(door)) => return Err(self.turned_away(door, &visitor, answer).await),
+            (Err(answer), Some(door)) => return Err(self.turned_away(door, &mut visitor, answer).await),
             (admitted, _) => admitted?,
         };
         let turn = match &door {
@@ -175,7 +175,7 @@ impl Worker {
         if sabotage::is_one_in(20, Fault::DropAfterAccept) {
             return Ok(Response::new(Source::Own(Bytes::new())));
         }
-        let Visitor { bearer, place } = visitor;
+        let Visitor { bearer, place, .. } = visitor;
         *reads = Some(Reads::of(&head.headers));
         let upgrade = upgrade(head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;

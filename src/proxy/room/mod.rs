@@ -66,12 +66,20 @@ pub struct Doorway {
 }
 
 /// Who stands at the door.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Visitor {
     /// What he is to admission.
     pub(super) bearer: Bearer,
     /// His place; [`None`] of a newcomer, and where there is no room.
     pub(super) place: Option<Place>,
+    /// Of a place that was given with this request: to be awaited before he is told of it, unless he comes in, which waits for it as well.
+    given: Option<Appended>,
+}
+
+impl Visitor {
+    pub(super) const fn new(bearer: Bearer, place: Option<Place>) -> Self {
+        Self { bearer, place, given: None }
+    }
 }
 
 /// All that a request says, as far as the door needs it.
@@ -142,14 +150,14 @@ impl Worker {
     pub(super) async fn approach(&self, request: &Request<'_>, bearer: Bearer) -> Result<Visitor, Answer> {
         let Request { doorway, head, class, .. } = *request;
         if !matches!(class, Class::New | Class::Bulk) {
-            return Ok(Visitor { bearer, place: None });
+            return Ok(Visitor::new(bearer, None));
         }
         let (room, unix) = (&doorway.room, unix_time());
         if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
             match room.inside(session, unix) {
-                Some(place) if room.stays(&place, unix) => return Ok(Visitor { bearer, place: Some(place) }),
+                Some(place) if room.stays(&place, unix) => return Ok(Visitor::new(bearer, Some(place))),
                 // Of a place that is not remembered the pass alone speaks; but not where each success must be somebody's.
-                None if !request.counts => return Ok(Visitor { bearer, place: None }),
+                None if !request.counts => return Ok(Visitor::new(bearer, None)),
                 _ => {}
             }
         }
@@ -160,13 +168,13 @@ impl Worker {
         written(look.recorded).await;
         match look.stand {
             Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
-                Ok(()) => Ok(Visitor { bearer: Bearer::without(returning(place.class())), place: Some(place) }),
+                Ok(()) => Ok(Visitor::new(Bearer::without(returning(place.class())), Some(place))),
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
             // Of whom nothing is known, the same request may make it known: `enter` decides.
             Stand::Inside | Stand::Sending | Stand::Unclear | Stand::Done => {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
-                Ok(Visitor { bearer: Bearer::inside(place.session(), age), place: Some(place) })
+                Ok(Visitor::new(Bearer::inside(place.session(), age), Some(place)))
             }
             stand if is_lost(&stand) => {
                 room.forget(doorway.identity_of(&head.headers), &place);
@@ -184,7 +192,7 @@ impl Worker {
             let class = if overtakes { Class::Returning } else { request.class };
             let anew = overtakes || bearer.session().is_some();
             let bearer = if anew { Bearer::without(class) } else { bearer };
-            return Ok(Visitor { bearer, place: None });
+            return Ok(Visitor::new(bearer, None));
         }
         Err(self.join(request, unix).await)
     }
@@ -206,12 +214,13 @@ impl Worker {
     }
 
     /// Admission refused somebody who stood at the door: he has, or gets, a place.
-    pub(super) async fn turned_away(&self, request: &Request<'_>, visitor: &Visitor, answer: Answer) -> Answer {
+    pub(super) async fn turned_away(&self, request: &Request<'_>, visitor: &mut Visitor, answer: Answer) -> Answer {
         let busy = matches!(answer.reason, Reason::QueueFull | Reason::WaitTooLong | Reason::Expired);
         let again = answer.retry_after.unwrap_or(JOURNAL_AGAIN);
         match (busy, &visitor.place) {
             (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
             (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
+                written(visitor.given.take()).await;
                 let room = &request.doorway.room;
                 room.turned_away(self.gateway.clock().now().after(again));
                 Told::new(request, Some(place), room.standing(place), again).into()
@@ -225,7 +234,10 @@ impl Worker {
         let room = &request.doorway.room;
         if visitor.place.is_none() && (room.has_quota() || visitor.bearer.session().is_none()) {
             let identity = request.doorway.identity_of(&request.head.headers);
-            visitor.place = room.welcome(identity, request.class, (self.gateway.clock().now(), unix_time()));
+            let now = (self.gateway.clock().now(), unix_time());
+            if let Some(joined) = room.welcome(identity, request.class, now) {
+                (visitor.place, visitor.given) = (Some(joined.place), joined.recorded);
+            }
         }
     }
 
@@ -243,25 +255,29 @@ impl Worker {
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
         self.line_up(request, visitor);
         let Some(place) = visitor.place else { return Ok(None) };
-        match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
+        let not = match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
                 if written(entered.recorded).await {
                     return Ok(Some(turn));
                 }
                 turn.unsent();
-                Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into())
+                return Err(Told::new(request, Some(&place), Stand::Called, JOURNAL_AGAIN).into());
             }
-            Err(NotEntered::NoneLeft) => Err(Told::new(request, Some(&place), Stand::Taken, JOURNAL_AGAIN).into()),
-            Err(NotEntered::Unclear) => Err(Told::new(request, Some(&place), Stand::Unclear, JOURNAL_AGAIN).into()),
-            Err(NotEntered::NotCalled) => {
-                Err(Told::new(request, Some(&place), room.standing(&place), JOURNAL_AGAIN).into())
+            Err(not) => not,
+        };
+        // He is told his number all the same.
+        written(visitor.given.take()).await;
+        let stand = match not {
+            NotEntered::NoneLeft => Stand::Taken,
+            NotEntered::Unclear => Stand::Unclear,
+            NotEntered::NotCalled => room.standing(&place),
+            NotEntered::Sending => {
+                return Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() });
             }
-            Err(NotEntered::Sending) => {
-                Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() })
-            }
-            Err(NotEntered::Done) => Err(Reason::AlreadyDone.into()),
-        }
+            NotEntered::Done => return Err(Reason::AlreadyDone.into()),
+        };
+        Err(Told::new(request, Some(&place), stand, JOURNAL_AGAIN).into())
     }
 }
 

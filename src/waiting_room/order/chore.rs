@@ -191,7 +191,7 @@ impl Order {
     }
 
     /// Counts who is awaited before each chunk.
-    fn count(&self) {
+    pub(super) fn count(&self) {
         let mut before = 0;
         for (start, range) in parts(self.serving()..self.issued()) {
             self.ring.set_before(start, before);

@@ -62,6 +62,8 @@ impl Order {
                 *self.serving.get_mut() = serving;
                 *self.overdue.get_mut() = serving;
                 self.calls = RwLock::new(Calls::new(serving));
+                // A draw on the way here has counted from where nobody had been called.
+                self.count();
                 serving >= position
             }
             Restored::Returned(number) => {

@@ -256,8 +256,9 @@ impl Room {
     /// Ends passages that were not used, and forgets what nobody can ask for.
     fn sweep(&self, control: &mut Control, unix: Duration) {
         for swept in self.order.sweep(unix, self.passage) {
-            self.released(swept.number, swept.wave);
             self.journal.post(self.state_record(swept.number, State::Gone, swept.wave, unix));
+            // Behind its record: whoever takes the place is written after it.
+            self.released(swept.number, swept.wave);
         }
         let first = self.order.retire(unix, self.life);
         control.identities = control.identities.wrapping_add(1);

@@ -300,8 +300,8 @@ impl Room {
             (hash, self.identities.claim(hash, || self.order.issue()))
         });
         let (number, identified, recorded) = match claimed {
-            Some((_, Claimed::Known(number))) => (number, true, None),
-            Some((hash, Claimed::New(number))) => {
+            // Also of one who is known: the other request of his that was faster may not have written it yet.
+            Some((hash, Claimed::New(number) | Claimed::Known(number))) => {
                 let record = Record::Identity { hash: hash.to_u64(), number };
                 (number, true, Some(self.journal.append(record)))
             }

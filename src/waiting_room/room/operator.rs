@@ -281,6 +281,8 @@ impl Room {
         outcome: Outcome,
         unix: Duration,
     ) -> Result<(Resolution, Appended), NotUnclear> {
+        // A request of his that begins just now is written before this, or after it.
+        let _order = self.in_order(number);
         let standing = self.order.standing(number).filter(|_| number >= self.order.remembered().start);
         let standing = standing.ok_or(NotUnclear(None))?;
         if standing.state != State::Ambiguous {
@@ -308,6 +310,7 @@ impl Resolution {
     /// Meanwhile he has sent another request, whose outcome counts.
     pub fn apply(self) -> Result<(), NotUnclear> {
         let Self { room, number, outcome, wave, unix } = self;
+        let _order = room.in_order(number);
         if !room.order.set(number, State::Ambiguous, outcome.state(), unix) {
             let state = room.order.state(number);
             // The journal shall not end with a word that was not kept.

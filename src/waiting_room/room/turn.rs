@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::lane::Lane;
-use super::{Now, Place, Room};
+use super::{Joined, Now, Place, Room};
 use crate::clock::Tick;
 use crate::waiting_room::identity::{Claimed, IdentityHash};
 use crate::waiting_room::journal::{Appended, Record};
@@ -102,15 +102,15 @@ impl Room {
         Ok(())
     }
 
-    /// Lets a newcomer to the gate while nobody waits: a number that is called as it is given, and whose holder has come. [`None`] if none
-    /// can be given.
+    /// Lets a newcomer to the gate while nobody waits: a number that is called as it is given, and whose holder has come. What is to be awaited
+    /// is in the journal when he has [entered](Self::enter); whoever is told of his place without that waits for it. [`None`] if none can be given.
     #[must_use]
-    pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Place> {
+    pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Joined> {
         let joined = self.join(identity, class, now.1)?;
         // Whoever asked at the same instant is before him; nobody else is.
         self.order.advance(now.0, 1);
         self.order.came(joined.place.ticket.number, now.0);
-        Some(joined.place)
+        Some(joined)
     }
 
     /// Somebody who was called has waited at the gate in vain, and comes back at `again`: nobody new goes straight to it until then.
@@ -209,13 +209,12 @@ impl Room {
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
-        if left && !waited {
-            self.reservation(number, wave).inspect(|quota| {
-                quota.release();
-            });
-        }
         if left {
             self.journal.post(self.state_record(number, State::Gone, wave, unix));
+        }
+        // Behind its record: whoever takes the place is written after it.
+        if left && !waited {
+            self.released(number, wave);
         }
         left
     }
@@ -255,7 +254,7 @@ impl Room {
     }
 
     /// Held while a number changes and the change is handed to the journal: two threads must not hand theirs over in another order.
-    fn in_order(&self, number: u64) -> std::sync::MutexGuard<'_, ()> {
+    pub(super) fn in_order(&self, number: u64) -> std::sync::MutexGuard<'_, ()> {
         let stripe = usize::try_from(number % STRIPES as u64).unwrap_or_default();
         self.stripes.get(stripe).unwrap_or(&self.stripes[0]).lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

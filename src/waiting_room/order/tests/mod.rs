@@ -341,3 +341,15 @@ fn whoever_comes_when_an_opening_told_him_is_not_late_and_the_pace_hears_of_half
     assert!(cohorts.iter().all(|cohort| tick(300).since(cohort.called) < Duration::from_secs(30)));
     assert_eq!(order.outstanding(), 2_989);
 }
+
+#[test]
+fn how_many_are_ahead_is_right_at_once_after_a_restart_behind_a_draw() {
+    let mut order = Order::new(3 * CHUNK, BEGAN);
+    order.restore(Restored::Issued(5_000), unix(500));
+    for number in (0..100).chain([4_500]) {
+        order.restore(Restored::Returned(number), unix(500));
+    }
+    order.drawn(0, (0..4_200).collect()).unwrap();
+    order.restore(Restored::Serving(90), unix(500));
+    assert_eq!((order.ahead(4_400), order.waiting()), (10, 11));
+}

@@ -1,11 +1,14 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
+mod kills;
 mod recover;
 mod restarts;
 mod schedules;
+mod torn;
 mod turns;
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +38,7 @@ struct Bench {
     room: Arc<Room>,
 }
 
-fn plan(directory: &TempDir, waves: Vec<Wave>, key: Key) -> WaitingRoom {
+fn plan(state: PathBuf, waves: Vec<Wave>, key: Key) -> WaitingRoom {
     WaitingRoom {
         name: "opening".to_owned(),
         key,
@@ -46,7 +49,7 @@ fn plan(directory: &TempDir, waves: Vec<Wave>, key: Key) -> WaitingRoom {
         pace: Pace::Measured,
         capacity: 8_192,
         life: Duration::from_hours(24),
-        state: directory.path().join("0"),
+        state,
         page: None,
     }
 }
@@ -63,7 +66,7 @@ impl Bench {
     fn with_key(waves: Vec<Wave>, key: Key) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual();
-        let plan = plan(&directory, waves, key);
+        let plan = plan(directory.path().join("0"), waves, key);
         let room = Room::open(&plan, PASSAGE, PATIENCE, &clock, BEGAN).unwrap();
         let mut bench = Self { directory, clock, passed: Duration::ZERO, plan, room };
         bench.plan.key = Key::Known(Secret([7; 32]));
@@ -128,6 +131,13 @@ impl Bench {
 
     fn join(&self) -> Place {
         let joined = self.room.join(None, Class::New, self.unix()).unwrap();
+        joined.recorded.into_iter().for_each(wait);
+        joined.place
+    }
+
+    /// Somebody for whom there was a permit at once.
+    fn welcome(&self, identity: Option<&[u8]>) -> Place {
+        let joined = self.room.welcome(identity, Class::New, self.now()).unwrap();
         joined.recorded.into_iter().for_each(wait);
         joined.place
     }

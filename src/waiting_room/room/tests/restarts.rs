@@ -118,8 +118,8 @@ fn whoever_was_told_that_his_turn_has_come_is_told_so_after_a_kill_at_that_insta
 #[test]
 fn whoever_went_straight_in_is_known_to_have_been_called() {
     let mut bench = Bench::new(vec![wave(3)]);
-    let place = bench.room.welcome(None, Class::New, bench.now()).unwrap();
-    let failed = bench.room.welcome(None, Class::New, bench.now()).unwrap();
+    let place = bench.welcome(None);
+    let failed = bench.welcome(None);
     bench.enter(&failed, false, None).unwrap().answered(502);
     assert_eq!(bench.room.standing(&failed), Stand::Called, "at the front, and at once");
     let turn = bench.enter(&place, true, None).unwrap();

@@ -182,6 +182,31 @@ fn a_request_at_the_service_is_unclear_after_a_kill_and_keeps_what_it_took() {
     }
 }
 
+/// Also who asks while another request of his is given the number, and who is told of it at the door.
+#[test]
+fn a_number_of_an_identity_is_told_when_the_journal_has_it() {
+    let bench = Bench::new(vec![wave(3)]);
+    let first = bench.room.join(Some(b"somebody"), Class::New, bench.unix()).unwrap();
+    let second = bench.room.join(Some(b"somebody"), Class::New, bench.unix()).unwrap();
+    assert_eq!(first.place.number(), second.place.number());
+    let straight = bench.room.welcome(Some(b"another"), Class::New, bench.now()).unwrap();
+    assert!([first, second, straight].iter().all(|joined| joined.recorded.is_some()));
+}
+
+/// Killed before the tick that would have recorded his call.
+#[test]
+fn whoever_came_straight_in_is_inside_after_a_kill_and_listed_while_the_room_pauses() {
+    let mut bench = Bench::new(vec![wave(3)]);
+    let place = bench.welcome(None);
+    let turn = bench.enter(&place, true, None).unwrap();
+    wait(bench.room.pause(true));
+    bench.restart();
+    assert!(bench.room.order.is_called(place.number()));
+    assert_eq!(bench.room.survey().inside.ambiguous, 1);
+    assert_eq!(bench.room.unclear(0).0.first().map(|unclear| unclear.number), Some(place.number()));
+    drop(turn);
+}
+
 #[test]
 fn an_unused_passage_and_leaving_give_back_what_was_reserved() {
     let mut bench = Bench::new(vec![wave(1)]);
@@ -269,7 +294,7 @@ fn a_long_journal_is_compacted_and_says_the_same() {
 #[test]
 fn a_room_is_open_before_the_first_tick() {
     let directory = tempfile::tempdir().unwrap();
-    let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
+    let plan = plan(directory.path().join("0"), vec![wave(3)], Key::New(Secret([7; 32])));
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
     assert!(room.takes() && room.lets_straight_in());
     drop(room);
