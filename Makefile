@@ -65,8 +65,8 @@ unit: ## unit, property and end-to-end tests
 loom: ## the permit gates and the quota under the model checker
 	$(CARGO) test --locked --lib --features loom model::
 
-long: ## 10^8 forged tickets and 10 million places, for minutes; optimised, because that is what makes it minutes
-	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order
+long: ## 10^8 forged tickets, 10 million places, and rooms killed a thousand times, for minutes; optimised, because that is what makes it minutes
+	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order waiting_room::room::tests::kills
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny

@@ -1,10 +1,13 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
+mod kills;
 mod recover;
 mod schedules;
+mod torn;
 mod turns;
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +37,7 @@ struct Bench {
     room: Arc<Room>,
 }
 
-fn plan(directory: &TempDir, waves: Vec<Wave>, key: Key) -> WaitingRoom {
+fn plan(state: PathBuf, waves: Vec<Wave>, key: Key) -> WaitingRoom {
     WaitingRoom {
         name: "opening".to_owned(),
         key,
@@ -45,7 +48,7 @@ fn plan(directory: &TempDir, waves: Vec<Wave>, key: Key) -> WaitingRoom {
         pace: Pace::Measured,
         capacity: 8_192,
         life: Duration::from_hours(24),
-        state: directory.path().join("0"),
+        state,
         page: None,
     }
 }
@@ -62,7 +65,7 @@ impl Bench {
     fn with_key(waves: Vec<Wave>, key: Key) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Clock::manual();
-        let plan = plan(&directory, waves, key);
+        let plan = plan(directory.path().join("0"), waves, key);
         let room = Room::open(&plan, PASSAGE, PATIENCE, &clock, BEGAN).unwrap();
         let mut bench = Self { directory, clock, passed: Duration::ZERO, plan, room };
         bench.plan.key = Key::Known(Secret([7; 32]));

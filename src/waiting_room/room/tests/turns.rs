@@ -290,7 +290,7 @@ fn a_long_journal_is_compacted_and_says_the_same() {
 #[test]
 fn a_room_is_open_before_the_first_tick() {
     let directory = tempfile::tempdir().unwrap();
-    let plan = plan(&directory, vec![wave(3)], Key::New(Secret([7; 32])));
+    let plan = plan(directory.path().join("0"), vec![wave(3)], Key::New(Secret([7; 32])));
     let room = Room::open(&plan, PASSAGE, PATIENCE, &Clock::manual(), BEGAN).unwrap();
     assert!(room.takes() && room.lets_straight_in());
 }
