@@ -59,8 +59,11 @@ impl Bottleneck {
         let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / f64::from(visits)));
         let supply = Supply::new(supply.collect());
         let honest = |person: u32| evidence.persona(person).is_none_or(|persona| persona.attack.is_none());
-        let mut stays: Vec<(u64, u64)> =
-            (0..).zip(run.people).filter(|(person, _)| honest(*person)).map(|(_, person)| (person.arrives, person.leaves)).collect();
+        let mut stays: Vec<(u64, u64)> = (0..)
+            .zip(run.people)
+            .filter(|(person, _)| honest(*person))
+            .map(|(_, person)| (person.arrives, person.leaves))
+            .collect();
         stays.sort_unstable();
         let end = micros(run.scenario.end());
         let stay = |(from, until): (u64, u64)| Stay {
