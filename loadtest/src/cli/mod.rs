@@ -79,6 +79,8 @@ enum Command {
     Overload(overload::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
+    /// Write the reports of a run again: report.html, report.json, report.csv, seconds.csv, junit.xml
+    Report(judge::Written),
     /// Tell one person's story of a run, from everything that was written about it
     Trace(judge::Trace),
     /// Play a share of the people of a run
@@ -165,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
         Command::Check(options) => judge::check(&options),
+        Command::Report(options) => judge::report(&options),
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),
         Command::Guard(options) => guard::command(options),
