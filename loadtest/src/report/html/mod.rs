@@ -7,7 +7,8 @@
 mod plots;
 mod tables;
 
-pub(super) use self::plots::{bands, rates, spectra, waits_over_time};
+pub(super) use self::plots::{bands, spectrum_plot};
+use self::plots::{rates, spectra, waits_over_time};
 pub(super) use self::tables::trace;
 
 use super::Report;

@@ -1,18 +1,16 @@
 //! Which plots there are, and what they say.
 
-use crate::report::plot::{Axis, Band, Layer, POINTS, Plot, Scale, number, span, stack};
-use crate::report::series::{OUTCOMES, Second, Series, Used};
+use crate::figure::LAG_LIMIT;
+use crate::report::plot::{Axis, Band, Layer, POINTS, Plot, Scale, Shape, clock, number, span, stack};
+use crate::report::series::{Disturbance, Looked, OUTCOMES, Second, Series, Used, Wait};
+use crate::report::text::escape;
 
 /// Bytes.
 const MIB: f64 = 1_048_576.0;
 
 /// What was disturbed when, over time.
 pub(in crate::report) fn bands(series: &Series) -> Vec<Band> {
-    let band = |fault: &crate::report::series::Disturbance| Band {
-        from: fault.from,
-        until: fault.until,
-        name: fault.what.clone(),
-    };
+    let band = |fault: &Disturbance| Band { from: fault.from, until: fault.until, name: fault.what.clone() };
     series.faults.iter().map(band).collect()
 }
 
@@ -52,10 +50,10 @@ pub(in crate::report) fn rates(series: &Series) -> String {
     let area = Layer {
         name: if series.calibrated.is_some() { "capacity, calibrated" } else { "capacity, as declared" }.to_owned(),
         colour: 7,
-        shape: crate::report::plot::Shape::Area(capacity.iter().map(|(x, upper)| (*x, 0.0, *upper)).collect()),
+        shape: Shape::Back(capacity.iter().map(|(x, upper)| (*x, 0.0, *upper)).collect()),
     };
     let layers = vec![area, Layer::line("admitted", 2, admitted), Layer::line("goodput", 3, goodput)];
-    let bottleneck = crate::report::text::escape(&series.bottleneck);
+    let bottleneck = escape(&series.bottleneck);
     let note = format!("at the bottleneck, {bottleneck}: requests that began there, and work that was heard of");
     let title = "Admitted and goodput over capacity";
     Plot { title, note: &note, height: 200.0, x: Axis::clock(end(series)), y, bands: &bands(series), layers }.draw()
@@ -63,7 +61,7 @@ pub(in crate::report) fn rates(series: &Series) -> String {
 
 pub(super) fn gateway(series: &Series) -> String {
     let step = series.gateway.len().div_ceil(POINTS).max(1);
-    let line = |of: fn(&crate::report::series::Looked) -> f64| -> Vec<(f64, f64)> {
+    let line = |of: fn(&Looked) -> f64| -> Vec<(f64, f64)> {
         series.gateway.iter().step_by(step).map(|looked| (looked.at, of(looked))).collect()
     };
     let (limit, in_flight) = (line(|it| it.limit), line(|it| it.in_flight as f64));
@@ -80,13 +78,21 @@ pub(super) fn gateway(series: &Series) -> String {
     permits + &Plot { title: "Who waits", note, height: 110.0, x, y, bands: &bands, layers }.draw()
 }
 
+/// Shorter waits stand at the edge, in seconds.
+const SHORTEST: f64 = 0.5;
+
+/// Lengths of time that differ by powers of ten.
+fn length(label: &str, most: f64) -> Axis {
+    let to = (most * 1.3).max(SHORTEST * 100.0);
+    Axis { label: label.to_owned(), from: SHORTEST, to, scale: Scale::Log, write: span }
+}
+
 /// Waits over time.
 pub(in crate::report) fn waits_over_time(series: &Series) -> String {
-    let line = |of: fn(&crate::report::series::Wait) -> f64| -> Vec<(f64, f64)> {
-        series.waits.iter().map(|wait| (wait.at, of(wait))).collect()
-    };
+    let line =
+        |of: fn(&Wait) -> f64| -> Vec<(f64, f64)> { series.waits.iter().map(|wait| (wait.at, of(wait))).collect() };
     let (told, p90, truth) = (line(|it| it.told), line(|it| it.told_p90), line(|it| it.truth));
-    let y = Axis { write: span, ..Axis::counts("wait", most(&[&told, &p90, &truth])) };
+    let y = length("wait", most(&[&told, &p90, &truth]));
     let layers = vec![
         Layer::dashed("told, p90", 4, p90),
         Layer::line("told, p50", 1, told),
@@ -107,11 +113,10 @@ pub(in crate::report) fn waits_over_time(series: &Series) -> String {
 
 pub(super) fn promises(series: &Series) -> String {
     let all = series.promises.iter().fold(0.0_f64, |most, (told, truth)| most.max(*told).max(*truth));
-    let axis = |label: &str| Axis { write: span, ..Axis::counts(label, all) };
-    let exact = if series.promises.is_empty() { Vec::new() } else { vec![(0.0, 0.0), (all, all)] };
+    let exact = if series.promises.is_empty() { Vec::new() } else { vec![(SHORTEST, SHORTEST), (all, all)] };
     let layers = vec![Layer::dots("a wait told", 1, series.promises.clone()), Layer::dashed("exact", 7, exact)];
     let note = "above the line somebody waited longer than the median told, below it shorter";
-    let (x, y) = (axis("told, p50"), axis("the wait that followed"));
+    let (x, y) = (length("told, p50", all), length("the wait that followed", all));
     Plot { title: "Each promise", note, height: 260.0, x, y, bands: &[], layers }.draw()
 }
 
@@ -120,13 +125,13 @@ pub(super) fn order(series: &Series) -> String {
     let (people, until) = all().fold((0.0_f64, 0.0_f64), |most, (x, y)| (most.0.max(*x), most.1.max(*y)));
     let layers = vec![
         Layer::dots("entered", 1, series.order.clone()),
-        Layer::dots("entered after somebody who came later", 6, series.slips.clone()),
+        Layer::dots("entered after somebody who came later", 2, series.slips.clone()),
     ];
     let note = "by coming: a fair gateway draws a line that never falls. Who was away when his turn came enters late and is no fault of it; \
                 I6 judges those who were there";
-    let x = Axis::counts("the how-many-eth to come", people);
-    let y = Axis { scale: Scale::Clock, write: crate::report::plot::clock, ..Axis::counts("entered at", until) };
-    Plot { title: "Number and time of entry", note, height: 280.0, x, y, bands: &[], layers }.draw()
+    let x = Axis::counts("place in the order of coming", people);
+    let y = Axis { scale: Scale::Clock, write: clock, ..Axis::counts("entered at", until) };
+    Plot { title: "Place and time of entry", note, height: 280.0, x, y, bands: &[], layers }.draw()
 }
 
 /// Quantiles of answers.
@@ -143,13 +148,7 @@ pub(in crate::report) fn spectra(series: &Series) -> String {
 
 /// Quantiles of times, as lines.
 pub(in crate::report) fn spectrum_plot(layers: Vec<Layer>, note: &str) -> String {
-    let points = || {
-        let line = |layer: &'_ Layer| match &layer.shape {
-            crate::report::plot::Shape::Line(points) | crate::report::plot::Shape::Dashed(points) => points.clone(),
-            _ => Vec::new(),
-        };
-        layers.iter().flat_map(line)
-    };
+    let points = || layers.iter().flat_map(Layer::line_points);
     let nines = points().map(|(nines, _)| nines).fold(1_000.0, f64::max);
     let longest = points().map(|(_, value)| value).fold(0.01, f64::max);
     let quantile: fn(f64) -> String = |nines| {
@@ -215,7 +214,7 @@ pub(super) fn processes(series: &Series) -> String {
 pub(super) fn lag(series: &Series) -> String {
     let worst = thinned(series, |span| span.iter().map(|second| second.lag_max).fold(0.0, f64::max) * 1e3);
     let middle = mean(series, |second| second.lag_mean * 1e3);
-    let limit = crate::figure::LAG_LIMIT.as_secs_f64() * 1e3;
+    let limit = LAG_LIMIT.as_secs_f64() * 1e3;
     let y = Axis { write: number, ..Axis::counts("ms late", most(&[&worst, &[(0.0, limit)]])) };
     let allowed = vec![(0.0, limit), (end(series), limit)];
     let layers = vec![

@@ -25,11 +25,14 @@ pub(in crate::report) fn trace(who: Who, folder: &str) -> Option<String> {
 pub(super) fn judgement(report: &Report) -> String {
     let judgement = &report.judgement;
     let invariants: String = judgement.invariants.iter().map(invariant).collect();
-    let figures: String =
-        judgement.figures.iter().map(|(it, value)| figure(*it, *value, &judgement.thresholds)).collect();
+    let rows: Vec<_> = judgement.figures.iter().map(|(it, value)| figure(*it, *value, &judgement.thresholds)).collect();
+    let half = |rows: &[String]| {
+        format!("<table><tr><th>figure<th class=n>value<th class=n>threshold<th>{}</table>", rows.concat())
+    };
+    let figures: String = rows.chunks(rows.len().div_ceil(2).max(1)).map(half).collect();
     format!(
         "<h2>Invariants</h2><div class=wide><table><tr><th><th>promise<th class=n>judged<th class=n>broken<th>{invariants}</table></div>\
-         <h2>Figures and thresholds</h2><div class=wide><table><tr><th>figure<th class=n>value<th class=n>threshold<th>{figures}</table></div>"
+         <h2>Figures and thresholds</h2><div class='wide figures'>{figures}</div>"
     )
 }
 

@@ -56,6 +56,8 @@ pub(super) enum Shape {
     Dashed(Vec<(f64, f64)>),
     /// Between two lines: x, lower, upper.
     Area(Vec<(f64, f64, f64)>),
+    /// The same, to be drawn upon.
+    Back(Vec<(f64, f64, f64)>),
     Dots(Vec<(f64, f64)>),
 }
 
@@ -85,10 +87,19 @@ impl Layer {
         Self { name: name.to_owned(), colour, shape: Shape::Dots(points) }
     }
 
+    /// The points of a line; none of what is none.
+    pub(super) fn line_points(&self) -> impl Iterator<Item = (f64, f64)> {
+        let points = match &self.shape {
+            Shape::Line(points) | Shape::Dashed(points) => points.as_slice(),
+            Shape::Area(_) | Shape::Back(_) | Shape::Dots(_) => &[],
+        };
+        points.iter().copied()
+    }
+
     fn is_empty(&self) -> bool {
         match &self.shape {
             Shape::Line(points) | Shape::Dashed(points) | Shape::Dots(points) => points.is_empty(),
-            Shape::Area(points) => points.is_empty(),
+            Shape::Area(points) | Shape::Back(points) => points.is_empty(),
         }
     }
 }
@@ -126,11 +137,13 @@ impl Plot<'_> {
                 Shape::Line(_) => "kl",
                 Shape::Dashed(_) => "kd",
                 Shape::Area(_) => "ka",
+                Shape::Back(_) => "kb",
                 Shape::Dots(_) => "ko",
             };
             format!("<span class=key><i class='{kind} c{}'></i>{}</span>", layer.colour, escape(&layer.name))
         };
-        let keys: String = self.layers.iter().filter(|layer| !layer.is_empty()).map(key).collect();
+        let keys: String =
+            self.layers.iter().filter(|layer| !layer.is_empty() && !layer.name.is_empty()).map(key).collect();
         format!("<span class=keys>{keys}</span>")
     }
 
@@ -201,14 +214,14 @@ impl Plot<'_> {
                 self.trace(&mut path, points.iter().copied());
                 if matches!(layer.shape, Shape::Line(_)) { "l" } else { "l dash" }
             }
-            Shape::Area(points) => {
+            Shape::Area(points) | Shape::Back(points) => {
                 self.trace(&mut path, points.iter().map(|(x, _, upper)| (*x, *upper)));
                 let back = points.iter().rev().map(|(x, lower, _)| self.place((*x, *lower)));
                 for (x, y) in back {
                     write!(path, "L{x:.1} {y:.1}").ok();
                 }
                 path.push('Z');
-                "a"
+                if matches!(layer.shape, Shape::Area(_)) { "a" } else { "a back" }
             }
             Shape::Dots(points) => {
                 for point in points {

@@ -107,8 +107,12 @@ impl Crowd {
         }
         told.sort_unstable_by_key(|(at, _)| *at);
         let points = || told.iter().map(|(_, [told, _, truth])| (f64::from(*told), f64::from(*truth)));
-        let most = points().fold((0.0_f64, 0.0_f64), |most, (told, truth)| (most.0.max(told), most.1.max(truth)));
-        let promises = cloud(points(), most);
+        // The plot is logarithmic, and so are its cells; from a tenth of a second.
+        let line = |value: f64| (value.max(0.1) * 10.0).log10();
+        let most = points().fold(0.0_f64, |most, (told, truth)| most.max(line(told)).max(line(truth)));
+        let dots = cloud(points().map(|(told, truth)| (line(told), line(truth))), (most, most));
+        let promises =
+            dots.into_iter().map(|(told, truth)| (10_f64.powf(told) / 10.0, 10_f64.powf(truth) / 10.0)).collect();
         let span = told.last().map_or(0, |(at, _)| *at) / INSTANTS as u64 + 1;
         let waits = told.chunk_by(|a, b| a.0 / span == b.0 / span).map(|chunk| {
             let at = chunk.first().map_or(0, |(at, _)| *at / span * span + span / 2);
