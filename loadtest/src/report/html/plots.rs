@@ -14,8 +14,11 @@ pub(in crate::report) fn bands(series: &Series) -> Vec<Band> {
     series.faults.iter().map(band).collect()
 }
 
+/// The last instant of which anything is known: processes are looked at until the last has ended.
 fn end(series: &Series) -> f64 {
-    series.seconds.len() as f64
+    let used = series.processes.values().filter_map(|used| used.last().map(|used| used.at));
+    let looked = series.gateway.last().map(|looked| looked.at);
+    used.chain(looked).fold(series.seconds.len() as f64, f64::max)
 }
 
 /// One point for each of at most [`POINTS`] spans of seconds: what `value` is of all seconds of a span, in the middle of it.
