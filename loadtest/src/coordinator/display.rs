@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_showings() {
         let at = |arrived, told_to_wait| Progress { arrived, told_to_wait, ..Progress::default() };
-        let mut display = Display::new(80_000, Duration::from_secs(60));
+        let mut display = Display::new(80_000, Duration::from_mins(1));
         for showing in 0..20_u64 {
             // 50 a second at first, and then 1,000.
             let arrived = if showing < 10 { showing * 10 } else { 90 + (showing - 9) * 200 };

@@ -148,7 +148,9 @@ mod tests {
         counts.left(Outcome::Registered);
         counts.ended(900, false);
         counts.ended(5_000, true);
-        [Word::Place, Word::NotYet, Word::Later, Word::Done].into_iter().for_each(|word| counts.heard(word));
+        for word in [Word::Place, Word::NotYet, Word::Later, Word::Done] {
+            counts.heard(word);
+        }
         let line = counts.line(7, 3, true);
         assert_eq!((line.arrived, line.present, line.registered, line.requests, line.harness), (2, 1, 1, 2, 1));
         assert_eq!((line.told_to_wait, line.told_later), (2, 1));

@@ -14,6 +14,8 @@ mod read;
 pub use self::page::page;
 pub use self::read::{Past, read};
 
+use std::fmt::Write;
+
 use self::band::{Sample, band};
 use crate::figure::Figure;
 use crate::oracle::Verdict;
@@ -118,14 +120,17 @@ impl Comparison {
         let rows: Vec<_> = self.changes.iter().map(row).collect();
         let mut text = render(&["before", "after", "delta", "noise", ""], &rows);
         for difference in &self.differences {
-            text.push_str(&format!("  not the same experiment: {difference}\n"));
+            // Writing to a string does not fail.
+            writeln!(text, "  not the same experiment: {difference}").ok();
         }
-        text.push_str(&format!(
-            "  {} and {} runs; noise: 99 % interval of the difference of means (Welch's t)\n{}\n",
+        writeln!(
+            text,
+            "  {} and {} runs; noise: 99 % interval of the difference of means (Welch's t)\n{}",
             self.before.len(),
             self.after.len(),
             self.outcome()
-        ));
+        )
+        .ok();
         text
     }
 }

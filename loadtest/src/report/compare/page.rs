@@ -27,11 +27,8 @@ pub fn page(comparison: &Comparison) -> String {
     };
     let outcome = comparison.outcome();
     let (word, why) = outcome.split_once(": ").unwrap_or((&outcome, ""));
-    let different: String = comparison
-        .differences
-        .iter()
-        .map(|it| format!("<p class=may>Not the same experiment: {}</p>", escape(it)))
-        .collect();
+    let said = |it: &String| format!("<p class=may>Not the same experiment: {}</p>", escape(it));
+    let different = comparison.differences.iter().map(said).collect::<Vec<_>>().concat();
     let content = [
         "<h1>Before and after</h1>".to_owned(),
         format!("<div class='banner {class}'><b>{}</b><span>{}</span></div>{different}", escape(word), escape(why)),

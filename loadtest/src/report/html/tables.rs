@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::figure::{Bound, Figure, LAG_LIMIT};
 use crate::oracle::table::written;
-use crate::oracle::{Checked, Finding, State, Who};
+use crate::oracle::{Checked, Doubt, Finding, State, Who};
 use crate::report::series::{Kind, Reconciled, Series};
 use crate::report::text::{escape, quoted};
 use crate::report::{Fingerprint, Report};
@@ -147,11 +147,8 @@ pub(super) fn health(report: &Report) -> String {
     let sent: u64 = series.seconds.iter().map(|second| u64::from(second.sent)).sum();
     let came: u64 = series.seconds.iter().map(|second| u64::from(second.arrived)).sum();
     let latest = series.seconds.iter().map(|second| second.lag_max).fold(0.0, f64::max);
-    let doubts: String = judgement
-        .doubts
-        .iter()
-        .map(|doubt| format!("<dt class=may>in doubt<dd>{}", escape(&doubt.to_string())))
-        .collect();
+    let doubt = |doubt: &Doubt| format!("<dt class=may>in doubt<dd>{}", escape(&doubt.to_string()));
+    let doubts = judgement.doubts.iter().map(doubt).collect::<Vec<_>>().concat();
     let doubts = if doubts.is_empty() { "<dt>in doubt<dd>nothing".to_owned() } else { doubts };
     format!(
         "<dl>{doubts}<dt>offered and achieved<dd>{} people were to come, {} came; {} requests\

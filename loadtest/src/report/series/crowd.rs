@@ -27,6 +27,9 @@ struct Fared {
     registered: bool,
 }
 
+/// What is drawn as a cloud.
+type Dots = Vec<(f64, f64)>;
+
 /// Everybody, by number.
 #[derive(Debug)]
 pub(super) struct Crowd(Vec<Fared>);
@@ -61,7 +64,7 @@ impl Crowd {
     }
 
     /// How many-eth everybody came and when he entered, and those who entered after somebody who came when they had been told a place.
-    pub(super) fn order(&self, run: &Run<'_>) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    pub(super) fn order(&self, run: &Run<'_>) -> (Dots, Dots) {
         let attacks = |person: usize| {
             let persona = run.people.get(person).and_then(|it| run.scenario.personas.get(usize::from(it.persona)));
             persona.is_some_and(|persona| persona.attack.is_some())
@@ -91,7 +94,7 @@ impl Crowd {
     }
 
     /// What was told of waits against what followed: medians over time, and a point each.
-    pub(super) fn waits(&self, run: &Run<'_>, ledgers: &Ledgers) -> (Vec<Wait>, Vec<(f64, f64)>) {
+    pub(super) fn waits(&self, run: &Run<'_>, ledgers: &Ledgers) -> (Vec<Wait>, Dots) {
         let entrance = run.entrance();
         let mut told: Vec<(u64, [f32; 3])> = Vec::new();
         for said in ledgers.told.iter().filter(|told| told.word == Word::Place && told.stage == entrance) {
