@@ -14,11 +14,9 @@ pub(in crate::report) fn bands(series: &Series) -> Vec<Band> {
     series.faults.iter().map(band).collect()
 }
 
-/// The last instant of which anything is known: processes are looked at until the last has ended.
+/// The last request ended in the second before.
 fn end(series: &Series) -> f64 {
-    let used = series.processes.values().filter_map(|used| used.last().map(|used| used.at));
-    let looked = series.gateway.last().map(|looked| looked.at);
-    used.chain(looked).fold(series.seconds.len() as f64, f64::max)
+    series.seconds.len() as f64
 }
 
 /// One point for each of at most [`POINTS`] spans of seconds: what `value` is of all seconds of a span, in the middle of it.
@@ -65,7 +63,13 @@ pub(in crate::report) fn rates(series: &Series) -> String {
 pub(super) fn gateway(series: &Series) -> String {
     let step = series.gateway.len().div_ceil(POINTS).max(1);
     let line = |of: fn(&Looked) -> f64| -> Vec<(f64, f64)> {
-        series.gateway.iter().step_by(step).map(|looked| (looked.at, of(looked))).collect()
+        series
+            .gateway
+            .iter()
+            .step_by(step)
+            .filter(|looked| looked.at <= end(series))
+            .map(|looked| (looked.at, of(looked)))
+            .collect()
     };
     let (limit, in_flight) = (line(|it| it.limit), line(|it| it.in_flight as f64));
     let (waiting, rooms) = (line(|it| it.waiting as f64), line(|it| it.in_rooms as f64));
@@ -199,7 +203,7 @@ pub(super) fn processes(series: &Series) -> String {
             let step = used.len().div_ceil(POINTS).max(1);
             let points = used.chunks(step).filter_map(|span| {
                 let highest = span.iter().map(of).reduce(f64::max)?;
-                Some((span.first()?.at, highest))
+                Some((span.first()?.at, highest)).filter(|(at, _)| *at <= end(series))
             });
             Layer::line(name, colour, points.collect())
         };
