@@ -26,6 +26,7 @@ pub mod origin;
 pub mod overload;
 pub mod people;
 pub mod population;
+pub mod report;
 pub mod scenario;
 pub mod services;
 pub mod table;
