@@ -74,7 +74,7 @@ impl Cast {
     /// Starts everybody, waits for the end, and ends everybody in order.
     pub(super) async fn play(&mut self) -> anyhow::Result<Progress> {
         let clock = self.start().await?;
-        self.watch(clock).await?;
+        Box::pin(self.watch(clock)).await?;
         for mut people in std::mem::take(&mut self.people) {
             let status = people.ended().await?;
             if !status.success() {
