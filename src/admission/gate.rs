@@ -165,9 +165,10 @@ impl Gate {
         }
     }
 
-    /// So many could be let in at once: permits that nobody waits for, or one where there is a rate.
-    pub(in crate::admission) fn free(&self, now: Tick) -> u64 {
-        if self.waiting() > 0 || self.is_full(now) {
+    /// So many could be let in at once: permits that nobody waits for, or one where there is a rate; up to `elsewhere` of those in line lack
+    /// something that these do not need.
+    pub(in crate::admission) fn free_past(&self, now: Tick, elsewhere: usize) -> u64 {
+        if self.waiting() > elsewhere || self.is_full(now) {
             return 0;
         }
         let Occupancy { limit, in_flight } = self.occupancy();

@@ -38,6 +38,7 @@ mod rooms_line;
 mod rooms_operators;
 mod rooms_page;
 mod rooms_turn;
+mod rooms_two;
 mod rooms_wave;
 mod rooms_wire;
 mod shutdown;

@@ -16,6 +16,7 @@
 //! **Invariants**: newcomers on routes that grant passes never exceed the pace; others do not wait for it; it never stands
 //! still, so that it can learn. The floor of newcomers (`class`) is a share of one gate's grants and holds among those who may be let
 //! in: it does not let in whom the rest of the funnel cannot finish.
+//! Whom this process did not let in teaches nothing.
 //! One session teaches as much as a person does, however often its pass is used: whoever hammers cannot make the funnel believe in
 //! work that nobody brings.
 //! **Cost**: a sharded lookup and an addition or two a request; [`Funnel::observe`] some ten thousand operations a gate, a few times a second.
@@ -133,6 +134,10 @@ impl Funnel {
 
     /// Somebody of `session` has a place in line for `gates`, or their permits.
     pub(in crate::admission) fn visits(&self, gates: &[Arc<Gate>], session: Session, now: Tick) {
+        // Let in before this process ran: of those who came with him nobody knows how many they are, so the visits of some say nothing of each.
+        if session.age > now.since(Tick::ZERO) {
+            return;
+        }
         if self.lessons.charge(now, session.client).is_err() {
             return;
         }

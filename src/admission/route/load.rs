@@ -6,9 +6,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Person, RouteAdmission};
+use super::{Inside, RouteAdmission};
 use crate::clock::Tick;
 use crate::config::plan::Class;
+
+/// So many more with a pass than without make a route a later step.
+const MAJORITY: usize = 8;
 
 /// What a route can take at one instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,18 +26,37 @@ pub struct Load {
     pub free: u64,
 }
 
+impl Inside {
+    /// Somebody who is not in progress asked, with a pass or without.
+    pub(super) fn note(&self, has_pass: bool) {
+        let step = |familiar: usize| {
+            if has_pass { (familiar < 2 * MAJORITY).then_some(familiar + 1) } else { familiar.checked_sub(1) }
+        };
+        // At either end there is nothing to be counted.
+        self.familiar.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).ok();
+    }
+
+    /// Whether most of those who are not in progress have a pass: the route is a later step, with a waiting room of its own.
+    fn is_later_step(&self) -> bool {
+        self.familiar.load(Ordering::Relaxed) > MAJORITY
+    }
+}
+
 impl RouteAdmission {
     /// What this route can take now.
     #[must_use]
     pub fn load(&self, now: Tick) -> Load {
         let class = Class::Returning;
-        let gates = self.line.gates();
+        // Whoever has been let into the funnel does not wait for its pace again.
+        let later = self.inside.as_ref().filter(|inside| inside.is_later_step());
+        let line = later.map_or(&self.line, |inside| &inside.line);
+        let (gates, elsewhere) = (line.gates(), self.elsewhere(line, now));
         let rate = gates.iter().map(|gate| gate.left(class)).fold(f64::INFINITY, f64::min);
         Load {
             rate,
             held: self.held.load(Ordering::Relaxed),
-            wait: self.predicted_wait(Person::of(class), now),
-            free: gates.iter().map(|gate| gate.free(now)).min().unwrap_or(0),
+            wait: self.predicted_wait_in(line, class, now),
+            free: gates.iter().map(|gate| gate.free_past(now, elsewhere)).min().unwrap_or(0),
         }
     }
 

@@ -87,6 +87,8 @@ pub struct Inside {
     sessions: Arc<Concurrency>,
     /// So many of them are held.
     held: Arc<AtomicUsize>,
+    /// Of those lately who are not in progress, those with a pass less those without, within `0..=2 *` [`MAJORITY`].
+    familiar: AtomicUsize,
 }
 
 /// Who asks, as far as admission needs it.
@@ -94,7 +96,7 @@ pub struct Inside {
 pub struct Person {
     /// What his request is.
     pub class: Class,
-    /// The pass he has; [`None`] without.
+    /// The pass he has, be it that of another waiting room, by which he is in progress nowhere else than before the funnel; [`None`] without.
     pub inside: Option<Session>,
 }
 
@@ -121,7 +123,7 @@ impl Inside {
     /// once, and is shared by all routes.
     #[must_use]
     pub fn new(line: Arc<Line>, wait: Duration, funnel: Arc<Funnel>, sessions: Arc<Concurrency>) -> Self {
-        Self { line, wait, funnel, sessions, held: Arc::default() }
+        Self { line, wait, funnel, sessions, held: Arc::default(), familiar: AtomicUsize::new(0) }
     }
 }
 
@@ -182,6 +184,9 @@ impl RouteAdmission {
                 return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
             }
         }
+        if let Some(inside) = self.inside.as_ref().filter(|_| person.class > Class::InProgress) {
+            inside.note(person.inside.is_some());
+        }
         let deadline = now.after(self.way(person).wait);
         self.resume(Walk { deadline, passed: 0, slots: Slots::default(), count: None }, person, now, client, chance)
     }
@@ -235,13 +240,19 @@ impl RouteAdmission {
     /// Predicted wait of a request of `person` that came now: that of the slowest of the gates.
     #[must_use]
     pub fn predicted_wait(&self, person: Person, now: Tick) -> Duration {
-        let line = self.way(person).line;
-        // Newcomers who wait for the funnel stand in a line for the same upstream, and are in nobody's way.
-        let paced = |funnel: &&Arc<Funnel>| !line.gates().iter().any(|gate| Arc::ptr_eq(gate, funnel.entrance()));
-        let elsewhere = self.inside.as_ref().map(|inside| &inside.funnel).filter(paced);
-        let elsewhere = elsewhere.map_or(0, |funnel| funnel.holds(now));
-        let wait = |gate: &Arc<Gate>| gate.predicted_wait_past(person.class, now, elsewhere);
+        self.predicted_wait_in(self.way(person).line, person.class, now)
+    }
+
+    fn predicted_wait_in(&self, line: &Line, class: Class, now: Tick) -> Duration {
+        let elsewhere = self.elsewhere(line, now);
+        let wait = |gate: &Arc<Gate>| gate.predicted_wait_past(class, now, elsewhere);
         line.gates().iter().map(wait).max().unwrap_or_default()
+    }
+
+    /// Newcomers who wait for the funnel stand in a line for the same upstream, and are in nobody's way on another `line`.
+    fn elsewhere(&self, line: &Line, now: Tick) -> usize {
+        let paced = |funnel: &&Arc<Funnel>| !line.gates().iter().any(|gate| Arc::ptr_eq(gate, funnel.entrance()));
+        self.inside.as_ref().map(|inside| &inside.funnel).filter(paced).map_or(0, |funnel| funnel.holds(now))
     }
 
     /// A newcomer who was let in was answered, and `passed` says whether he was given a pass.
@@ -287,7 +298,8 @@ impl RouteAdmission {
         Some((account, slots.claim(client)))
     }
 
-    /// Those inside and those nobody bounds in one line, all others in the other.
+    /// Those inside and those nobody bounds in one line, all others in the other; who has the pass of another waiting room stands among the others,
+    /// but the funnel has let him in.
     fn way(&self, person: Person) -> Way<'_> {
         match &self.inside {
             Some(inside) if person.class <= Class::InProgress => {
@@ -298,7 +310,9 @@ impl RouteAdmission {
                 // Whoever was called came because he was told to: he is not sent away for a line that is a little longer.
                 let called = person.class == Class::Returning;
                 let wait = if called { self.queue.wait.max(CALLED_WAIT) } else { self.queue.wait };
-                Way { line: &self.line, wait, length: self.queue.length, held: &self.held }
+                let line =
+                    self.inside.as_ref().filter(|_| person.inside.is_some()).map_or(&self.line, |inside| &inside.line);
+                Way { line, wait, length: self.queue.length, held: &self.held }
             }
         }
     }

@@ -85,13 +85,23 @@ impl Passes {
         Some(Self { keys: keys(plan.key.secret()?, &plan.old_keys), life: plan.life, granted, renewed })
     }
 
-    /// Who asks with `headers` on a route of `class`, which leads into the waiting room `room`, if into any: there only passes of that room
-    /// count. A pass makes a newcomer one in progress, and leaves others what they are.
+    /// Who asks with `headers` on a route of `class`, which leads into the waiting room `room`, if into any. A pass makes a newcomer one in
+    /// progress, and leaves others what they are; one of another room leaves him a newcomer of this one, whom the funnel has let in.
     #[must_use]
     pub fn bearer(&self, class: Class, room: Option<u32>, headers: &HeaderMap, now: Duration) -> Bearer {
         let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
-        let Some(pass) = self.find(headers, room, now).filter(|_| counts) else { return Bearer::without(class) };
-        Bearer { pass: Some(pass), ..Bearer::inside(pass.session, now.saturating_sub(pass.admitted)) }
+        if !counts {
+            return Bearer::without(class);
+        }
+        let inside = |pass: &Pass| Bearer::inside(pass.session, now.saturating_sub(pass.admitted));
+        let mut elsewhere = None;
+        for pass in self.good(headers, now) {
+            if room.is_none_or(|room| pass.room == room) {
+                return Bearer { pass: Some(pass), ..inside(&pass) };
+            }
+            elsewhere.get_or_insert(pass);
+        }
+        elsewhere.map_or_else(|| Bearer::without(class), |pass| inside(&pass).of(class))
     }
 
     /// Gives `bearer` a pass with `response`, or renews the one he has when less than half of its life is left. A new one is of
@@ -108,7 +118,9 @@ impl Passes {
         let pass = match bearer.pass {
             None => {
                 self.granted.increment(1);
-                Pass { session, room, admitted: now, expires }
+                // Whoever comes through a second room was let in at the first.
+                let age = bearer.person.inside.map_or(Duration::ZERO, |inside| inside.age);
+                Pass { session, room, admitted: now.saturating_sub(age), expires }
             }
             Some(pass) if pass.expires.saturating_sub(now) < self.life / 2 => {
                 self.renewed.increment(1);
@@ -168,12 +180,11 @@ impl Passes {
         (*version == VERSION && now < pass.expires).then_some(pass)
     }
 
-    /// The first good pass that a request with `headers` carries, of `room` if that matters.
-    fn find(&self, headers: &HeaderMap, room: Option<u32>, now: Duration) -> Option<Pass> {
+    /// The good passes that a request with `headers` carries.
+    fn good(&self, headers: &HeaderMap, now: Duration) -> impl Iterator<Item = Pass> {
         let fields = headers.get_all(WEIR_PASS).iter().map(|value| value.as_bytes().trim_ascii());
         let cookies = cookies::values(headers, cookies::PASS);
-        let mut good = fields.chain(cookies).take(TRIED).filter_map(|text| self.verify(text, now));
-        good.find(|pass| room.is_none_or(|room| pass.room == room))
+        fields.chain(cookies).take(TRIED).filter_map(move |text| self.verify(text, now))
     }
 }
 
@@ -191,6 +202,18 @@ impl Bearer {
         Self { person: Person { class: Class::InProgress, inside }, pass: None }
     }
 
+    /// The same for admission, but as one of `class` who has no pass that counts here.
+    #[must_use]
+    pub const fn of(self, class: Class) -> Self {
+        Self { person: Person { class, ..self.person }, pass: None }
+    }
+
+    /// The same, called to come in as one of `class`; whoever has a pass that counts here comes anew.
+    #[must_use]
+    pub const fn called(self, class: Class) -> Self {
+        if self.pass.is_some() { Self::without(class) } else { self.of(class) }
+    }
+
     /// The session of his pass.
     #[must_use]
     pub fn session(&self) -> Option<u64> {
@@ -203,10 +226,10 @@ impl Bearer {
         self.pass.is_some()
     }
 
-    /// Whether he comes in here, if he comes in: he has no pass, and is not one who needs none.
+    /// Whether he comes into the funnel here, if he comes in: he has no pass of any room, and is not one who needs none.
     #[must_use]
     pub fn is_newcomer(&self) -> bool {
-        self.pass.is_none() && matches!(self.person.class, Class::Returning | Class::New)
+        self.person.inside.is_none() && matches!(self.person.class, Class::Returning | Class::New)
     }
 }
 

@@ -57,7 +57,7 @@ fn it_travels_by_header_and_by_cookie() {
     assert!(cookie.ends_with("; Path=/; Max-Age=1800; HttpOnly; SameSite=Lax; Secure"), "{cookie}");
     assert_eq!(response.headers()[CACHE_CONTROL], "private");
     let by_header: HeaderMap = [(WEIR_PASS, response.headers()[WEIR_PASS].clone())].into_iter().collect();
-    assert_eq!(passes(1, &[]).find(&by_header, None, NOON), Some(pass(7)));
+    assert_eq!(passes(1, &[]).good(&by_header, NOON).next(), Some(pass(7)));
     let ours = cookie.split(';').next().unwrap();
     // Several of the name: a stale one does not hide the good one.
     for fields in [
@@ -67,12 +67,12 @@ fn it_travels_by_header_and_by_cookie() {
         vec!["weir_pass=".to_owned(), "x".to_owned(), ours.to_owned()],
     ] {
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        assert_eq!(passes(1, &[]).find(&cookies(&fields), None, NOON), Some(pass(7)), "{fields:?}");
+        assert_eq!(passes(1, &[]).good(&cookies(&fields), NOON).next(), Some(pass(7)), "{fields:?}");
     }
     let others = ours.replace("weir_pass", "Weir_Pass");
-    assert_eq!(passes(1, &[]).find(&cookies(&[&others]), None, NOON), None, "case counts in names of cookies");
+    assert_eq!(passes(1, &[]).good(&cookies(&[&others]), NOON).next(), None, "case counts in names of cookies");
     let many = format!("{}{ours}", "weir_pass=x; ".repeat(TRIED));
-    assert_eq!(passes(1, &[]).find(&cookies(&[&many]), None, NOON), None, "nobody makes us try for ever");
+    assert_eq!(passes(1, &[]).good(&cookies(&[&many]), NOON).next(), None, "nobody makes us try for ever");
     let mut insecure = Response::new(());
     passes(1, &[]).grant(&Bearer::without(Class::New), &mut insecure, NOON, (5, 7), false);
     assert!(!insecure.headers()[SET_COOKIE].to_str().unwrap().contains("Secure"));
@@ -94,7 +94,18 @@ fn a_pass_makes_newcomers_and_nobody_else() {
     }
     assert!(passes.bearer(Class::New, None, &headers, NOON + LIFE).is_newcomer(), "expired is as good as none");
     assert!(!passes.bearer(Class::New, Some(5), &headers, later).is_newcomer());
-    assert!(passes.bearer(Class::New, Some(6), &headers, later).is_newcomer(), "of another waiting room");
+    let elsewhere = passes.bearer(Class::New, Some(6), &headers, later);
+    assert!(!elsewhere.is_inside() && elsewhere.session().is_none(), "of another waiting room");
+    let inside = Some(Session { client: ClientHash(7), age: Duration::from_secs(20) });
+    assert_eq!(elsewhere.person, Person { class: Class::New, inside }, "but let in");
+    assert!(!elsewhere.is_newcomer());
+    assert_eq!(elsewhere.called(Class::Returning).person, Person { class: Class::Returning, inside });
+    let own = passes.bearer(Class::New, Some(5), &headers, later);
+    assert_eq!(own.called(Class::Returning).person, Person::of(Class::Returning), "another person of the same browser");
+    let mut response = Response::new(());
+    passes.grant(&elsewhere, &mut response, later, (6, 8), false);
+    let given = passes.verify(response.headers()[WEIR_PASS].as_bytes(), later);
+    assert_eq!(given, Some(Pass { session: 8, room: 6, admitted: NOON, expires: later + LIFE }), "since he was let in");
 }
 
 #[test]

@@ -41,6 +41,7 @@ use crate::admission::verdict::Reason;
 use crate::config::plan::{self, Class, Identity};
 use crate::proxy::cookies;
 use crate::sabotage::{self, Fault};
+use crate::waiting_room::eta;
 use crate::waiting_room::journal::Appended;
 use crate::waiting_room::room::{NotEntered, Place, Room, Stand, Turn};
 
@@ -125,14 +126,17 @@ impl Doorway {
     }
 
     /// Whether `request` is another person's than the pass of `session` that came with it: browsers that several people share keep one
-    /// pass, and whoever states a ticket, or asks for a place of his own, means that.
+    /// pass, and whoever states an identity or a ticket, or asks for a place of his own, means that.
     fn is_another(&self, head: &Parts, session: u64, unix: Duration) -> bool {
         let query = head.uri.query();
         if query.is_some_and(carried::is_anew) {
             return true;
         }
+        if self.identity_of(&head.headers).is_some_and(|identity| !self.room.is_held_by(session, identity)) {
+            return true;
+        }
         let stated = self.room.find(carried::stated(&head.headers, query), None, unix);
-        stated.is_some_and(|place| place.session() != session)
+        stated.is_some_and(|place| !place.is_of(session))
     }
 
     /// The place that the browser keeps.
@@ -168,7 +172,7 @@ impl Worker {
         written(look.recorded).await;
         match look.stand {
             Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
-                Ok(()) => Ok(Visitor::new(Bearer::without(returning(place.class())), Some(place))),
+                Ok(()) => Ok(Visitor::new(bearer.called(returning(place.class())), Some(place))),
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
             // Of whom nothing is known, the same request may make it known: `enter` decides.
@@ -216,12 +220,13 @@ impl Worker {
     /// Admission refused somebody who stood at the door: he has, or gets, a place.
     pub(super) async fn turned_away(&self, request: &Request<'_>, visitor: &mut Visitor, answer: Answer) -> Answer {
         let busy = matches!(answer.reason, Reason::QueueFull | Reason::WaitTooLong | Reason::Expired);
-        let again = answer.retry_after.unwrap_or(JOURNAL_AGAIN);
         match (busy, &visitor.place) {
             (true, None) if visitor.bearer.session().is_none() => self.join(request, unix_time()).await,
             (true, Some(place)) if visitor.bearer.person.class != Class::InProgress => {
                 written(visitor.given.take()).await;
                 let room = &request.doorway.room;
+                // Of somebody at the front; what newcomers are told is how far back they would be.
+                let again = eta::FLOOR.mul_f64(1.0 + fastrand::f64());
                 room.turned_away(self.gateway.clock().now().after(again));
                 Told::new(request, Some(place), room.standing(place), again).into()
             }

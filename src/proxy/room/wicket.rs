@@ -198,14 +198,41 @@ impl Worker {
         Ok(response)
     }
 
-    /// Whose place is meant, and in which room.
+    /// Whose place is meant, and in which room: the one that is named; or else, of several in which he has a place, that of the ticket he states, or
+    /// the first in which he still waits.
     fn found(&self, head: &Parts) -> Option<(&Arc<Doorway>, Place)> {
-        let query = head.uri.query();
+        let (query, unix) = (head.uri.query(), unix_time());
         let named = query.and_then(carried::room);
-        let doorways = self.gateway.doorways().iter();
-        let mut meant = doorways.filter(|doorway| named.is_none_or(|name| **doorway.room().name() == *name));
-        meant.find_map(|doorway| Some((doorway, doorway.find(&head.headers, query, unix_time())?)))
+        let doorways = self.gateway.doorways();
+        if let ([doorway], None) = (doorways, named) {
+            return Some((doorway, doorway.find(&head.headers, query, unix)?));
+        }
+        let meant = doorways.iter().filter(|doorway| named.is_none_or(|name| **doorway.room().name() == *name));
+        let found = meant.filter_map(|doorway| Some((doorway, doorway.find(&head.headers, query, unix)?)));
+        found.min_by_key(|(doorway, place)| {
+            let room = doorway.room();
+            if room.find(carried::stated(&head.headers, query), None, unix).is_some() {
+                Meant::Stated
+            } else if is_over(&room.standing(place)) {
+                Meant::Elsewhere
+            } else {
+                Meant::Waiting
+            }
+        })
     }
+}
+
+/// How likely the place in a room is the one that somebody asks after who does not say which; the likeliest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Meant {
+    Stated,
+    Waiting,
+    Elsewhere,
+}
+
+/// There is nothing more to wait for.
+const fn is_over(stand: &Stand) -> bool {
+    matches!(stand, Stand::Inside | Stand::Sending | Stand::Done | Stand::Over { .. } | Stand::Unknown)
 }
 
 fn is_near(look: &Look) -> bool {

@@ -44,7 +44,6 @@ pub use self::turn::{Entered, NotEntered, Turn};
 
 use self::chore::Control;
 use self::lobby::Lottery;
-use self::place::{SESSION_GENERATION, SESSION_MASK, SESSION_NUMBER};
 use self::starts::Starts;
 use super::eta::Forecast;
 use super::identity::{Claimed, Identities};
@@ -265,15 +264,6 @@ impl Room {
         });
         // A place that another identity holds is not this one's.
         ours.find(|place| hash.is_none() || !place.ticket.identified)
-    }
-
-    /// The place of whoever has been let in with `session` (see [`Place::session`]).
-    #[must_use]
-    pub fn inside(&self, session: u64, unix: Duration) -> Option<Place> {
-        let number = session & SESSION_NUMBER;
-        let generation = session >> SESSION_GENERATION;
-        let ours = generation == u64::from(self.generation) & SESSION_MASK && number < self.order.issued();
-        ours.then(|| self.place(number, Class::New, false, unix))
     }
 
     /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.

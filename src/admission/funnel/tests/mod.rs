@@ -13,6 +13,7 @@ use crate::admission::client::ClientHash;
 use crate::admission::client::concurrency::Concurrency;
 use crate::admission::dispatch::Dispatcher;
 use crate::admission::gate::Gate;
+use crate::admission::permit::Permit;
 use crate::admission::queue::Line;
 use crate::admission::rate::Bucket;
 use crate::admission::route::{Inside, Person, RouteAdmission, Session, Verdict};
@@ -144,6 +145,18 @@ fn decide(route: &RouteAdmission, person: Person, clock: &Clock) -> Verdict {
     route.decide(person, clock.now(), |_| None, 0.0)
 }
 
+/// The permit of somebody who is let in at once, be it through the line.
+fn comes_in(verdict: Verdict) -> Option<Permit> {
+    match verdict {
+        Verdict::Admit(permit) => Some(permit),
+        Verdict::Queue(mut held) => match Pin::new(&mut held).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => turn.ok(),
+            Poll::Pending => None,
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn newcomers_wait_for_the_pace_and_are_told_so() {
     let (clock, funnel, [entrance, _]) = slow_entrance();
@@ -180,18 +193,56 @@ fn nobody_else_waits_for_newcomers_who_wait_for_the_pace() {
     let mut others = Vec::new();
     for (route, person) in [(&entrance, person), (&plain, person), (&plain, Person::of(Class::New))].repeat(3) {
         assert_eq!(route.predicted_wait(person, clock.now()), Duration::ZERO, "{person:?}");
-        // Through the line, but at once.
-        let permit = match decide(route, person, &clock) {
-            Verdict::Admit(permit) => Some(permit),
-            Verdict::Queue(mut held) => match Pin::new(&mut held).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(turn) => turn.ok(),
-                Poll::Pending => None,
-            },
-            other => panic!("{other:?}"),
-        };
+        let permit = comes_in(decide(route, person, &clock));
         others.push(permit.unwrap_or_else(|| panic!("{person:?} waits while permits are free")));
     }
     drop((first, held, others));
+}
+
+#[test]
+fn who_was_let_in_at_the_entrance_does_not_wait_for_its_pace_at_a_second_room() {
+    let (clock, _funnel, [entrance, _]) = slow_entrance();
+    let held: Vec<_> = (0..3).map(|_| decide(&entrance, Person::of(Class::New), &clock)).collect();
+    assert!(matches!(held[2], Verdict::Queue(_)));
+    // He has the pass of another room: a newcomer of this one, or called from it.
+    let mut let_in = Vec::new();
+    for class in [Class::New, Class::Returning].repeat(4) {
+        let person = Person { class, ..inside(9) };
+        assert_eq!(entrance.predicted_wait(person, clock.now()), Duration::ZERO);
+        let_in.push(comes_in(decide(&entrance, person, &clock)).unwrap_or_else(|| panic!("{class:?} waits")));
+    }
+    assert_eq!(
+        entrance.load(clock.now()).free,
+        0,
+        "so far as many newcomers as others: the pace bounds those who are called"
+    );
+    drop(let_in);
+    for _ in 0..9 {
+        assert!(comes_in(decide(&entrance, Person { class: Class::Returning, ..inside(9) }, &clock)).is_some());
+    }
+    assert_eq!(entrance.load(clock.now()).free, 9, "mostly people who are in the funnel: the gate alone bounds them");
+}
+
+/// After a restart those come back who were let in before it, and nobody knows how many did not.
+#[test]
+fn who_was_let_in_before_the_start_teaches_nothing() {
+    let rate = RateLimit {
+        rate: Rate { count: NonZeroU32::MIN.saturating_add(99), per: Duration::from_secs(1) },
+        burst: NonZeroU32::MIN,
+    };
+    let gates = [Gate::new(u32::MAX, Some(Bucket::new(rate)))];
+    let funnel = Funnel::new(gates.iter().map(Arc::clone));
+    let clock = Clock::manual();
+    for second in 0..60 {
+        funnel.answered(&[], true);
+        for client in 0..50 {
+            let session = Session { client: ClientHash(client), age: Duration::from_secs(second + 1 + client) };
+            funnel.visits(&gates, session, clock.now());
+        }
+        clock.advance(Duration::from_secs(1));
+        funnel.observe(clock.now());
+        assert!(funnel.pace().is_infinite(), "{} after {second} s", funnel.pace());
+    }
 }
 
 /// A funnel that people walk one a second, each with three visits to a gate of 100 a second, for `seconds`; after a minute so

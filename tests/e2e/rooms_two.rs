@@ -1,0 +1,71 @@
+//! Two waiting rooms on one way: a person has a place in each, and a browser that several share stands for none of them.
+
+use std::net::SocketAddr;
+
+use crate::client::Response;
+use crate::origin::Latch;
+use crate::rooms::{ask, occupy, origin, said};
+use crate::weir::{Weir, eventually};
+
+/// A room before `/register`, and one with a quota before `/join`.
+fn config(server: SocketAddr) -> String {
+    let room = |name: &str, lines: &str| {
+        format!("[[waiting_room]]\nname = \"{name}\"\nkey = \"file:{name}.key\"\nidentity = \"header:who\"\n{lines}\n")
+    };
+    let route = |path: &str, room: &str| {
+        format!(
+            "[[route]]\npath = \"{path}\"\nupstream = \"u\"\nwaiting_room = \"{room}\"\ngrants_pass = true\n\
+             queue = {{ wait = \"200ms\", length = 1 }}\n"
+        )
+    };
+    format!(
+        "[pass]\nkey = \"file:pass.key\"\n{}{}[[upstream]]\nname = \"u\"\nservers = [\"{server}\"]\nconcurrency = 1\n{}{}{}",
+        room("opening", ""),
+        room("batch", "quota = 10"),
+        route("/register", "opening"),
+        route("/join", "batch"),
+        "[[route]]\npath = \"/busy\"\nupstream = \"u\"\ngrants_pass = false\n",
+    )
+}
+
+/// The cookies that `answer` sets, as a browser sends them back.
+fn cookies(answer: &Response) -> String {
+    let set = answer.fields.iter().filter(|(name, _)| name == "set-cookie");
+    let pairs: Vec<_> = set.filter_map(|(_, cookie)| cookie.split(';').next()).collect();
+    pairs.join("; ")
+}
+
+#[test]
+fn the_next_person_at_one_browser_is_not_who_joined_before_him() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address));
+    let first = ask(&weir, "POST", "/join", "who: first\r\ncontent-length: 0\r\n");
+    assert_eq!(first.status, 200, "{first:?}");
+    let kept = cookies(&first);
+    assert!(kept.contains("weir_pass="), "{first:?}");
+    let again = ask(&weir, "POST", "/join", &format!("who: first\r\ncookie: {kept}\r\ncontent-length: 0\r\n"));
+    assert_eq!((again.status, again.reason().as_str()), (409, "already_done"), "one place, one success: {again:?}");
+    let second = ask(&weir, "POST", "/join", &format!("who: second\r\ncookie: {kept}\r\ncontent-length: 0\r\n"));
+    assert_eq!(second.status, 200, "another person: {second:?}");
+}
+
+#[test]
+fn who_does_not_say_which_place_he_means_means_the_one_he_waits_for() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address));
+    let who = "who: me\r\ncontent-length: 0\r\n";
+    assert_eq!(ask(&weir, "POST", "/register", who).status, 200);
+    let mut busy = occupy(&weir);
+    // One is held at the gate in vain, so that the next has to wait.
+    assert_eq!(ask(&weir, "POST", "/join", "who: other\r\ncontent-length: 0\r\n").status, 503);
+    let answer = ask(&weir, "POST", "/join", who);
+    assert_eq!((answer.status, answer.reason().as_str()), (503, "waiting"), "{answer:?}");
+    let place = |query: &str| said(&ask(&weir, "GET", &format!("/.weir/place{query}"), who));
+    assert_eq!((place("")["room"].as_str(), place("")["state"].as_str()), (Some("batch"), Some("waiting")));
+    assert_eq!(place("?room=opening")["room"].as_str(), Some("opening"));
+    latch.let_pass(10);
+    assert_eq!(busy.answer().status, 200);
+    eventually("his turn", || place("")["state"] == "turn");
+}
