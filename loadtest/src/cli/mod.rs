@@ -87,6 +87,9 @@ enum Command {
     /// Become another program, which dies with the one that started it
     #[command(hide = true)]
     Guard(guard::Options),
+    /// End what the processes of a child leave behind
+    #[command(hide = true)]
+    Watch(guard::Watch),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -168,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),
         Command::Guard(options) => guard::command(options),
+        Command::Watch(options) => guard::watch(&options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
