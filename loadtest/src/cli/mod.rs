@@ -9,6 +9,7 @@ mod guard;
 mod judge;
 mod origin;
 mod overload;
+mod peers;
 mod people;
 mod run;
 mod services;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use crate::coordinator::parts::Wrong;
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
+use crate::peers::Unfit;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ enum Command {
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
+    /// Make the same run with each gateway there is, and show them side by side
+    Peers(peers::Options),
     /// Measure whether the services of a scenario do what it says of them
     Calibrate(calibrate::Options),
     /// Be the services of a run
@@ -163,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Origin(options) => origin::command(options),
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
+        Command::Peers(options) => peers::command(&options),
         Command::Calibrate(options) => calibrate::command(&options),
         Command::Services(options) => services::serve(&options),
         Command::Faults(options) => services::relay(&options),
@@ -177,7 +182,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            if error.is::<Wrong>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
+            if error.is::<Wrong>() || error.is::<Unfit>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
         }
     }
 }
@@ -245,7 +250,8 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo", "calibrate", "services", "faults", "overload", "check", "trace"] {
+        for name in ["origin", "run", "peers", "demo", "calibrate", "services", "faults", "overload", "check", "trace"]
+        {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

@@ -100,6 +100,21 @@ impl Judgement {
     }
 }
 
+/// The order in which people came against that in which they were served: what it comes to where nothing was promised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coming {
+    /// Share of the served before whom somebody was served who came later, by more than the resolution.
+    pub overtaken: f64,
+    /// How many such there were before a person, 99th percentile.
+    pub slip_p99: f64,
+}
+
+/// Compares the order of coming in `run` with that of being served.
+#[must_use]
+pub fn coming(run: &Run<'_>, ledgers: Ledgers) -> Coming {
+    measure::coming(&Evidence::new(run, ledgers))
+}
+
 /// Judges `run` by its `ledgers`.
 #[must_use]
 pub fn judge(run: &Run<'_>, ledgers: Ledgers) -> Judgement {

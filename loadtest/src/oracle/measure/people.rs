@@ -7,6 +7,7 @@
 //! those who came from `measured_from` to the end of the arrivals and do not attack, in order of coming.
 
 use crate::ledger::{Kind, Word};
+use crate::oracle::Coming;
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::micros;
 use crate::oracle::journey::NEVER;
@@ -97,6 +98,24 @@ pub(super) fn slip(evidence: &Evidence<'_>) -> f64 {
         before.add(came.partition_point(|other| *other < journey.came));
     }
     super::quantile(&mut slips, 0.99)
+}
+
+/// The order of coming against that of being served, of all who were served and do not attack: the same measure for every gateway, whatever it promised.
+pub(in crate::oracle) fn coming(evidence: &Evidence<'_>) -> Coming {
+    let resolution = micros(evidence.run.declared.resolution);
+    let mut served: Vec<_> = evidence.journeys.iter().filter(|j| j.started != NEVER && !j.standing.attacks).collect();
+    let mut came: Vec<u64> = served.iter().map(|journey| journey.came).collect();
+    came.sort_unstable();
+    served.sort_unstable_by_key(|journey| journey.started);
+    let mut before = Counts::of(came.len());
+    let mut slips: Vec<f32> = Vec::with_capacity(served.len());
+    for journey in served {
+        let later = came.partition_point(|other| *other <= journey.came.saturating_add(resolution));
+        slips.push(before.from(later) as f32);
+        before.add(came.partition_point(|other| *other < journey.came));
+    }
+    let overtaken = slips.iter().filter(|slip| **slip > 0.0).count() as f64 / slips.len() as f64;
+    Coming { overtaken, slip_p99: super::quantile(&mut slips, 0.99) }
 }
 
 /// Counts at positions, and their sums from one to the end (Fenwick 1994): logarithmic both ways.
