@@ -110,7 +110,7 @@ fn settings(options: &Options, machine: &Machine) -> anyhow::Result<(Settings, P
         scenario: options.scenario.clone(),
         gateway: None,
         seed: options.seed,
-        workers: Some(options.workers.map_or(machine.cores.max(1), usize::from)),
+        workers: Some(options.workers.map_or_else(|| machine.cores.max(1), usize::from)),
         time_scale: options.time_scale,
         folder: folder.clone(),
         lead: options.lead,

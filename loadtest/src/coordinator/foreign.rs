@@ -165,9 +165,8 @@ fn listed(product: Product, servers: &[SocketAddr]) -> String {
     };
     let between = match product {
         Product::Weir => " ",
-        Product::Nginx => "\n        ",
         Product::Haproxy => "\n    ",
-        Product::Envoy => "\n        ",
+        Product::Nginx | Product::Envoy => "\n        ",
     };
     servers.iter().enumerate().map(entry).collect::<Vec<_>>().join(between)
 }

@@ -76,10 +76,11 @@ impl Product {
         matches!(self, Self::Weir)
     }
 
-    /// Whether it has processes of its own, which do not end with the first of them.
+    /// Whether it has processes of its own, which do not end with the first of them. `HAProxy`'s workers do; and its master would wait for ever
+    /// for the process that watches over nginx's, because it waits for every child it has.
     #[must_use]
     pub const fn forks(self) -> bool {
-        matches!(self, Self::Nginx | Self::Haproxy)
+        matches!(self, Self::Nginx)
     }
 
     /// Makes it read its configuration again; none: it cannot.

@@ -234,7 +234,7 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let heads = ["".to_owned(), "version".to_owned()].into_iter();
+        let heads = [String::new(), "version".to_owned()].into_iter();
         let mut rows = vec![heads.chain(Column::ALL.map(|column| column.head().to_owned())).collect::<Vec<_>>()];
         for entry in &self.entries {
             let cells = Column::ALL.into_iter().zip(entry.medians()).map(|(column, value)| column.cell(value));
