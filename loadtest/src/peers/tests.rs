@@ -39,8 +39,8 @@ fn who_is_not_installed_is_named() {
     let (there, missing) = contestants(&Asked::ALL, Path::new("/nowhere/weir"), &[]);
     assert_eq!(missing, ["weir", "nginx", "haproxy", "envoy"]);
     assert_eq!(there.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["none"]);
-    let (there, _) = contestants(&[Asked::Gateway(Product::Weir)], Path::new("/bin/true"), &[]);
-    assert!(there.is_empty(), "what says no version is no gateway");
+    let (there, missing) = contestants(&[Asked::Gateway(Product::Weir)], Path::new("/bin/true"), &[]);
+    assert!(missing.is_empty() && there.len() == 1 && there[0].name == "weir", "{there:?}");
 }
 
 #[test]
