@@ -57,8 +57,9 @@ fn nginx_and_haproxy_register_people_and_nobody_is_left() {
     }
     for entry in entries {
         let value = |name: &str| entry["lines"][0]["values"][name].as_f64();
-        // 100 can be served in the measured time; a busy machine serves some of them.
-        assert!(value("people_registered").is_some_and(|people| people >= 50.0), "{entry} {text}");
+        // Some hundred can be served by who knows the knee, a few in the collapse; a busy machine serves some of them.
+        let least = if entry["name"].as_str().is_some_and(|name| name.ends_with("(expert)")) { 50.0 } else { 1.0 };
+        assert!(value("people_registered").is_some_and(|people| people >= least), "{entry} {text}");
         if entry["name"] != "none" {
             assert!(value("gateway_memory").is_some_and(|bytes| bytes > 1e6), "{entry} {text}");
             assert!(value("gateway_cpu").is_some_and(|seconds| seconds > 0.0), "{entry} {text}");
