@@ -1,5 +1,6 @@
 //! What all processes of a run agree on: `run.json`, written before any of them starts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,9 @@ pub struct RunPlan {
     pub product: Product,
     /// Fingerprint of the people.
     pub plan_hash: String,
+    /// Of the programs, by name.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
     /// Where it was run.
     pub machine: Machine,
 }
@@ -177,6 +181,7 @@ mod tests {
             gateway: Some(Program { path: "weir".into(), arguments: vec!["--config".into()] }),
             product: Product::Haproxy,
             plan_hash: "00".into(),
+            versions: BTreeMap::from([("weir".into(), "weir 0.1.0".into())]),
             machine: Machine::here(20_000),
         };
         assert!(plan.machine.cores > 0 && plan.machine.memory > 1 << 20, "{:?}", plan.machine);

@@ -1,5 +1,6 @@
 //! Everything of a run that is decided before a process starts: folder, people, ports, certificate, configuration, plan.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -96,6 +97,7 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Prepared> {
         gateway,
         product,
         plan_hash,
+        versions: versions(settings.gateway.as_ref()),
         machine: Machine::here(settings.descriptors),
     };
     if plan.tls() {
@@ -118,6 +120,15 @@ fn folder(path: &Path, scenario: &Path) -> anyhow::Result<Folder> {
     }
     std::fs::copy(scenario, folder.scenario()).with_context(|| format!("cannot copy {}", scenario.display()))?;
     Ok(folder)
+}
+
+/// Of this program, and of the gateway if it says one.
+fn versions(gateway: Option<&Front>) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    if let Some(said) = gateway.and_then(|front| front.product.version(&front.program)) {
+        versions.insert("gateway".to_owned(), said);
+    }
+    versions
 }
 
 fn workers(population: &[Person]) -> usize {

@@ -4,6 +4,7 @@
 //! **Not here**: where a program is and which version it has (`peers`), its configuration ([`super::foreign`], `scenario::template`).
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,21 @@ impl Product {
             Self::Envoy => &["--disable-hot-restart", "--log-level", "warning", "-c", &configuration],
         };
         arguments.iter().map(|argument| (*argument).to_owned()).collect()
+    }
+
+    /// What `program` says of its version, a line; none: it cannot be run, or says nothing.
+    #[must_use]
+    pub fn version(self, program: &Path) -> Option<String> {
+        let flag = match self {
+            Self::Weir | Self::Envoy => "--version",
+            Self::Nginx | Self::Haproxy => "-v",
+        };
+        let said = Command::new(program).arg(flag).stdin(Stdio::null()).output().ok()?;
+        // nginx says it on standard error.
+        let text = [said.stdout, said.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+        line.filter(|_| said.status.success()).map(ToOwned::to_owned)
     }
 
     /// Whether it says over an admin API when it is ready, and what it does.

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::coordinator::product::Product;
 
@@ -22,16 +21,8 @@ impl Found {
     /// `product` at `program`, if it can be run.
     #[must_use]
     pub fn at(product: Product, program: &Path) -> Option<Self> {
-        let flag = match product {
-            Product::Weir | Product::Envoy => "--version",
-            Product::Nginx | Product::Haproxy => "-v",
-        };
-        let output = Command::new(program).arg(flag).stdin(Stdio::null()).output().ok()?;
-        // nginx says it on standard error.
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        let line = said.lines().find(|line| !line.trim().is_empty())?;
-        Some(Self { program: program.to_owned(), version: short(line) })
+        let line = product.version(program)?;
+        Some(Self { program: program.to_owned(), version: short(&line) })
     }
 }
 

@@ -179,10 +179,12 @@ pub async fn meet(settings: &Settings, interrupted: impl Future<Output = std::io
 }
 
 fn line(ended: &Ended) -> anyhow::Result<Line> {
-    let judgement = match &ended.shown {
-        Shown::Died(why) => return Ok(Line::failed(why.clone())),
-        Shown::Judged(judgement) => judgement,
-    };
+    if let Shown::Died(why) = &ended.shown {
+        return Ok(Line::failed(why.clone()));
+    }
+    let report = crate::report::make(&ended.folder)?;
+    report.write(&ended.folder)?;
+    let judgement = &report.judgement;
     let facts = recall::read(&ended.folder)?;
     let coming = oracle::coming(&facts.run(), Ledgers::read(&ended.folder)?);
     let values = Column::ALL.map(|column| match column.figure() {

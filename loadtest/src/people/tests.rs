@@ -88,6 +88,7 @@ pub(crate) fn plan(entrance: SocketAddr) -> RunPlan {
         gateway: None,
         product: Product::default(),
         plan_hash: String::new(),
+        versions: std::collections::BTreeMap::new(),
         machine: Machine::default(),
     }
 }
