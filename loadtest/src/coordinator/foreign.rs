@@ -1,8 +1,9 @@
-//! Configurations of gateways other than weir: their own text, with words in braces and lines that are repeated.
+//! Configurations that do not stand beside the scenario: the gateway's own text, with words in braces and lines that are repeated.
 //!
 //! | word | becomes |
 //! |---|---|
 //! | `{listener}`, `{address}`, `{port}` | where people come in: both, or one of the two |
+//! | `{admin}` | where weir is asked |
 //! | `{state}` | a folder of the run |
 //! | `{service}` | the service's name |
 //! | `{servers}` | its servers, as this gateway writes them |
@@ -44,6 +45,8 @@ pub struct Place<'p> {
     pub product: Product,
     /// Where people come in.
     pub listener: SocketAddr,
+    /// Where it is asked, if it can be.
+    pub admin: Option<SocketAddr>,
     /// A folder.
     pub state: &'p Path,
     /// What stands behind.
@@ -135,6 +138,7 @@ impl<'m> Meant<'m> {
             ("listener", None) => place.listener.to_string(),
             ("address", None) => place.listener.ip().to_string(),
             ("port", None) => place.listener.port().to_string(),
+            ("admin", None) => place.admin?.to_string(),
             ("state", None) => place.state.display().to_string(),
             ("service", None) => self.service?.name.clone(),
             ("servers", None) => listed(place.product, &self.service?.servers),
@@ -183,7 +187,7 @@ mod tests {
         ];
         let stages = [("/register?x=1".to_owned(), 0), ("/check".to_owned(), 1)];
         let (state, listener) = (Path::new("/state"), at(1));
-        fill(template, Place { product, listener, state, services: &services, stages: &stages })
+        fill(template, Place { product, listener, admin: None, state, services: &services, stages: &stages })
     }
 
     #[test]
@@ -209,6 +213,7 @@ mod tests {
     fn what_cannot_be_filled_is_named() {
         for (wrong, why) in [
             ("{rat}", Unfilled::Unknown("rat".into())),
+            ("{admin}", Unfilled::Unknown("admin".into())),
             ("{rate:x}", Unfilled::Unknown("rate:x".into())),
             ("{served}", Unfilled::Unknown("served".into())),
             ("{path}", Unfilled::Unknown("path".into())),

@@ -42,6 +42,8 @@ pub struct Prepared {
 pub struct Configuration {
     folder: Folder,
     product: Product,
+    /// Its words are those of [`foreign`], not those beside a scenario.
+    foreign: bool,
     source: PathBuf,
     template: String,
     listener: SocketAddr,
@@ -195,7 +197,8 @@ impl Configuration {
         let stages = scenario.stages.iter().map(|stage| (stage.path.clone(), usize::from(stage.service)));
         let (services, stages, folder) = (listed.collect(), stages.collect(), folder.clone());
         let (product, admin, quota) = (front.product, plan.admin, scenario.quota);
-        Ok(Self { folder, product, source, template, listener, admin, quota, services, stages })
+        let foreign = front.template.is_some();
+        Ok(Self { folder, product, foreign, source, template, listener, admin, quota, services, stages })
     }
 
     /// So many servers more of a service.
@@ -210,7 +213,7 @@ impl Configuration {
     /// # Errors
     /// A placeholder stands for nothing, or it cannot be written.
     pub fn write(&self) -> anyhow::Result<()> {
-        let text = match self.admin {
+        let text = match self.admin.filter(|_| !self.foreign) {
             Some(admin) => self.own(admin).map_err(anyhow::Error::from),
             None => self.foreign().map_err(anyhow::Error::from),
         };
@@ -245,6 +248,7 @@ impl Configuration {
         let place = Place {
             product: self.product,
             listener: self.listener,
+            admin: self.admin,
             state: &state(&self.folder),
             services: &services,
             stages: &self.stages,

@@ -100,16 +100,16 @@ impl Judgement {
     }
 }
 
-/// The order in which people came against that in which they were served: what it comes to where nothing was promised.
+/// How much those who came later were preferred, whatever the gateway promised (`INVARIANTS.md`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coming {
-    /// Share of the served before whom somebody was served who came later, by more than the resolution.
+    /// Share of those who came who were overtaken by somebody who came more than a second later.
     pub overtaken: f64,
-    /// How many such there were before a person, 99th percentile.
-    pub slip_p99: f64,
+    /// How much later the last of those came who were through before a person, 99th percentile, in seconds.
+    pub later_p99: f64,
 }
 
-/// Compares the order of coming in `run` with that of being served.
+/// Compares the order of coming in `run` with that of being through.
 #[must_use]
 pub fn coming(run: &Run<'_>, ledgers: Ledgers) -> Coming {
     measure::coming(&Evidence::new(run, ledgers))

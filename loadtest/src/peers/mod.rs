@@ -1,10 +1,11 @@
 //! The same people at the same services, through one gateway after the other: weir, and whatever of nginx, `HAProxy` and Envoy is installed.
 //!
 //! Each of the others stands there twice: as an *expert* sets it, who was told the service's capacity and knee, and as one sets it with care who
-//! was not (*plausible*). weir is told nothing. The texts are in `loadtest/scenarios/peers`; what a run made of them is in its folder.
+//! was not (*plausible*). weir is told nothing, and stands there twice too: as the scenario has it, and with nothing but its *line*, as the
+//! others have no waiting room. The texts are in `loadtest/scenarios/peers`; what a run made of them is in its folder.
 //!
 //! **Invariants**: who was asked for and is not installed is named, not left out. In a round everybody meets the same people (one seed); the rounds
-//! begin with another gateway each, so that none has the machine always at the same time. Only weir is judged: what the oracle says of another is for
+//! begin with another gateway each, so that none has the machine always at the same time. Only weir, as the scenario has it, is judged: what the oracle says of another is for
 //! information, but an invalid run is one whoever stood there.
 //! **Cost**: the time of a run for each.
 //! **Not here**: how a run is made (`coordinator`) and what its figures mean (`oracle`).
@@ -21,6 +22,7 @@ use self::find::{Found, find};
 use self::report::{Column, Line, Outcome};
 use crate::coordinator::product::{Front, Product};
 use crate::coordinator::{self, Ended, Settings, Shown, parts, prepare, recall};
+use crate::figure::Figure;
 use crate::oracle::{self, Ledgers};
 use crate::scenario::Scenario;
 use crate::scenario::persona::Protocol;
@@ -34,7 +36,7 @@ pub enum Asked {
     Nothing,
 }
 
-/// How a gateway that is not weir is set.
+/// How a gateway is set, if not as the scenario says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Setting {
@@ -42,6 +44,8 @@ pub enum Setting {
     Expert,
     /// With care, by who does not.
     Plausible,
+    /// weir without a waiting room.
+    Line,
 }
 
 /// One who takes part.
@@ -95,17 +99,18 @@ impl FromStr for Asked {
     }
 }
 
-/// The configuration of `product` as `setting` has it, with words in braces; none: weir's stands beside the scenario.
+/// The configuration of `product` as `setting` has it, with words in braces; none: there is no such setting of it.
 #[must_use]
 pub const fn template(product: Product, setting: Setting) -> Option<&'static str> {
     Some(match (product, setting) {
-        (Product::Weir, _) => return None,
+        (Product::Weir, Setting::Line) => include_str!("../../scenarios/peers/weir.line.conf"),
         (Product::Nginx, Setting::Expert) => include_str!("../../scenarios/peers/nginx.expert.conf"),
         (Product::Nginx, Setting::Plausible) => include_str!("../../scenarios/peers/nginx.plausible.conf"),
         (Product::Haproxy, Setting::Expert) => include_str!("../../scenarios/peers/haproxy.expert.conf"),
         (Product::Haproxy, Setting::Plausible) => include_str!("../../scenarios/peers/haproxy.plausible.conf"),
         (Product::Envoy, Setting::Expert) => include_str!("../../scenarios/peers/envoy.expert.conf"),
         (Product::Envoy, Setting::Plausible) => include_str!("../../scenarios/peers/envoy.plausible.conf"),
+        (Product::Weir, Setting::Expert | Setting::Plausible) | (_, Setting::Line) => return None,
     })
 }
 
@@ -124,7 +129,7 @@ pub fn contestants(asked: &[Asked], weir: &std::path::Path, folders: &[PathBuf])
             continue;
         };
         let settings: &[_] = match product {
-            Product::Weir => &[None],
+            Product::Weir => &[None, Some(Setting::Line)],
             _ => &[Some(Setting::Expert), Some(Setting::Plausible)],
         };
         for setting in settings {
@@ -133,6 +138,7 @@ pub fn contestants(asked: &[Asked], weir: &std::path::Path, folders: &[PathBuf])
                 None => product.name().to_owned(),
                 Some(Setting::Expert) => format!("{} (expert)", product.name()),
                 Some(Setting::Plausible) => format!("{} (plausible)", product.name()),
+                Some(Setting::Line) => format!("{} (line only)", product.name()),
             };
             let front = Front { product, program: program.clone(), template };
             there.push(Contestant { name, version: version.clone(), front: Some(front) });
@@ -186,12 +192,15 @@ fn line(ended: &Ended) -> anyhow::Result<Line> {
     report.write(&ended.folder)?;
     let judgement = &report.judgement;
     let facts = recall::read(&ended.folder)?;
-    let coming = oracle::coming(&facts.run(), Ledgers::read(&ended.folder)?);
-    let values = Column::ALL.map(|column| match column.figure() {
-        Some(figure) => judgement.value(figure),
-        None if column == Column::Registered => ended.progress.registered as f64,
-        None if column == Column::Overtaken => coming.overtaken,
-        None => coming.slip_p99,
+    let ledgers = Ledgers::read(&ended.folder)?;
+    let (registered, requests) = (ended.progress.registered as f64, ledgers.told.len() as f64);
+    let coming = oracle::coming(&facts.run(), ledgers);
+    let values = Column::ALL.map(|column| match (column, column.figure()) {
+        (_, Some(figure)) => judgement.value(figure),
+        (Column::Registered, None) => registered,
+        (Column::Overtaken, None) => coming.overtaken,
+        (Column::LaterP99, None) => coming.later_p99,
+        (_, None) => judgement.value(Figure::GatewayCpu) * requests / registered,
     });
     Ok(Line { outcome: Outcome::Judged(judgement.verdict), remarks: remarks(judgement), values })
 }

@@ -20,18 +20,20 @@ pub enum Column {
     Registered,
     /// They over those whom an ideal service would have taken through.
     OfPossible,
-    /// Share of the served before whom somebody was served who came later.
+    /// Share of those who came before whom somebody was through who came more than a second later.
     Overtaken,
-    /// How many of them, 99th percentile.
-    SlipP99,
+    /// How much later the last of those came, 99th percentile.
+    LaterP99,
     /// Work that people heard of over what could have been done.
     Goodput,
     /// Work nobody heard of over all.
     WastedWork,
     /// Requests a person sent.
     Requests,
-    /// Processor time of the gateway a request.
+    /// Processor time of the gateway a request that people sent, ...
     Processor,
+    /// ... and a person registered: some gateways have people ask more often.
+    ProcessorRegistered,
     /// Most memory of the gateway.
     Memory,
     /// Time to any answer.
@@ -42,15 +44,16 @@ pub enum Column {
 
 impl Column {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Registered,
         Self::OfPossible,
         Self::Overtaken,
-        Self::SlipP99,
+        Self::LaterP99,
         Self::Goodput,
         Self::WastedWork,
         Self::Requests,
         Self::Processor,
+        Self::ProcessorRegistered,
         Self::Memory,
         Self::AnswerP99,
         Self::LagP99,
@@ -60,7 +63,7 @@ impl Column {
     #[must_use]
     pub const fn figure(self) -> Option<Figure> {
         Some(match self {
-            Self::Registered | Self::Overtaken | Self::SlipP99 => return None,
+            Self::Registered | Self::Overtaken | Self::LaterP99 | Self::ProcessorRegistered => return None,
             Self::OfPossible => Figure::Registered,
             Self::Goodput => Figure::Goodput,
             Self::WastedWork => Figure::WastedWork,
@@ -76,12 +79,13 @@ impl Column {
         match self {
             Self::Registered => "registered",
             Self::OfPossible => "of the possible",
-            Self::Overtaken => "overtaken",
-            Self::SlipP99 => "by (p99)",
+            Self::Overtaken => "overtaken by > 1 s",
+            Self::LaterP99 => "by up to (p99)",
             Self::Goodput => "goodput",
             Self::WastedWork => "wasted work",
             Self::Requests => "requests a person",
             Self::Processor => "CPU a request",
+            Self::ProcessorRegistered => "CPU a registration",
             Self::Memory => "memory",
             Self::AnswerP99 => "answers p99",
             Self::LagP99 => "harness lag p99",
@@ -92,12 +96,13 @@ impl Column {
         match self {
             Self::Registered => "people_registered",
             Self::OfPossible => "registered",
-            Self::Overtaken => "overtaken_by_coming",
-            Self::SlipP99 => "slip_by_coming_p99",
+            Self::Overtaken => "overtaken_by_later",
+            Self::LaterP99 => "later_p99",
             Self::Goodput => "goodput",
             Self::WastedWork => "wasted_work",
             Self::Requests => "requests_per_person",
             Self::Processor => "gateway_cpu",
+            Self::ProcessorRegistered => "gateway_cpu_per_registered",
             Self::Memory => "gateway_memory",
             Self::AnswerP99 => "answer_p99",
             Self::LagP99 => "lag_p99",
@@ -108,8 +113,10 @@ impl Column {
         match self {
             _ if value.is_nan() => "–".to_owned(),
             Self::Overtaken => written(Figure::WastedWork, value),
+            Self::LaterP99 => written(Figure::AnswerP99, value),
+            Self::ProcessorRegistered => written(Figure::GatewayCpu, value),
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of people")]
-            Self::Registered | Self::SlipP99 => count(value as u64),
+            Self::Registered => count(value as u64),
             _ => self.figure().map_or_else(String::new, |figure| written(figure, value)),
         }
     }

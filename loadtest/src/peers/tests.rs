@@ -21,7 +21,7 @@ fn every_template_is_filled() {
         for (setting, least) in [(Setting::Expert, "20"), (Setting::Plausible, "100")] {
             let text = template(product, setting).expect("there is one");
             let (state, listener) = (Path::new("/state"), at(1));
-            let place = Place { product, listener, state, services: &services, stages: &stages };
+            let place = Place { product, listener, admin: None, state, services: &services, stages: &stages };
             let filled = fill(text, place).unwrap_or_else(|why| panic!("{product:?} {setting:?}: {why}"));
             let code: String = filled.lines().map(|line| line.split('#').next().unwrap_or(line)).collect();
             for wanted in ["/register", "/check", "sign-up", "nik", "127.0.0.1"] {
@@ -32,6 +32,26 @@ fn every_template_is_filled() {
         }
     }
     assert_eq!(template(Product::Weir, Setting::Expert), None);
+    assert_eq!(template(Product::Nginx, Setting::Line), None);
+}
+
+#[test]
+fn weir_takes_its_line_only() {
+    let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let service = |name: &str, ports: [u16; 2]| {
+        let servers = ports.map(at).into();
+        Behind { name: name.into(), servers, capacity: 200.0, knee: 20.0 }
+    };
+    let services = [service("sign-up", [2, 3]), service("nik", [4, 5])];
+    let stages = [("/register".to_owned(), 0), ("/check".to_owned(), 1)];
+    let folder = tempfile::tempdir().expect("a folder");
+    let (product, listener, state) = (Product::Weir, at(1), folder.path());
+    let place = Place { product, listener, admin: Some(at(9)), state, services: &services, stages: &stages };
+    let text = template(product, Setting::Line).expect("there is one");
+    let path = state.join("weir.toml");
+    std::fs::write(&path, fill(text, place).expect("filled")).expect("written");
+    let plan = weir::config::load(&path).unwrap_or_else(|report| panic!("{report}")).plan;
+    assert_eq!((plan.upstreams.len(), plan.routes.len(), plan.waiting_rooms.len()), (2, 2, 0));
 }
 
 #[test]
@@ -40,7 +60,8 @@ fn who_is_not_installed_is_named() {
     assert_eq!(missing, ["weir", "nginx", "haproxy", "envoy"]);
     assert_eq!(there.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["none"]);
     let (there, missing) = contestants(&[Asked::Gateway(Product::Weir)], Path::new("/bin/true"), &[]);
-    assert!(missing.is_empty() && there.len() == 1 && there[0].name == "weir", "{there:?}");
+    let names: Vec<_> = there.iter().map(|one| one.name.as_str()).collect();
+    assert!(missing.is_empty() && names == ["weir", "weir (line only)"], "{names:?}");
 }
 
 #[test]

@@ -61,6 +61,34 @@ fn a_capacity_that_comes_back_is_recovered_from() {
 }
 
 #[test]
+fn who_came_long_before_and_is_not_through_was_overtaken() {
+    let coming = |world: &World| {
+        let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
+        coming(&run, world.ledgers.clone())
+    };
+    let honest = coming(&World::honest());
+    assert!(honest.overtaken < 0.05 && honest.later_p99 < 2.0, "those called come within a visit: {honest:?}");
+    // He came at 6.25 s, and those whose turn it is came some seconds before.
+    let past = coming(&super::broken::past());
+    assert!(past.overtaken > honest.overtaken + 0.05 && past.later_p99 > 2.0, "{past:?}");
+    // Those who were not served in the end saw somebody come later and be served: the last but one of them.
+    let mut world = World::honest();
+    let last = world.people.len() as u32 - 1;
+    let (done, came) = (world.ledgers.told.iter().find(|told| told.word == Word::Done).copied(), 19_975 * MS);
+    let done = done.expect("somebody is through");
+    let told = world.told(last, 0);
+    assert_eq!(told.sent / 1_000_000, came / 1_000_000);
+    (told.word, told.status, told.stage, told.kind) = (done.word, done.status, done.stage, done.kind);
+    let unserved = coming(&world);
+    assert!(unserved.overtaken > 0.4 && unserved.later_p99 > 9.0, "{unserved:?}");
+    // Who had given up by then was not overtaken.
+    for person in &mut world.people {
+        person.leaves = person.arrives + 100 * MS;
+    }
+    assert!(about(coming(&world).overtaken, 0.0, 0.0));
+}
+
+#[test]
 fn a_summary_shows_it_all() {
     let text = table::summary(&World::honest().judge());
     for figure in Figure::ALL {
