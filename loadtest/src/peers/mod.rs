@@ -23,7 +23,7 @@ use self::report::{Column, Line, Outcome};
 use crate::coordinator::product::{Front, Product};
 use crate::coordinator::{self, Ended, Settings, Shown, parts, prepare, recall};
 use crate::figure::Figure;
-use crate::oracle::{self, Ledgers};
+use crate::oracle::{self, Finding, Invariant, Ledgers};
 use crate::scenario::Scenario;
 use crate::scenario::persona::Protocol;
 
@@ -178,13 +178,13 @@ pub async fn meet(settings: &Settings, interrupted: impl Future<Output = std::io
         signalled
     };
     match coordinator::run(settings, prepared, interrupted).await {
-        Ok(ended) => line(&ended),
+        Ok(ended) => line(&ended, settings.gateway.as_ref().map(|front| front.product)),
         Err(error) if stopped.get() => Err(error),
         Err(error) => Ok(Line::failed(format!("{error:#}"))),
     }
 }
 
-fn line(ended: &Ended) -> anyhow::Result<Line> {
+fn line(ended: &Ended, product: Option<Product>) -> anyhow::Result<Line> {
     if let Shown::Died(why) = &ended.shown {
         return Ok(Line::failed(why.clone()));
     }
@@ -202,11 +202,18 @@ fn line(ended: &Ended) -> anyhow::Result<Line> {
         (Column::LaterP99, None) => coming.later_p99,
         (_, None) => judgement.value(Figure::GatewayCpu) * requests / registered,
     });
-    Ok(Line { outcome: Outcome::Judged(judgement.verdict), remarks: remarks(judgement), values })
+    Ok(Line { outcome: Outcome::Judged(judgement.verdict), remarks: remarks(judgement, product), values })
 }
 
-fn remarks(judgement: &oracle::Judgement) -> Vec<String> {
-    let broken = judgement.broken().map(|finding| format!("{} {} times", finding.invariant.name(), finding.count));
+/// How long a request may be held, and in which order, only weir's configuration says: of the others neither is remarked.
+fn remarks(judgement: &oracle::Judgement, product: Option<Product>) -> Vec<String> {
+    let promised = |finding: &&Finding| {
+        product == Some(Product::Weir) || !matches!(finding.invariant, Invariant::Silence | Invariant::Order)
+    };
+    let broken = judgement
+        .broken()
+        .filter(promised)
+        .map(|finding| format!("{} {} times", finding.invariant.name(), finding.count));
     let missed = judgement.thresholds.iter().filter(|checked| !checked.holds).map(|checked| {
         let figure = checked.threshold.figure;
         format!("{} {}", figure.name(), oracle::table::written(figure, checked.value))
