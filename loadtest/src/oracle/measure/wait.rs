@@ -3,15 +3,15 @@
 //! *`eta_error`*: for each answer with a place and a p50 to somebody who kept his place and whose turn came, more than 5 s later: how far the told p50 lay from the time until
 //! he knew of his turn (he was told so, or his request began at the service), as a share of that time. *`eta_coverage`*: of the same, how many waits ended within
 //! the told p90. Below 5 s the pause between two visits is most of what is measured. *`turn_noticed_p99`*: from the instant at which somebody who came later had begun at the service
-//! (at the latest then it was his turn) to the instant at which he knew; 0 if he knew before. *answer*: from the intended instant to any whole answer; visits
-//! that ask to be held do not count. *`lag_p99`*: from the intended instant to the sending.
+//! (at the latest then it was his turn) to the instant at which he knew; 0 if he knew before. *answer*: from the intended instant to any whole answer of people who
+//! do not attack; visits that ask to be held do not count. *`lag_p99`*: from the intended instant to the sending.
 
 use crate::ledger::{Ending, Kind, NONE, Word};
 use crate::oracle::evidence::Evidence;
 use crate::oracle::facts::micros;
 use crate::oracle::journey::NEVER;
 use crate::oracle::measure::{apart, quantile};
-use crate::scenario::persona;
+use crate::scenario::persona::{self, Persona};
 
 /// Shorter waits are not judged.
 const LONG: u64 = 5_000_000;
@@ -87,21 +87,14 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
-        let holds: Vec<bool> = evidence
-            .run
-            .scenario
-            .personas
-            .iter()
-            .map(|persona| matches!(persona.waits, persona::Waits::Hold(_)))
-            .collect();
-        let asks = |person: u32| {
-            let person = evidence.run.people.get(person as usize);
-            person.and_then(|person| holds.get(usize::from(person.persona))).copied().unwrap_or(false)
-        };
+        let holds = |persona: &Persona| matches!(persona.waits, persona::Waits::Hold(_));
         let (mut answers, mut lags) = (Vec::new(), Vec::new());
         for told in &evidence.told {
             lags.push(apart(told.intended, told.sent));
-            if told.ending == Ending::Answered && !(told.kind == Kind::Poll && asks(told.id.person)) {
+            let judged = evidence
+                .persona(told.id.person)
+                .is_none_or(|persona| persona.attack.is_none() && !(told.kind == Kind::Poll && holds(persona)));
+            if told.ending == Ending::Answered && judged {
                 answers.push(apart(told.intended, told.ended));
             }
         }
