@@ -8,6 +8,7 @@ use crate::coordinator::plan::Machine;
 use crate::oracle::Verdict;
 use crate::peers::report::{Entry, Report};
 use crate::people::tests::{persona, scenario};
+use crate::scenario::promised::promised;
 
 const OTHERS: [Product; 3] = [Product::Nginx, Product::Haproxy, Product::Envoy];
 
@@ -50,8 +51,8 @@ fn weir_takes_its_line_only() {
     let text = template(product, Setting::Line).expect("there is one");
     let path = state.join("weir.toml");
     std::fs::write(&path, fill(text, place).expect("filled")).expect("written");
-    let plan = weir::config::load(&path).unwrap_or_else(|report| panic!("{report}")).plan;
-    assert_eq!((plan.upstreams.len(), plan.routes.len(), plan.waiting_rooms.len()), (2, 2, 0));
+    let declared = promised(&path, &scenario(vec![persona()])).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!((declared.held, declared.identity), (std::time::Duration::from_secs(8), false));
 }
 
 #[test]
