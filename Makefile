@@ -5,7 +5,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 CARGO ?= cargo
 # Programs the tests run for real, and the Debian packages they come from.
-TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm nginx:nginx-light haproxy:haproxy
+# Of these packages Debian starts a server, at the installation and at each boot; the tests start their own, on ports of their own.
+# The installation asks this policy first, and 101 is no (invoke-rc.d(8)).
+SERVICES := prometheus nginx haproxy
+SERVICE_POLICY := /usr/sbin/policy-rc.d
 DENY_VERSION := 0.20.2
 # Judges pages by WCAG in the browser test; shipped by the npm registry only.
 AXE_VERSION := 4.14.1
@@ -55,8 +59,15 @@ tools: ## install, or ask for, the programs that the tests run
 	done; \
 	if [ -n "$$missing" ]; then \
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			if ! [ -e $(SERVICE_POLICY) ]; then \
+				trap 'rm -f $(SERVICE_POLICY)' EXIT; \
+				printf '#!/bin/sh\nexit 101\n' >$(SERVICE_POLICY); chmod +x $(SERVICE_POLICY); \
+			fi; \
 			apt-get update -qq; \
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+			for service in $(SERVICES); do \
+				case "$$missing" in *" $$service"*) systemctl --quiet disable "$$service" 2>/dev/null || true;; esac; \
+			done; \
 		else \
 			echo "make test needs these packages:$$missing (Debian: sudo apt-get install$$missing)" >&2; exit 1; \
 		fi; \

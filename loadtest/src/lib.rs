@@ -1,6 +1,7 @@
 //! The day before the day: a [`scenario`] says what stands there, who comes and what befalls whom; [`population`] draws the people;
 //! [`visitor`] is what one of them does next, [`wire`] their sockets, [`people`] a process of them; [`services`] and [`faults`] are what they meet
-//! behind and before the gateway; [`coordinator`] makes a run of it all, [`ledger`] is what is left of one, [`oracle`] judges it, and [`report`] shows it.
+//! behind and before the gateway; [`coordinator`] makes a run of it all, [`peers`] the same run of several gateways, [`ledger`] is what is left of one,
+//! [`oracle`] judges it, and [`report`] shows it.
 //!
 //! Older, and proofs of their own: a simulated registration service ([`origin`]), an impatient crowd ([`crowd`]), the yardstick both are measured by
 //! ([`ideal`]), the demonstration that puts a gateway between them ([`demo`]), and scenarios of overload ([`overload`]).
@@ -24,6 +25,7 @@ pub mod ledger;
 pub mod oracle;
 pub mod origin;
 pub mod overload;
+pub mod peers;
 pub mod people;
 pub mod population;
 pub mod report;

@@ -9,7 +9,7 @@ use loadtest::population::Population;
 use loadtest::scenario::template::{Values, fill};
 use loadtest::scenario::{Scenario, read, scaled};
 
-const SHIPPED: [&str; 12] = [
+const SHIPPED: [&str; 14] = [
     "capacity-halves",
     "connection-flood",
     "funnel",
@@ -18,6 +18,8 @@ const SHIPPED: [&str; 12] = [
     "retry-storm",
     "rush-80000",
     "sabotage",
+    "side-by-side",
+    "side-by-side-halves",
     "slowloris",
     "smoke",
     "stall",

@@ -10,6 +10,7 @@ mod guard;
 mod judge;
 mod origin;
 mod overload;
+mod peers;
 mod people;
 mod run;
 mod services;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::coordinator::parts::Wrong;
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
+use crate::peers::Unfit;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ enum Command {
     Run(run::Options),
     /// Show the same crowd at the same service, without a gateway and through weir
     Demo(demo::Options),
+    /// Make the same run with each gateway there is, and show them side by side
+    Peers(peers::Options),
     /// Measure whether the services of a scenario do what it says of them
     Calibrate(calibrate::Options),
     /// Be the services of a run
@@ -92,6 +96,9 @@ enum Command {
     /// Become another program, which dies with the one that started it
     #[command(hide = true)]
     Guard(guard::Options),
+    /// End what the processes of a child leave behind
+    #[command(hide = true)]
+    Watch(guard::Watch),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -165,6 +172,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Origin(options) => origin::command(options),
         Command::Run(options) => run::command(&options),
         Command::Demo(options) => demo::command(&options),
+        Command::Peers(options) => peers::command(&options),
         Command::Calibrate(options) => calibrate::command(&options),
         Command::Services(options) => services::serve(&options),
         Command::Faults(options) => services::relay(&options),
@@ -175,12 +183,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),
         Command::Guard(options) => guard::command(options),
+        Command::Watch(options) => guard::watch(&options),
     };
     match ended {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            if error.is::<Wrong>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
+            if error.is::<Wrong>() || error.is::<Unfit>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
         }
     }
 }
@@ -251,6 +260,7 @@ mod tests {
         for name in [
             "origin",
             "run",
+            "peers",
             "demo",
             "calibrate",
             "services",

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Verdict;
+use crate::coordinator::product::{Front, Product};
 use crate::coordinator::{self, Ended, Settings, Shown, prepare};
 use crate::{demo, descriptors, oracle, report, table};
 
@@ -58,9 +59,10 @@ fn settings(options: &Options) -> anyhow::Result<Settings> {
     if let Some(path) = weir.as_deref().filter(|path| !path.is_file()) {
         anyhow::bail!("there is no gateway at {}: build it, or name it with --weir", path.display());
     }
+    let front = |program| Front { product: Product::Weir, program, template: None };
     Ok(Settings {
         scenario: options.scenario.clone(),
-        weir,
+        gateway: weir.map(front),
         seed: options.seed,
         workers: options.workers.map(usize::from),
         time_scale: options.time_scale,

@@ -14,7 +14,7 @@ use tokio::time::{interval, sleep_until};
 use super::child::{Child, Output};
 use super::deeds::deeds;
 use super::display::Display;
-use super::gateway::{self, Gateway};
+use super::gateway::{Gateway, Ready};
 use super::prepare::Prepared;
 use super::resources::{self, Watch};
 use super::{Settings, parts, said};
@@ -52,9 +52,10 @@ impl Cast {
     /// Nothing is started.
     pub(super) fn new(settings: &Settings, prepared: Prepared) -> Self {
         let Prepared { scenario, plan, folder, configuration, people } = prepared;
-        let parts = plan.gateway.clone().zip(plan.admin).zip(configuration);
-        let gateway = parts.map(|((program, admin), configuration)| {
-            Gateway::new(settings.harness.clone(), program, folder.clone(), admin, configuration)
+        let parts = plan.gateway.clone().zip(plan.entrance).zip(configuration);
+        let gateway = parts.map(|((program, entrance), configuration)| {
+            let ready = plan.admin.map_or(Ready::Listens(entrance.address), Ready::Says);
+            Gateway::new(settings.harness.clone(), plan.product, program, folder.clone(), ready, configuration)
         });
         Self {
             harness: settings.harness.clone(),
@@ -154,10 +155,11 @@ impl Cast {
         let deeds = deeds(&self.scenario);
         let end = clock.instant(self.scenario.end() + CLOSING);
         let (progress, admin, path) = (&self.progress, self.plan.admin, self.folder.said());
+        let product = self.plan.product;
         let running = |pid: Option<u32>| {
             let mut pids = pids.borrow_mut();
-            pids.retain(|(name, _)| name != gateway::NAME);
-            pids.extend(pid.map(|pid| (gateway::NAME.to_owned(), pid)));
+            pids.retain(|(name, _)| name != product.name());
+            pids.extend(pid.map(|pid| (product.name().to_owned(), pid)));
         };
         let conduct = async {
             match &mut self.gateway {
@@ -205,7 +207,8 @@ impl Cast {
     fn pids(&self) -> Vec<(String, u32)> {
         let children = self.people.iter().chain(&self.services).chain(&self.faults);
         let number = |child: &Child| Some((child.name.clone(), child.pid()?.as_raw_nonzero().get().unsigned_abs()));
-        let gateway = self.gateway.as_ref().and_then(Gateway::pid).map(|pid| (gateway::NAME.to_owned(), pid));
+        let name = self.plan.product.name();
+        let gateway = self.gateway.as_ref().and_then(Gateway::pid).map(|pid| (name.to_owned(), pid));
         children.filter_map(number).chain(gateway).collect()
     }
 }

@@ -13,7 +13,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, getpgrp, getppid, kill_process, kill_process_group, set_parent_process_death_signal,
+};
 use tokio::process::{ChildStdout, Command};
 use tokio::time::{sleep, timeout};
 
@@ -24,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(45);
 
 /// Between two looks at readiness.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Between two looks of a [`watch`].
+const WATCH: Duration = Duration::from_millis(50);
 
 /// Lines of a dead child's log worth showing.
 const LAST_LINES: usize = 12;
@@ -46,6 +51,7 @@ pub struct Child {
     pub name: String,
     process: tokio::process::Child,
     log: PathBuf,
+    forks: bool,
 }
 
 impl Child {
@@ -60,6 +66,21 @@ impl Child {
         folder: &Path,
         output: &Output,
     ) -> anyhow::Result<Self> {
+        Self::start_one(harness, program, name, folder, output, false)
+    }
+
+    /// The same of a program that may fork: those processes do not outlive it either.
+    ///
+    /// # Errors
+    /// Those of [`Child::start`].
+    pub fn start_one(
+        harness: &Path,
+        program: &Program,
+        name: &str,
+        folder: &Path,
+        output: &Output,
+        forks: bool,
+    ) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let errors = append(&log)?;
         let output = match output {
@@ -69,6 +90,7 @@ impl Child {
         };
         let process = Command::new(harness)
             .arg("guard")
+            .args(forks.then_some("--forks"))
             .arg(std::process::id().to_string())
             .arg(&program.path)
             .args(&program.arguments)
@@ -79,7 +101,7 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", program.path.display()))?;
-        Ok(Self { name: name.into(), process, log })
+        Ok(Self { name: name.into(), process, log, forks })
     }
 
     /// What it prints, if that is asked for; once.
@@ -140,8 +162,16 @@ impl Child {
     ///
     /// # Errors
     /// It cannot be waited for.
-    pub async fn stop(mut self) -> io::Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
+    pub async fn stop(self) -> io::Result<ExitStatus> {
+        self.stop_by(Signal::TERM).await
+    }
+
+    /// The same, asked by `signal`.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub async fn stop_by(mut self, signal: Signal) -> io::Result<ExitStatus> {
+        self.signal(signal)?;
         // A stopped process would hear of it only later.
         self.signal(Signal::CONT)?;
         match timeout(GRACE, self.process.wait()).await {
@@ -155,23 +185,43 @@ impl Child {
     /// # Errors
     /// It cannot be waited for.
     pub async fn kill(mut self) -> io::Result<ExitStatus> {
-        self.process.start_kill()?;
+        match self.pid().filter(|_| self.forks) {
+            Some(group) => kill_process_group(group, Signal::KILL)?,
+            None => self.process.start_kill()?,
+        }
         self.process.wait().await
     }
 }
 
-/// Becomes `program`, which the kernel kills when `parent` dies. For the command `loadtest guard PARENT PROGRAM ARGUMENTS`.
+/// Becomes `program`, which the kernel kills when `parent` dies. For the command `loadtest guard PARENT PROGRAM ARGUMENTS`. Of a program that `forks`
+/// the kernel kills only the first process: a [`watch`] takes the others.
 ///
 /// # Errors
 /// It cannot be started, or `parent` is dead already.
-pub fn guard(parent: u32, program: &Program) -> anyhow::Result<Infallible> {
+pub fn guard(parent: u32, program: &Program, forks: bool) -> anyhow::Result<Infallible> {
     set_parent_process_death_signal(Some(Signal::KILL)).context("prctl")?;
     // It may have died before that.
     if getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()) != Some(parent) {
         bail!("the coordinator has gone");
     }
+    if forks {
+        let harness = std::env::current_exe().context("cannot find this program")?;
+        let own = std::process::id().to_string();
+        std::process::Command::new(harness).args(["watch", &own]).spawn().context("cannot watch it")?;
+    }
     let error = std::process::Command::new(&program.path).args(&program.arguments).exec();
     Err(error).with_context(|| format!("cannot start {}", program.path.display()))
+}
+
+/// Waits until `first`, which started this process, is dead, and kills the process group of both. For the command `loadtest watch PID`.
+///
+/// # Errors
+/// It cannot be killed.
+pub fn watch(first: u32) -> io::Result<()> {
+    while getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()) == Some(first) {
+        std::thread::park_timeout(WATCH);
+    }
+    Ok(kill_process_group(getpgrp(), Signal::KILL)?)
 }
 
 fn append(path: &Path) -> anyhow::Result<File> {

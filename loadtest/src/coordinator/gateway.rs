@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::StatusCode;
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
 use super::child::{Child, Output};
 use super::deeds::Deed;
 use super::plan::Program;
 use super::prepare::Configuration;
+use super::product::Product;
 use crate::clock::Clock;
 use crate::fetch;
 use crate::ledger::Folder;
@@ -22,8 +24,14 @@ use crate::ledger::Folder;
 /// Time to become ready.
 const READY: Duration = Duration::from_secs(30);
 
-/// How reports call it.
-pub const NAME: &str = "weir";
+/// How it is known to be ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// It says so at this admin address.
+    Says(SocketAddr),
+    /// It takes connections here.
+    Listens(SocketAddr),
+}
 
 /// The gateway ended by itself during the run.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +42,10 @@ pub struct Died(String);
 #[derive(Debug)]
 pub struct Gateway {
     harness: PathBuf,
+    product: Product,
     program: Program,
     folder: Folder,
-    admin: SocketAddr,
+    ready: Ready,
     configuration: Configuration,
     child: Option<Child>,
 }
@@ -46,12 +55,13 @@ impl Gateway {
     #[must_use]
     pub fn new(
         harness: PathBuf,
+        product: Product,
         program: Program,
         folder: Folder,
-        admin: SocketAddr,
+        ready: Ready,
         configuration: Configuration,
     ) -> Self {
-        Self { harness, program, folder, admin, configuration, child: None }
+        Self { harness, product, program, folder, ready, configuration, child: None }
     }
 
     /// Starts it and waits until it is ready.
@@ -59,9 +69,16 @@ impl Gateway {
     /// # Errors
     /// It cannot be started, or ends, or is not ready in half a minute: with its last words.
     pub async fn start(&mut self) -> anyhow::Result<()> {
-        let ready = format!("http://{}/readyz", self.admin);
-        let looked = || async { matches!(fetch::get(&ready).await, Ok((StatusCode::OK, _))) };
-        self.spawn()?.ready(READY, looked).await
+        match self.ready {
+            Ready::Says(admin) => {
+                let ready = format!("http://{admin}/readyz");
+                let looked = || async { matches!(fetch::get(&ready).await, Ok((StatusCode::OK, _))) };
+                self.spawn()?.ready(READY, looked).await
+            }
+            Ready::Listens(address) => {
+                self.spawn()?.ready(READY, || async { TcpStream::connect(address).await.is_ok() }).await
+            }
+        }
     }
 
     /// Its number, while it runs.
@@ -98,7 +115,7 @@ impl Gateway {
     /// It cannot be waited for, or said that it failed.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
         let Some(child) = self.child.take() else { return Ok(()) };
-        let status = child.stop().await?;
+        let status = child.stop_by(self.product.stops()).await?;
         if !status.success() {
             bail!(Died(format!("at its end: {status}")));
         }
@@ -115,7 +132,8 @@ impl Gateway {
 
     fn spawn(&mut self) -> anyhow::Result<&mut Child> {
         let access = Output::File(self.folder.access());
-        let child = Child::start(&self.harness, &self.program, NAME, self.folder.path(), &access)?;
+        let (name, forks) = (self.product.name(), self.product.forks());
+        let child = Child::start_one(&self.harness, &self.program, name, self.folder.path(), &access, forks)?;
         Ok(self.child.insert(child))
     }
 
@@ -130,16 +148,21 @@ impl Gateway {
                 self.stop().await?;
                 self.spawn()?;
             }
-            Deed::Reload => self.signal(Signal::HUP)?,
+            Deed::Reload => self.reload()?,
             Deed::Pause => self.signal(Signal::STOP)?,
             Deed::Resume => self.signal(Signal::CONT)?,
             Deed::AddServers(service, servers) => {
                 self.configuration.add(service, servers);
                 self.configuration.write()?;
-                self.signal(Signal::HUP)?;
+                self.reload()?;
             }
         }
         Ok(())
+    }
+
+    fn reload(&self) -> anyhow::Result<()> {
+        let signal = self.product.reloads();
+        self.signal(signal.with_context(|| format!("{} cannot be reloaded", self.product.name()))?)
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {

@@ -9,10 +9,12 @@ pub mod certificate;
 pub mod child;
 pub mod deeds;
 pub mod display;
+pub mod foreign;
 pub mod gateway;
 pub mod parts;
 pub mod plan;
 pub mod prepare;
+pub mod product;
 pub mod recall;
 pub mod resources;
 pub mod said;
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use self::cast::Cast;
 use self::prepare::Prepared;
+use self::product::Front;
 use crate::ledger::Folder;
 use crate::people::progress::Progress;
 
@@ -32,8 +35,8 @@ use crate::people::progress::Progress;
 pub struct Settings {
     /// The scenario's file.
     pub scenario: PathBuf,
-    /// The gateway's program; none: people go straight to the services.
-    pub weir: Option<PathBuf>,
+    /// The gateway; none: people go straight to the services.
+    pub gateway: Option<Front>,
     /// Instead of the scenario's seed.
     pub seed: Option<u64>,
     /// Processes that play people; none: as many as they need.

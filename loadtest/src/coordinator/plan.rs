@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::product::Product;
 use crate::ledger::Folder;
 
 /// A run as planned. Addresses are chosen, nothing has been started.
@@ -34,6 +35,9 @@ pub struct RunPlan {
     pub proxied: Option<Proxied>,
     /// The gateway's program and arguments.
     pub gateway: Option<Program>,
+    /// Which gateway that is.
+    #[serde(default)]
+    pub product: Product,
     /// Fingerprint of the people.
     pub plan_hash: String,
     /// Of the programs, by name.
@@ -175,6 +179,7 @@ mod tests {
             services: vec![vec![at(3), at(4)], vec![at(5)]],
             proxied: None,
             gateway: Some(Program { path: "weir".into(), arguments: vec!["--config".into()] }),
+            product: Product::Haproxy,
             plan_hash: "00".into(),
             versions: BTreeMap::from([("weir".into(), "weir 0.1.0".into())]),
             machine: Machine::here(20_000),

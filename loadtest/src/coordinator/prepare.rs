@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
 use super::certificate;
+use super::foreign::{self, Behind, Place};
 use super::plan::{Entrance, Machine, Program, Proxied, RunPlan, authority};
+use super::product::{Front, Product};
 use super::{Settings, parts};
 use crate::ledger::Folder;
+use crate::origin::curve::Curve;
 use crate::overload::server::Port;
 use crate::population::Person;
 use crate::scenario::fault::{FaultKind, Side};
@@ -39,12 +41,16 @@ pub struct Prepared {
 #[derive(Clone, Debug)]
 pub struct Configuration {
     folder: Folder,
+    product: Product,
+    /// Its words are those of [`foreign`], not those beside a scenario.
+    foreign: bool,
     source: PathBuf,
     template: String,
     listener: SocketAddr,
-    admin: SocketAddr,
+    admin: Option<SocketAddr>,
     quota: Option<u64>,
     services: Vec<Listed>,
+    stages: Vec<(String, usize)>,
 }
 
 /// A service in a configuration.
@@ -53,6 +59,7 @@ struct Listed {
     name: String,
     servers: Vec<SocketAddr>,
     count: usize,
+    curve: Curve,
 }
 
 /// Prepares a run as `settings` say.
@@ -67,15 +74,17 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Prepared> {
     if population.is_empty() {
         bail!("nobody comes: the scenario's arrivals, at this time scale, are less than one person");
     }
-    let door = settings.weir.is_some();
+    let door = settings.gateway.is_some();
+    let product = settings.gateway.as_ref().map(|front| front.product).unwrap_or_default();
     let entrance = door.then(port).transpose()?.map(|address| Entrance { address, tls: scenario.gateway.tls });
-    let admin = door.then(port).transpose()?;
+    let admin = (door && product.has_admin()).then(port).transpose()?;
     let services = addresses(&scenario)?;
     let proxied = proxied(&scenario, door, &services)?;
-    let gateway = settings.weir.as_ref().map(|path| {
-        let arguments = vec!["--config".to_owned(), folder.gateway().display().to_string()];
-        Program { path: path.clone(), arguments }
-    });
+    let written = folder.path().join(product.configuration());
+    let gateway = settings
+        .gateway
+        .as_ref()
+        .map(|front| Program { path: front.program.clone(), arguments: product.arguments(&written, &state(&folder)) });
     let plan = RunPlan {
         name: scenario.name.clone(),
         scenario: settings.scenario.clone(),
@@ -88,15 +97,16 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Prepared> {
         services,
         proxied,
         gateway,
+        product,
         plan_hash,
-        versions: versions(settings.weir.as_deref()),
+        versions: versions(settings.gateway.as_ref()),
         machine: Machine::here(settings.descriptors),
     };
     if plan.tls() {
         certificate::make(&state(&folder), &authority(&folder))?;
     }
-    let configuration = entrance.zip(admin).map(|(entrance, admin)| {
-        let configuration = Configuration::new(&scenario, &plan, &folder, entrance.address, admin)?;
+    let configuration = settings.gateway.as_ref().zip(entrance).map(|(front, entrance)| {
+        let configuration = Configuration::new(&scenario, &plan, &folder, entrance.address, front)?;
         configuration.write().map(|()| configuration)
     });
     let configuration = configuration.transpose()?;
@@ -115,12 +125,10 @@ fn folder(path: &Path, scenario: &Path) -> anyhow::Result<Folder> {
 }
 
 /// Of this program, and of the gateway if it says one.
-fn versions(gateway: Option<&Path>) -> BTreeMap<String, String> {
+fn versions(gateway: Option<&Front>) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
-    let said = gateway.and_then(|path| Command::new(path).arg("--version").stdin(Stdio::null()).output().ok());
-    if let Some(said) = said.filter(|said| said.status.success()) {
-        let line = String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or_default().trim().to_owned();
-        versions.insert("gateway".to_owned(), line);
+    if let Some(said) = gateway.and_then(|front| front.product.version(&front.program)) {
+        versions.insert("gateway".to_owned(), said);
     }
     versions
 }
@@ -159,23 +167,38 @@ fn state(folder: &Folder) -> PathBuf {
     folder.path().join("state")
 }
 
+impl Listed {
+    /// Its servers that are there.
+    fn there(&self) -> Vec<SocketAddr> {
+        self.servers.iter().take(self.count).copied().collect()
+    }
+}
+
 impl Configuration {
     fn new(
         scenario: &Scenario,
         plan: &RunPlan,
         folder: &Folder,
         listener: SocketAddr,
-        admin: SocketAddr,
+        front: &Front,
     ) -> anyhow::Result<Self> {
-        let source = scenario.gateway.config.clone();
-        let template = std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+        let read =
+            |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let (source, template) = match &front.template {
+            Some(template) => (front.product.configuration().into(), template.clone()),
+            None => (scenario.gateway.config.clone(), read(&scenario.gateway.config)?),
+        };
         let listed = scenario.services.iter().zip(plan.reached()).map(|(service, servers)| Listed {
             name: service.name.clone(),
             servers: servers.clone(),
             count: service.servers.into(),
+            curve: service.curve,
         });
-        let (services, folder, quota) = (listed.collect(), folder.clone(), scenario.quota);
-        Ok(Self { folder, source, template, listener, admin, quota, services })
+        let stages = scenario.stages.iter().map(|stage| (stage.path.clone(), usize::from(stage.service)));
+        let (services, stages, folder) = (listed.collect(), stages.collect(), folder.clone());
+        let (product, admin, quota) = (front.product, plan.admin, scenario.quota);
+        let foreign = front.template.is_some();
+        Ok(Self { folder, product, foreign, source, template, listener, admin, quota, services, stages })
     }
 
     /// So many servers more of a service.
@@ -190,20 +213,46 @@ impl Configuration {
     /// # Errors
     /// A placeholder stands for nothing, or it cannot be written.
     pub fn write(&self) -> anyhow::Result<()> {
-        let servers = |listed: &Listed| listed.servers.iter().take(listed.count).copied().collect();
-        let services: Vec<_> = self.services.iter().map(|listed| (listed.name.clone(), servers(listed))).collect();
+        let text = match self.admin.filter(|_| !self.foreign) {
+            Some(admin) => self.own(admin).map_err(anyhow::Error::from),
+            None => self.foreign().map_err(anyhow::Error::from),
+        };
+        let text = text.with_context(|| format!("in {}", self.source.display()))?;
+        let path = self.folder.path().join(self.product.configuration());
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn own(&self, admin: SocketAddr) -> Result<String, template::Unfilled> {
+        let services: Vec<_> = self.services.iter().map(|listed| (listed.name.clone(), listed.there())).collect();
         let values = Values {
             // People come by one of them; a template names that one.
             listener: self.listener,
             tls_listener: self.listener,
-            admin: self.admin,
+            admin,
             state: &state(&self.folder),
             access: &self.folder.access(),
             quota: self.quota,
             services: &services,
         };
-        let text = template::fill(&self.template, &values).with_context(|| format!("in {}", self.source.display()))?;
-        let path = self.folder.gateway();
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        template::fill(&self.template, &values)
+    }
+
+    fn foreign(&self) -> Result<String, foreign::Unfilled> {
+        let behind = |listed: &Listed| Behind {
+            name: listed.name.clone(),
+            servers: listed.there(),
+            capacity: listed.curve.capacity(),
+            knee: listed.curve.knee(),
+        };
+        let services: Vec<_> = self.services.iter().map(behind).collect();
+        let place = Place {
+            product: self.product,
+            listener: self.listener,
+            admin: self.admin,
+            state: &state(&self.folder),
+            services: &services,
+            stages: &self.stages,
+        };
+        foreign::fill(&self.template, place)
     }
 }

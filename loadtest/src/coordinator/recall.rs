@@ -7,6 +7,7 @@ use anyhow::anyhow;
 
 use super::parts;
 use super::plan::RunPlan;
+use super::product::Product;
 use crate::ledger::Folder;
 use crate::oracle::facts::micros;
 use crate::oracle::{Declared, Person, Run};
@@ -42,9 +43,11 @@ pub fn read(folder: &Folder) -> anyhow::Result<Facts> {
     let scenario = parts::read_again(folder, &plan)?;
     let (people, _) = parts::population(&scenario, plan.seed);
     let declared = match plan.gateway {
-        Some(_) => promised(&folder.gateway(), &scenario).map_err(|report| anyhow!("{report}"))?,
+        Some(_) if plan.product == Product::Weir => {
+            promised(&folder.gateway(), &scenario).map_err(|report| anyhow!("{report}"))?
+        }
         // Nobody promises anything.
-        None => Declared { identity: false, ..Declared::default() },
+        _ => Declared { identity: false, ..Declared::default() },
     };
     let people = people.iter().filter_map(|person| expected(&scenario, person)).collect();
     Ok(Facts { scenario, people, declared })

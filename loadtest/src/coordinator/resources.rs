@@ -32,20 +32,36 @@ impl Watch {
         Ok(Self { out: BufWriter::new(file), clock })
     }
 
-    /// Looks at the processes, by name and number; one that has just ended is passed over.
+    /// Looks at the processes, by name and number, each with those of its children that run the same program; one that has just ended is passed over.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn look(&mut self, processes: &[(String, u32)]) -> std::io::Result<()> {
         let at = micros(self.clock.now());
         for (name, pid) in processes {
-            if let Some(used) = used(*pid) {
+            if let Some(used) = all_used(*pid) {
                 let line = serde_json::to_string(&Resources { at, process: name.clone(), ..used })?;
                 writeln!(self.out, "{line}")?;
             }
         }
         self.out.flush()
     }
+}
+
+/// Of `pid` and its children of the same name: pages they share count in each, as in a sum that `ps` shows.
+fn all_used(pid: u32) -> Option<Resources> {
+    let text = |pid: u32, file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    let mut sum = used(pid)?;
+    let name = text(pid, "comm")?;
+    // proc_pid_task_children(5): the children of each thread; forking gateways fork in the first.
+    let children = text(pid, &format!("task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    for child in children.filter(|child| text(*child, "comm").as_ref() == Some(&name)).filter_map(used) {
+        sum.cpu += child.cpu;
+        sum.memory += child.memory;
+        sum.descriptors = sum.descriptors.saturating_add(child.descriptors);
+    }
+    Some(sum)
 }
 
 fn used(pid: u32) -> Option<Resources> {

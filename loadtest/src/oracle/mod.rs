@@ -100,6 +100,21 @@ impl Judgement {
     }
 }
 
+/// How much those who came later were preferred, whatever the gateway promised (`INVARIANTS.md`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Coming {
+    /// Share of those who came who were overtaken by somebody who came more than a second later.
+    pub overtaken: f64,
+    /// How much later the last of those came who were through before a person, 99th percentile, in seconds.
+    pub later_p99: f64,
+}
+
+/// Compares the order of coming in `run` with that of being through.
+#[must_use]
+pub fn coming(run: &Run<'_>, ledgers: Ledgers) -> Coming {
+    measure::coming(&Evidence::new(run, ledgers))
+}
+
 /// Judges `run` by its `ledgers`.
 #[must_use]
 pub fn judge(run: &Run<'_>, ledgers: Ledgers) -> Judgement {

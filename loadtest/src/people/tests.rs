@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use super::*;
 use crate::clock::monotonic;
 use crate::coordinator::plan::{Entrance, Machine};
+use crate::coordinator::product::Product;
 use crate::ledger::{Ending, Kind, NONE, Reader, Told, Word};
 use crate::origin::server::speak;
 use crate::scenario::persona::{Keeps, Persona, Protocol, Source, Spread, Tabs, Waits};
@@ -85,6 +86,7 @@ pub(crate) fn plan(entrance: SocketAddr) -> RunPlan {
         services: Vec::new(),
         proxied: None,
         gateway: None,
+        product: Product::default(),
         plan_hash: String::new(),
         versions: std::collections::BTreeMap::new(),
         machine: Machine::default(),

@@ -11,7 +11,6 @@
 //! **Invariants**: what looks like a placeholder is one, or is refused; everything else stays as it is.
 //! **Not here**: what the rest says: weir reads that.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -55,13 +54,21 @@ pub enum Unfilled {
 
 /// `template` with `values` in it.
 pub fn fill(template: &str, values: &Values<'_>) -> Result<String, Unfilled> {
+    fill_by(template, |word| value(word, values))
+}
+
+/// `template` with what `value` says of each word in braces.
+///
+/// # Errors
+/// Those of `value`.
+pub fn fill_by<E>(template: &str, value: impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
     let mut filled = String::with_capacity(template.len());
     for line in template.split_inclusive('\n') {
         // A comment may speak of placeholders. None of the values that stand before one holds the sign.
         let (mut rest, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
         while let Some((before, inside, after)) = next(rest) {
             filled.push_str(before);
-            put(&mut filled, inside, values)?;
+            filled.push_str(&value(inside)?);
             rest = after;
         }
         filled.push_str(rest);
@@ -102,25 +109,22 @@ fn next(text: &str) -> Option<(&str, &str, &str)> {
     }
 }
 
-fn put(filled: &mut String, word: &str, values: &Values<'_>) -> Result<(), Unfilled> {
-    match word {
-        "listener" => write!(filled, "{}", values.listener),
-        "tls_listener" => write!(filled, "{}", values.tls_listener),
-        "admin" => write!(filled, "{}", values.admin),
-        "state" => write!(filled, "{}", values.state.display()),
-        "access" => write!(filled, "{}", values.access.display()),
-        "quota" => write!(filled, "{}", values.quota.ok_or(Unfilled::NoQuota)?),
+fn value(word: &str, values: &Values<'_>) -> Result<String, Unfilled> {
+    Ok(match word {
+        "listener" => values.listener.to_string(),
+        "tls_listener" => values.tls_listener.to_string(),
+        "admin" => values.admin.to_string(),
+        "state" => values.state.display().to_string(),
+        "access" => values.access.display().to_string(),
+        "quota" => values.quota.ok_or(Unfilled::NoQuota)?.to_string(),
         other => {
             let name = other.strip_prefix("service:").ok_or_else(|| Unfilled::Unknown(other.to_owned()))?;
             let service = values.services.iter().find(|(known, _)| known == name);
             let (_, servers) = service.ok_or_else(|| Unfilled::NoService(name.to_owned()))?;
             let quoted: Vec<_> = servers.iter().map(|server| format!("\"{server}\"")).collect();
-            write!(filled, "[{}]", quoted.join(", "))
+            format!("[{}]", quoted.join(", "))
         }
-    }
-    // Writing to a string does not fail.
-    .ok();
-    Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What it cost.
 //!
-//! *`gateway_memory`*, *`harness_memory`*: the most that the gateway's processes (`weir…`), and all others of the run, had resident together in
+//! *`gateway_memory`*, *`harness_memory`*: the most that the gateway's processes, and all others of the run, had resident together in
 //! one second. *`gateway_cpu`*: processor time of the gateway's processes over all requests people sent; a process that was started anew counts from nothing.
 
 use std::collections::BTreeMap;
@@ -16,9 +16,12 @@ pub(super) struct Memory {
     pub(super) harness: f64,
 }
 
+/// How gateways are called in the ledger (`coordinator::product`).
+const GATEWAYS: [&str; 4] = ["weir", "nginx", "haproxy", "envoy"];
+
 /// Whether `process` is the gateway's.
 fn is_gateway(process: &str) -> bool {
-    process.starts_with("weir")
+    GATEWAYS.iter().any(|gateway| process.starts_with(gateway))
 }
 
 pub(super) fn memory(evidence: &Evidence<'_>) -> Memory {

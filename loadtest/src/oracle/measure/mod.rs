@@ -7,6 +7,7 @@ mod cost;
 mod people;
 mod wait;
 
+pub(super) use self::people::coming;
 use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};
 use super::invariant::{kept, over_limit};

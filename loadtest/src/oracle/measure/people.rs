@@ -8,11 +8,16 @@
 //! those who came from `measured_from` to the end of the arrivals and do not attack, in order of coming.
 
 use crate::ledger::{Kind, Word};
+use crate::oracle::Coming;
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::micros;
 use crate::oracle::journey::NEVER;
+use crate::oracle::measure::{apart, quantile};
 use crate::overload::stats::jain;
 use crate::scenario::Scenario;
+
+/// Seconds within which people came together: who of them asks first when both may is chance.
+const TOGETHER: f32 = 1.0;
 
 fn is_done(records: &Records<'_>, stage: u8) -> bool {
     records.told.iter().any(|told| told.word == Word::Done && told.kind == Kind::Submit && told.stage == stage)
@@ -106,7 +111,34 @@ pub(super) fn slip(evidence: &Evidence<'_>) -> f64 {
         }
         before.add(came.partition_point(|other| *other < journey.came));
     }
-    super::quantile(&mut slips, 0.99)
+    quantile(&mut slips, 0.99)
+}
+
+/// Who is through before whom, of all who came and do not attack: the same measure for every gateway, whatever it promised.
+///
+/// Whoever came is there until he is told that the entrance is done, or gives up. He was overtaken by everybody who came later and was told so
+/// meanwhile; so those count who were never served, and nobody is overtaken where nobody is served.
+pub(in crate::oracle) fn coming(evidence: &Evidence<'_>) -> Coming {
+    let came = || {
+        let people = evidence.journeys.iter().zip(evidence.run.people);
+        people.filter(|(journey, _)| journey.came != NEVER && !journey.standing.attacks)
+    };
+    let done = came().filter(|(journey, _)| journey.done != NEVER);
+    let mut through: Vec<(u64, u64)> = done.map(|(journey, _)| (journey.done, journey.came)).collect();
+    through.sort_unstable();
+    let mut last = 0;
+    for (_, came) in &mut through {
+        last = last.max(*came);
+        *came = last;
+    }
+    let mut later: Vec<f32> = Vec::with_capacity(evidence.journeys.len());
+    for (journey, person) in came() {
+        let before = through.partition_point(|(done, _)| *done < journey.done.min(person.leaves));
+        let last = before.checked_sub(1).and_then(|before| through.get(before));
+        later.push(apart(journey.came, last.map_or(0, |(_, came)| *came)));
+    }
+    let overtaken = later.iter().filter(|later| **later > TOGETHER).count() as f64 / later.len() as f64;
+    Coming { overtaken, later_p99: quantile(&mut later, 0.99) }
 }
 
 /// Counts at positions, and their sums from one to the end (Fenwick 1994): logarithmic both ways.

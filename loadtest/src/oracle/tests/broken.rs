@@ -132,10 +132,9 @@ fn a_quota_is_exact_both_ways() {
     assert_eq!(broken(&closes), [""; 0], "it closed by the clock");
 }
 
-#[test]
-fn who_walks_past_those_who_wait_breaks_the_order() {
-    // He comes in the middle, finds a hundred waiting, and is served at once.
-    let past = but(|world| {
+/// `SOMEBODY` comes in the middle, finds a hundred waiting, and is served at once.
+pub(super) fn past() -> World {
+    but(|world| {
         let id = RequestId { person: SOMEBODY, request: 0 };
         let came = world.told(SOMEBODY, 0).sent;
         world.ledgers.told.retain(|told| told.id.person != SOMEBODY || told.id == id);
@@ -144,7 +143,12 @@ fn who_walks_past_those_who_wait_breaks_the_order() {
         world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != SOMEBODY) || served.stage == 0);
         let served = world.served(SOMEBODY, 0);
         (served.id, served.started, served.done) = (Some(id), came + MS, came + 200 * MS);
-    });
+    })
+}
+
+#[test]
+fn who_walks_past_those_who_wait_breaks_the_order() {
+    let past = past();
     assert_eq!(broken(&past), ["I6"]);
     let judgement = past.judge();
     let order = &judgement.invariants[5];

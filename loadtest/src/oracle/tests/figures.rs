@@ -1,8 +1,9 @@
 //! Figures of the honest run, and of runs that differ in one thing.
 
-use super::model::{MS, QUOTA, World};
+use super::broken::past;
+use super::model::{MS, PEOPLE, QUOTA, World};
 use super::*;
-use crate::ledger::{Ending, Word};
+use crate::ledger::{Ending, Kind, Word};
 
 fn about(value: f64, wanted: f64, within: f64) -> bool {
     (value - wanted).abs() <= within
@@ -58,6 +59,30 @@ fn a_capacity_that_comes_back_is_recovered_from() {
         sample.work -= gone(sample.at, 5_000 * MS, 8_000 * MS);
     }
     assert!(about(world.judge().value(Figure::Recovery), 1.0, 0.11), "{}", world.judge().value(Figure::Recovery));
+}
+
+#[test]
+fn who_came_long_before_and_is_not_through_was_overtaken() {
+    let coming = |world: &World| {
+        let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
+        coming(&run, world.ledgers.clone())
+    };
+    let honest = coming(&World::honest());
+    assert!(honest.overtaken < 0.05 && honest.later_p99 < 2.0, "those called come within a visit: {honest:?}");
+    // He came at 6.25 s, and those whose turn it is came some seconds before.
+    let walked_past = coming(&past());
+    assert!(walked_past.overtaken > honest.overtaken + 0.05 && walked_past.later_p99 > 2.0, "{walked_past:?}");
+    // The last of all is through: everybody who was never served was overtaken.
+    let mut world = World::honest();
+    let told = world.told(PEOPLE - 1, 0);
+    (told.word, told.status, told.stage, told.kind) = (Word::Done, 201, 0, Kind::Submit);
+    let unserved = coming(&world);
+    assert!(unserved.overtaken > 0.4 && unserved.later_p99 > 9.0, "{unserved:?}");
+    // Who had given up by then was not overtaken.
+    for person in &mut world.people {
+        person.leaves = person.arrives + 100 * MS;
+    }
+    assert!(about(coming(&world).overtaken, 0.0, 0.0));
 }
 
 #[test]

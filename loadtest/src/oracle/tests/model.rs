@@ -19,7 +19,7 @@ const LIMIT: usize = 4;
 /// How long the entrance works on one: 20 a second.
 const WORK: u64 = 200 * MS;
 /// People who come, one each 25 ms.
-const PEOPLE: u32 = 800;
+pub(super) const PEOPLE: u32 = 800;
 /// Places there are.
 pub(super) const QUOTA: u64 = 400;
 /// People called and not yet served.
