@@ -27,7 +27,7 @@ fn listeners() {
         (LISTENER, "adress = \"127.0.0.1:1\"", 3, "did you mean `address`?"),
         (LISTENER, "proxy_protocol = \"off\"", 3, "unknown key `proxy_protocol` in [[listener]]"),
         (LISTENER, "tls = true", 3, "`tls` wants a table, found true"),
-        (LISTENER, "[[listener.certificate]]", 3, "unknown key `certificate` in [[listener]]"),
+        (LISTENER, "[[listener.certificate]]\ncertificate = \"c\"\nkey = \"k\"", 3, "no meaning without `tls`"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:8080\"", 4, "share a port"),
         (LISTENER, "[[listener]]\naddress = \"0.0.0.0:8080\"", 4, "share a port"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:9090\"", 4, "[admin] (127.0.0.1:9090)"),

@@ -12,6 +12,7 @@
 mod client;
 mod frames;
 mod origin;
+mod pki;
 mod tools;
 mod weir;
 
@@ -43,5 +44,7 @@ mod rooms_wire;
 mod shutdown;
 mod stolen;
 mod telemetry;
+mod tls;
+mod tls_reload;
 mod transfer;
 mod websocket;
