@@ -73,6 +73,7 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         idle_timeout,
         protocol,
         roots,
+        tls_name,
         idempotent,
         resolve,
         slow_start,
@@ -87,6 +88,7 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         && before.idle_timeout == *idle_timeout
         && before.protocol == *protocol
         && same_roots(before.roots.as_deref(), roots.as_deref())
+        && before.tls_name == *tls_name
         && before.idempotent == *idempotent
         && before.resolve == *resolve
         && before.slow_start == *slow_start

@@ -428,7 +428,7 @@ fn the_whole_report() {
 6 |     protcol = "auto"  # é
   |     ^^^^^^^ did you mean `protocol`?
   |
-  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca, idempotent, resolve, slow_start, health
+  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca, tls_name, idempotent, resolve, slow_start, health
 
 weir.toml: 1 error
 "#;

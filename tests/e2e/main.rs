@@ -46,5 +46,6 @@ mod stolen;
 mod telemetry;
 mod tls;
 mod tls_reload;
+mod tls_upstream;
 mod transfer;
 mod websocket;

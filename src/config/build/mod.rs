@@ -250,6 +250,9 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         None if https => Some(files.machine_trust_anchors(&draft.span, faults)?),
         None => None,
     };
+    if let Some(name) = draft.tls_name.as_ref().filter(|_| servers.is_some() && !https) {
+        faults.warn(&name.span, "`tls_name` is not used: no server of this upstream is https");
+    }
     Some(Upstream {
         name: draft.name?.value,
         servers: servers?,
@@ -261,6 +264,7 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         idle_timeout: draft.idle_timeout,
         protocol: draft.protocol,
         roots: roots.filter(|_| https),
+        tls_name: draft.tls_name.map(|name| name.value),
         idempotent: draft.idempotent,
         resolve: draft.resolve,
         slow_start: draft.slow_start,
