@@ -49,7 +49,8 @@ impl Command {
 /// Admission control gateway: forwards what the services behind can finish, and gives everyone else an honest answer.
 ///
 /// Without a command it runs until SIGTERM or SIGINT: it then takes no more connections, finishes what is in flight and
-/// exits. A second signal exits at once. SIGHUP reads the configuration again and follows changes of servers.
+/// exits. A second signal exits at once. SIGHUP reads the configuration again and follows changes of servers and
+/// certificates.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Arguments {

@@ -1,19 +1,17 @@
 //! What differs from one plan to another, and whether a running process can follow.
 //!
-//! It can where only the servers of upstreams differ. Everything else is part of what was built at the start: sockets, gates, buckets,
+//! It can where only the servers of upstreams differ, and what listeners present and ask for under TLS. Everything else is part of what was built at the start: sockets, gates, buckets,
 //! threads.
 //!
 //! **Invariants**: whatever is not looked at here by name fails to compile, or is compared as a whole.
 //! **Not here**: following (`runtime`).
 
-use std::sync::Arc;
-
 use rustls::RootCertStore;
-use rustls::sign::CertifiedKey;
 
 use super::plan::{Listener, Plan, Upstream};
 
-/// The tables of `next` that differ from those of `running` in more than the servers of an upstream; each once.
+/// The tables of `next` that differ from those of `running` in more than the servers of an upstream and the TLS of a listener; each
+/// once.
 #[must_use]
 pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
     let Plan {
@@ -58,9 +56,8 @@ fn same_by<T>(before: &[T], after: &[T], same: impl Fn(&T, &T) -> bool) -> bool 
 
 fn same_listener(before: &Listener, after: &Listener) -> bool {
     let Listener { address, tls } = after;
-    // A certificate names its key.
-    let chain = |tls: &Option<Arc<CertifiedKey>>| tls.as_ref().map(|tls| tls.cert.clone());
-    before.address == *address && chain(&before.tls) == chain(tls)
+    // What is presented under TLS may change.
+    before.address == *address && before.tls.is_some() == tls.is_some()
 }
 
 /// Whether two upstreams are the same but for their servers.
@@ -76,6 +73,7 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         idle_timeout,
         protocol,
         roots,
+        tls_name,
         idempotent,
         resolve,
         slow_start,
@@ -90,6 +88,7 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         && before.idle_timeout == *idle_timeout
         && before.protocol == *protocol
         && same_roots(before.roots.as_deref(), roots.as_deref())
+        && before.tls_name == *tls_name
         && before.idempotent == *idempotent
         && before.resolve == *resolve
         && before.slow_start == *slow_start

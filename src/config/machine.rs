@@ -5,22 +5,21 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, RootCertStore};
+use rustls::pki_types::UnixTime;
 
 use super::descriptors::Reserve;
-use super::plan::{Key, Plan};
+use super::plan::{Key, Listener, Plan};
 
 /// Connections that the kernel should hold when a crowd comes faster than it is accepted; below this some are lost.
 const LEAST_SOMAXCONN: u64 = 4096;
-/// Time to renew a certificate.
-const RENEWAL: Duration = Duration::from_hours(14 * 24);
+/// Time to renew a certificate: ACME clients renew at a third of 90 days (RFC 8555 leaves it to them), so one that is not renewed by
+/// then is not renewed by itself.
+const RENEWAL: Duration = Duration::from_hours(30 * 24);
+const DAY: Duration = Duration::from_hours(24);
 
 /// One line for each way in which this machine does not fit `plan`.
 #[must_use]
@@ -33,17 +32,7 @@ pub fn warnings(plan: &Plan) -> Vec<String> {
     if let Some(Key::Missing(path)) = plan.pass.as_ref().map(|pass| &pass.key) {
         warnings.push(format!("the key of [pass] is not there and is created at the start: {}", path.display()));
     }
-    let now = UnixTime::now();
-    for listener in &plan.listeners {
-        if let Some(why) = listener
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.end_entity_cert().ok())
-            .and_then(|certificate| expiry(certificate, now))
-        {
-            warnings.push(format!("the certificate of listener {} {why}", listener.address));
-        }
-    }
+    warnings.extend(expiring(&plan.listeners, UnixTime::now()));
     warnings
 }
 
@@ -79,31 +68,32 @@ fn accept_queue() -> Option<String> {
     })
 }
 
-/// What is wrong with the time of `certificate`.
-///
-/// webpki looks at the validity of a certificate before it looks for its issuer, so a verification that trusts nobody
-/// tells whether it has run out, and nothing else.
-fn expiry(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<&'static str> {
-    let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    let nobody = RootCertStore::empty();
-    let provider = aws_lc_rs::default_provider();
-    let judge = |time: UnixTime| {
-        let algorithms = provider.signature_verification_algorithms.all;
-        match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], time, algorithms) {
-            Err(rustls::Error::InvalidCertificate(why)) => Some(why),
-            _ => None,
+/// One line for each certificate of `listeners` that is not valid at `now`, or not for [`RENEWAL`] more.
+#[must_use]
+pub fn expiring(listeners: &[Listener], now: UnixTime) -> Vec<String> {
+    let presented = listeners.iter().filter_map(|listener| Some((listener.address, listener.tls.as_ref()?)));
+    let each = presented.flat_map(|(address, tls)| tls.certificates.iter().map(move |one| (address, one)));
+    each.filter_map(|(address, certificate)| {
+        let why = validity_warning(&certificate.valid, now)?;
+        Some(format!("the certificate {} of listener {address} {why}", certificate.file.display()))
+    })
+    .collect()
+}
+
+/// What is wrong at `now` with a certificate that is valid at these seconds of the Unix epoch; [`None`] if nothing is.
+#[must_use]
+pub fn validity_warning(valid: &RangeInclusive<u64>, now: UnixTime) -> Option<String> {
+    let now = now.as_secs();
+    if now < *valid.start() {
+        return Some("is not valid yet".to_owned());
+    }
+    match valid.end().checked_sub(now) {
+        None => Some("has expired".to_owned()),
+        Some(left) if left < RENEWAL.as_secs() => {
+            let days = left / DAY.as_secs();
+            Some(format!("expires in less than {} day{}", days + 1, if days == 0 { "" } else { "s" }))
         }
-    };
-    let expired =
-        |why: &CertificateError| matches!(why, CertificateError::Expired | CertificateError::ExpiredContext { .. });
-    let early = |why: &CertificateError| {
-        matches!(why, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. })
-    };
-    let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(RENEWAL));
-    match judge(now) {
-        Some(why) if expired(&why) => Some("has expired"),
-        Some(why) if early(&why) => Some("is not valid yet"),
-        _ => judge(soon).filter(expired).map(|_| "expires within 14 days"),
+        Some(_) => None,
     }
 }
 
@@ -113,6 +103,19 @@ mod tests {
 
     use super::*;
     use crate::config::parse;
+
+    #[test]
+    fn a_certificate_is_warned_of_for_its_last_thirty_days() {
+        let said =
+            |now: u64| validity_warning(&(1_000..=10_000_000), UnixTime::since_unix_epoch(Duration::from_secs(now)));
+        let month = 30 * 86_400;
+        assert_eq!(said(999).as_deref(), Some("is not valid yet"));
+        assert_eq!(said(1_000), None);
+        assert_eq!(said(10_000_000 - month), None);
+        assert_eq!(said(10_000_001 - month).as_deref(), Some("expires in less than 30 days"));
+        assert_eq!(said(10_000_000).as_deref(), Some("expires in less than 1 day"));
+        assert_eq!(said(10_000_001).as_deref(), Some("has expired"));
+    }
 
     fn plan(max_connections: &str) -> Plan {
         let text = format!(

@@ -13,6 +13,7 @@
 
 mod bounds;
 mod build;
+mod certificate;
 mod change;
 pub mod descriptors;
 pub mod document;

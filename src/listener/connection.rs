@@ -9,11 +9,10 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -24,6 +23,7 @@ use super::drain::DrainSignal;
 use super::http::Session;
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
+use super::terms::Terms;
 use super::tls::{self, HandshakeError};
 use super::{Attend, Limits};
 use crate::proxy::answer::Answer;
@@ -57,7 +57,7 @@ pub(super) struct Connection<A> {
     attend: Arc<A>,
     limits: Arc<Limits>,
     connections: Arc<Connections>,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Terms>>,
     drain: DrainSignal,
 }
 
@@ -66,7 +66,7 @@ impl<A: Attend> Connection<A> {
         attend: &Arc<A>,
         limits: &Arc<Limits>,
         connections: &Arc<Connections>,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Terms>>,
         drain: DrainSignal,
     ) -> Self {
         Self {
@@ -88,6 +88,7 @@ impl<A: Attend> Connection<A> {
             address: unmapped(address),
             local: unmapped(local),
             tls: self.tls.is_some(),
+            certificate: OnceLock::new(),
             inside: AtomicBool::new(false),
             socket: Arc::clone(&socket),
         });
@@ -114,7 +115,7 @@ impl<A: Attend> Connection<A> {
     async fn open(&self, mut stream: Stream, peer: Arc<Peer>, activity: &Arc<Activity>) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
         let mut drain = self.drain.clone();
-        let Some(config) = self.tls.clone() else {
+        let Some(terms) = self.tls.as_deref() else {
             let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
                 Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, activity)),
@@ -123,12 +124,21 @@ impl<A: Attend> Connection<A> {
                 Err(_) => Err(Cause::Silent),
             };
         };
-        let handshake = Box::pin(tls::handshake(stream, config, &self.connections.handshakes));
+        let handshake = Box::pin(tls::handshake(stream, terms, &self.connections.handshakes));
         let shaken = or_drained(timeout_at(deadline, handshake), &mut drain).await;
         match shaken.ok_or(Cause::Drained)? {
-            Ok(Ok(stream)) if tls::chose_http2(&stream) => Ok(self.http2(stream, peer, activity)),
-            Ok(Ok(stream)) => Ok(self.http1(stream, peer, activity)),
+            Ok(Ok(stream)) => {
+                if let Some(certificate) = tls::client_certificate(&stream) {
+                    peer.note_certificate(certificate);
+                }
+                Ok(if tls::chose_http2(&stream) {
+                    self.http2(stream, peer, activity)
+                } else {
+                    self.http1(stream, peer, activity)
+                })
+            }
             Ok(Err(HandshakeError::Departed)) => Err(Cause::Departed),
+            Ok(Err(HandshakeError::Cleartext)) => Err(Cause::Malformed),
             Ok(Err(HandshakeError::Failed(error))) => {
                 tracing::debug!(%error, "no TLS");
                 Err(Cause::TlsFailed)

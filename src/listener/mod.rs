@@ -34,6 +34,7 @@ mod memory;
 mod sniff;
 mod socket;
 mod stream;
+mod terms;
 mod tls;
 
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use connections::{Cause, Connections, Kind};
 pub use drain::{Drain, DrainSignal, Nudge, drain};
 pub use memory::Memory;
 pub use socket::{BindError, Bound, bind};
+pub use terms::{Offer, Terms, TermsError, Validity};
 
 use crate::config::plan;
 use crate::proxy::peer::Peer;

@@ -12,10 +12,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use super::tls;
+use super::terms::{Terms, TermsError};
 use crate::config::plan;
 
 /// Connections the kernel may hold for us before it drops SYNs; it takes the lesser of this and `net.core.somaxconn`.
@@ -34,13 +33,19 @@ pub struct Bound {
     /// The socket, non-blocking and listening.
     pub(super) socket: TcpListener,
     /// What to present to clients; [`None`] speaks cleartext.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<Arc<Terms>>,
 }
 
 impl Bound {
     /// The address it listens on; with the real port where port 0 was asked for.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// What it presents under TLS; the same for every worker's socket of a listener.
+    #[must_use]
+    pub const fn terms(&self) -> Option<&Arc<Terms>> {
+        self.tls.as_ref()
     }
 }
 
@@ -61,7 +66,7 @@ pub enum BindError {
         /// The address as configured.
         address: SocketAddr,
         /// What rustls says.
-        cause: rustls::Error,
+        cause: TermsError,
     },
 }
 
@@ -78,10 +83,8 @@ pub fn bind(
     sockets.resize_with(workers.get(), Vec::new);
     for listener in listeners {
         let refused = |cause| BindError::Socket { address: listener.address, cause };
-        let config = match &listener.tls {
-            Some(certificate) => Some(
-                tls::server_config(certificate).map_err(|cause| BindError::Tls { address: listener.address, cause })?,
-            ),
+        let terms = match &listener.tls {
+            Some(tls) => Some(Terms::new(tls).map_err(|cause| BindError::Tls { address: listener.address, cause })?),
             None => None,
         };
         let mut address = listener.address;
@@ -89,7 +92,7 @@ pub fn bind(
             let socket = bound(address, clients.body_timeout).map_err(refused)?;
             // Port 0 is chosen by the kernel for the first worker; the others must meet it there.
             address = socket.local_addr().map_err(refused)?.as_socket().unwrap_or(address);
-            worker.push((socket, listener, config.clone()));
+            worker.push((socket, listener, terms.clone()));
         }
     }
     sockets.into_iter().map(|worker| worker.into_iter().map(listening).collect()).collect()
@@ -113,7 +116,7 @@ fn bound(address: SocketAddr, user_timeout: Duration) -> io::Result<Socket> {
 }
 
 /// A socket that is bound and does not listen yet, what it is for, and what to present on it.
-type Silent<'a> = (Socket, &'a plan::Listener, Option<Arc<ServerConfig>>);
+type Silent<'a> = (Socket, &'a plan::Listener, Option<Arc<Terms>>);
 
 fn listening((socket, listener, tls): Silent<'_>) -> Result<Bound, BindError> {
     socket.listen(BACKLOG).map_err(|cause| BindError::Socket { address: listener.address, cause })?;

@@ -270,6 +270,7 @@ fn outbound(
         peer: asker.peer.address.ip(),
         trusted: asker.trusted,
         tls: asker.peer.tls,
+        certificate: asker.peer.certificate(),
         version: head.version,
         authority: target.authority.as_ref(),
         id: &asker.id,

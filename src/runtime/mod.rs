@@ -16,6 +16,7 @@ mod chores;
 mod descriptors;
 mod memory;
 mod observe;
+mod presented;
 mod reload;
 mod signals;
 mod workers;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use descriptors::Descriptors;
+use presented::Presented;
 use reload::Reload;
 use signals::Signals;
 
@@ -100,15 +102,20 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     observe::access_log(&registry, &access_log);
     observe::read_ahead(&registry, gateway.budget(), gateway.responses());
 
-    let reload = Reload::new(path, &gateway, descriptors, &registry);
     let plan = gateway.plan();
     let admin_socket =
         admin::bind(plan.admin.address).map_err(|cause| RunError::Admin { address: plan.admin.address, cause })?;
     let sockets = listener::bind(&plan.listeners, &plan.clients, workers)?;
+    let presented = Presented::by(&plan.listeners, &sockets);
+    observe::certificates(&registry, &presented);
+    let reload = Reload::new(path, &gateway, &presented, descriptors, &registry);
     let (drain, draining) = listener::drain();
     let (stop_admin, admin_stopped) = watch::channel(false);
     let operators = Admin { registry, ready: ready(draining.clone()), gateway: Some(Arc::clone(&gateway)) };
     let upkeep = chores::run(Arc::clone(&gateway), Arc::clone(&connections), descriptors, memory, drain.nudge());
+    let upkeep = async move {
+        tokio::join!(upkeep, presented.watch());
+    };
     let admin = start_admin(admin_socket, operators, admin_stopped, upkeep)?;
     let threads = workers::start(sockets, &gateway, &connections, &draining)?;
     for listener in &plan.listeners {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::listener::{Cause, Connections, Kind};
+use super::presented::Presented;
+use crate::listener::{Cause, Connections, Kind, Validity};
 use crate::proxy::upload::Budget;
 use crate::telemetry::{AccessLog, Registry};
 use crate::upstream::ReadAhead;
@@ -33,6 +34,18 @@ pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
     let observed = Arc::clone(connections);
     let limit = move || observed.limit() as f64;
     registry.observe_gauge("weir_connections_limit", "Connections of clients that may be open at once.", &[], limit);
+}
+
+/// Certificates of listeners.
+pub(super) fn certificates(registry: &Registry, presented: &Presented) {
+    let observed = presented.clone();
+    let help = "When the first certificate of the chain in the file ends, in seconds since the Unix epoch.";
+    registry.list_gauges("weir_certificate_expiry_timestamp_seconds", help, move |named| {
+        for (address, Validity { file, valid }) in observed.validity() {
+            let (certificate, listener) = (file.display().to_string(), address.to_string());
+            named(&[("certificate", &certificate), ("listener", &listener)], *valid.end() as f64);
+        }
+    });
 }
 
 /// The access log.

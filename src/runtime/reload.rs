@@ -1,8 +1,9 @@
 //! Reading the configuration again while running: at SIGHUP.
 //!
 //! **Invariants**: all or nothing. A file that `weir check` would refuse changes nothing, nor does one that changes anything but the
-//! `servers` of upstreams, which is all that a running process can follow, nor one whose servers need more descriptors than there are;
-//! the log says why. A change of servers harms no request: those in flight at a server that is gone are finished.
+//! `servers` of upstreams and the certificates and other TLS of listeners, which is all that a running process can follow, nor one whose servers need more descriptors than there are;
+//! the log says why. A change of servers harms no request: those in flight at a server that is gone are finished; one of certificates
+//! harms no handshake: each ends as it began.
 //! **Cost**: milliseconds on the main thread, where nobody waits; a lookup of the machine's trust anchors with https servers.
 //! **Not here**: what becomes of servers that go (`upstream`).
 
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge};
 
 use super::descriptors::Descriptors;
-use crate::config;
+use super::presented::Presented;
+use crate::config::{self, Plan};
 use crate::proxy::gateway::Gateway;
 use crate::telemetry::Registry;
 
 /// What came of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The servers of an upstream are others now.
+    /// The servers of an upstream, or the TLS of a listener, are others now.
     Applied,
     /// Nothing differs.
     Unchanged,
@@ -55,6 +57,7 @@ impl Outcome {
 pub(super) struct Reload {
     path: PathBuf,
     gateway: Arc<Gateway>,
+    presented: Presented,
     descriptors: Descriptors,
     reloads: [Counter; Outcome::ALL.len()],
     last_successful: Gauge,
@@ -62,7 +65,13 @@ pub(super) struct Reload {
 
 impl Reload {
     /// `gateway` was built from the file at `path`, and its servers shall fit `descriptors`.
-    pub(super) fn new(path: PathBuf, gateway: &Arc<Gateway>, descriptors: Descriptors, registry: &Registry) -> Self {
+    pub(super) fn new(
+        path: PathBuf,
+        gateway: &Arc<Gateway>,
+        presented: &Presented,
+        descriptors: Descriptors,
+        registry: &Registry,
+    ) -> Self {
         let help = "Times the configuration was read again, by what came of it.";
         let counter =
             |outcome: Outcome| registry.counter("weir_config_reloads_total", help, &[("result", outcome.name())]);
@@ -70,7 +79,7 @@ impl Reload {
         let last_successful = registry.gauge("weir_config_last_reload_successful", help, &[]);
         last_successful.set(1.0);
         let reloads = Outcome::ALL.map(counter);
-        Self { path, gateway: Arc::clone(gateway), descriptors, reloads, last_successful }
+        Self { path, gateway: Arc::clone(gateway), presented: presented.clone(), descriptors, reloads, last_successful }
     }
 
     /// Reads the file, and follows it if that is possible.
@@ -110,21 +119,39 @@ impl Reload {
             tracing::error!("not reloaded, nothing has changed: {why}");
             return Outcome::DoesNotFit;
         }
-        match self.gateway.replace_servers(&loaded.plan.upstreams) {
-            Ok(changed) if changed.is_empty() => {
-                tracing::info!("reloaded: {path} says what it said before");
-                Outcome::Unchanged
-            }
-            Ok(changed) => {
-                for name in changed {
-                    tracing::info!(upstream = %name, "reloaded: its servers have changed");
-                }
-                Outcome::Applied
-            }
+        self.apply(&loaded.plan)
+    }
+
+    /// Follows `next`, which differs in nothing that needs a restart.
+    fn apply(&self, next: &Plan) -> Outcome {
+        let path = self.path.display();
+        let offers = match self.presented.prepare(&next.listeners) {
+            Ok(offers) => offers,
             Err(error) => {
                 tracing::error!("not reloaded, nothing has changed: {error}");
-                Outcome::Invalid
+                return Outcome::Invalid;
             }
+        };
+        let servers = match self.gateway.replace_servers(&next.upstreams) {
+            Ok(changed) => changed,
+            Err(error) => {
+                tracing::error!("not reloaded, nothing has changed: {error}");
+                return Outcome::Invalid;
+            }
+        };
+        let is_unchanged = offers.is_empty() && servers.is_empty();
+        for (listener, terms, offer) in offers {
+            terms.replace(offer);
+            tracing::info!(%listener, "reloaded: its certificates, or what it asks of clients, have changed");
         }
+        self.presented.warn();
+        for name in servers {
+            tracing::info!(upstream = %name, "reloaded: its servers have changed");
+        }
+        if is_unchanged {
+            tracing::info!("reloaded: {path} says what it said before");
+            return Outcome::Unchanged;
+        }
+        Outcome::Applied
     }
 }

@@ -116,6 +116,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::descriptors::Descriptors;
+    use super::super::presented::Presented;
     use super::*;
     use crate::admin::Admin;
     use crate::clock::Clock;
@@ -134,7 +135,7 @@ mod tests {
         let access_log = AccessLog::open(&plan.log.access).unwrap();
         let gateway = Gateway::new(plan, Clock::machine(), access_log, &registry).unwrap();
         let descriptors = Descriptors::raise(std::num::NonZeroUsize::MIN);
-        let reload = Reload::new(PathBuf::new(), &gateway, descriptors, &registry);
+        let reload = Reload::new(PathBuf::new(), &gateway, &Presented::by(&[], &[]), descriptors, &registry);
         let (drain, draining) = listener::drain();
         let ready = super::super::ready(draining.clone());
         let worker = std::thread::spawn(move || {

@@ -91,7 +91,8 @@ pub(super) async fn open<B: Payload>(
     let (socket, agreed_http2) = match &server.origin.tls {
         None => (Socket::Tcp(tcp), server.origin.protocol == Protocol::Http2),
         Some(tls) => {
-            let stream = tls.connector.0.connect(tls.name.clone(), tcp).await?;
+            let shaken = tls.connector.connector.connect(tls.name.clone(), tcp).await;
+            let stream = shaken.map_err(|error| tls.failed(error, upstream, server, clock.now()))?;
             let agreed = stream.get_ref().1.alpn_protocol() == Some(ALPN_H2);
             (Socket::Tls(Box::new(stream)), agreed)
         }

@@ -60,9 +60,12 @@ pub enum DialError {
     /// Not done within the connect timeout.
     #[error("connect timeout")]
     Timeout,
-    /// Name resolution, TCP or TLS failed.
+    /// Name resolution or TCP failed.
     #[error("cannot connect")]
     Io(#[source] Arc<io::Error>),
+    /// There is no TLS with the server: its certificate is refused, for one.
+    #[error("no TLS with the server")]
+    Tls(#[source] rustls::Error),
     /// The HTTP/2 preface could not be exchanged.
     #[error("cannot start HTTP/2")]
     Handshake(#[source] Arc<hyper::Error>),

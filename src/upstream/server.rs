@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::uri::Authority;
-use rustls::pki_types::ServerName;
 
 use super::UpstreamError;
 use super::balance::{Candidacy, Candidate};
@@ -59,10 +58,8 @@ impl Origin {
     ) -> Result<Self, UpstreamError> {
         let host = server.authority.host().trim_start_matches('[').trim_end_matches(']');
         let tls = if server.tls {
-            let connector = tls.ok_or_else(|| UpstreamError::NoRoots(server.authority.clone()))?.clone();
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| UpstreamError::ServerName(server.authority.clone()))?;
-            Some(Tls { connector, name })
+            let connector = tls.ok_or_else(|| UpstreamError::NoRoots(server.authority.clone()))?;
+            Some(Tls::new(connector, host).ok_or_else(|| UpstreamError::ServerName(server.authority.clone()))?)
         } else {
             None
         };

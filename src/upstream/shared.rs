@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::uri::Authority;
+use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 
 use super::ahead::ReadAhead;
@@ -32,6 +33,9 @@ pub enum UpstreamError {
     /// The host of an https server is neither a DNS name nor an address.
     #[error("`{0}` cannot be the name of a TLS server")]
     ServerName(Authority),
+    /// The name that https servers must prove is neither a DNS name nor an address.
+    #[error("`{0}` cannot be the name of a TLS server")]
+    TlsName(String),
     /// There is an https server but no trust anchor to verify it by.
     #[error("`{0}` is https but the upstream has no trust anchors")]
     NoRoots(Authority),
@@ -63,6 +67,14 @@ pub struct Upstream {
     retries: Mutex<RetryBudget>,
     fleet: Arc<Fleet>,
     servers: watch::Sender<Servers>,
+}
+
+/// What connects to https servers, if there are trust anchors for them.
+fn connector(plan: &plan::Upstream) -> Result<Option<Connector>, UpstreamError> {
+    let Some(roots) = &plan.roots else { return Ok(None) };
+    let name = |name: &String| ServerName::try_from(name.clone()).map_err(|_| UpstreamError::TlsName(name.clone()));
+    let name = plan.tls_name.as_ref().map(name).transpose()?;
+    Ok(Some(Connector::new(roots, plan.protocol, name)?))
 }
 
 /// The servers of an upstream at one time.
@@ -99,7 +111,7 @@ impl Upstream {
                 Concurrency::Adaptive(bounds) => bounds.initial.get(),
             },
             protocol: plan.protocol,
-            tls: plan.roots.as_ref().map(|roots| Connector::new(roots, plan.protocol)).transpose()?,
+            tls: connector(plan)?,
             retries: Mutex::default(),
             fleet: Arc::default(),
             servers: watch::Sender::default(),

@@ -27,7 +27,7 @@ fn listeners() {
         (LISTENER, "adress = \"127.0.0.1:1\"", 3, "did you mean `address`?"),
         (LISTENER, "proxy_protocol = \"off\"", 3, "unknown key `proxy_protocol` in [[listener]]"),
         (LISTENER, "tls = true", 3, "`tls` wants a table, found true"),
-        (LISTENER, "[[listener.certificate]]", 3, "unknown key `certificate` in [[listener]]"),
+        (LISTENER, "[[listener.certificate]]\ncertificate = \"c\"\nkey = \"k\"", 3, "no meaning without `tls`"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:8080\"", 4, "share a port"),
         (LISTENER, "[[listener]]\naddress = \"0.0.0.0:8080\"", 4, "share a port"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:9090\"", 4, "[admin] (127.0.0.1:9090)"),
@@ -428,7 +428,7 @@ fn the_whole_report() {
 6 |     protcol = "auto"  # é
   |     ^^^^^^^ did you mean `protocol`?
   |
-  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca, idempotent, resolve, slow_start, health
+  = help: known here: name, servers, concurrency, rate, burst, connect_timeout, response_timeout, abandon_timeout, idle_timeout, protocol, ca, tls_name, idempotent, resolve, slow_start, health
 
 weir.toml: 1 error
 "#;

@@ -45,7 +45,7 @@ fn tls(certificate: &str, key: &str) -> String {
 fn a_pair_that_belongs_together() {
     let directory = directory();
     let loaded = load(&directory, &tls("cert.pem", "key.pem")).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(loaded.plan.listeners[0].tls.as_ref().map(|pair| pair.cert.len()), Some(1));
+    assert_eq!(loaded.plan.listeners[0].tls.as_ref().map(|tls| tls.certificates[0].pair.cert.len()), Some(1));
     assert!(!config::machine::warnings(&loaded.plan).iter().any(|warning| warning.contains("certificate")));
 }
 
@@ -119,4 +119,94 @@ fn paths_start_at_the_file() {
     assert_eq!(loaded.plan.log.access, expected);
     assert!(!directory.path().join("access.log").exists(), "nothing is created");
     assert!(config::parse(&tls("cert.pem", "key.pem"), Path::new("/weir.toml")).is_err());
+}
+
+/// Writes a certificate for `names` as `name.pem`, its key as `name.key`.
+fn issue(directory: &TempDir, name: &str, names: &[&str]) {
+    let key = KeyPair::generate().expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = CertificateParams::new(names).expect("names").self_signed(&key).expect("a certificate");
+    write(directory, &format!("{name}.pem"), &certificate.pem());
+    write(directory, &format!("{name}.key"), &key.serialize_pem());
+}
+
+/// A listener with these certificates, the first by default.
+fn listener(names: &[&str], more: &str) -> String {
+    let (first, others) = names.split_first().expect("one");
+    let table = |header: &str, name: &str| format!("{header}\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n");
+    let others: String = others.iter().map(|name| table("[[listener.certificate]]", name)).collect();
+    least_with(LISTENER, &format!("{}{more}\n{others}", table("[listener.tls]", first)))
+}
+
+#[test]
+fn names_and_times_are_those_of_the_certificates() {
+    let directory = directory();
+    issue(&directory, "one", &["A.example", "*.b.example", "192.0.2.1"]);
+    issue(&directory, "two", &["c.example", "a.example"]);
+    let loaded = load(&directory, &listener(&["one", "two"], "")).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].contains("for \"a.example\" a certificate above is presented"), "{:?}", loaded.warnings);
+    let tls = loaded.plan.listeners[0].tls.as_ref().expect("written");
+    assert_eq!(tls.certificates[0].names, ["a.example", "*.b.example"]);
+    // The day that rcgen gives unless told: 4096-01-01T00:00:00Z, and 1975.
+    assert_eq!(tls.certificates[0].valid, 157_766_400..=67_090_118_400, "seconds");
+    for (host, covered) in [
+        ("a.example", true),
+        ("x.b.example", true),
+        ("b.example", false),
+        ("y.x.b.example", false),
+        ("c.example", true),
+        ("example", false),
+    ] {
+        assert_eq!(tls.covers(host), covered, "{host}");
+    }
+}
+
+#[test]
+fn certificates_that_nobody_could_get() {
+    let directory = directory();
+    issue(&directory, "one", &["a.example", "*.b.example"]);
+    issue(&directory, "double", &["*.b.example", "a.example"]);
+    issue(&directory, "nameless", &["192.0.2.1"]);
+    for (name, said) in [("double", "it would never be presented"), ("nameless", "no client can ask for it")] {
+        let text = listener(&["one", name], "");
+        let report = load(&directory, &text).expect_err(said);
+        assert_well_told(&report, &text);
+        assert_eq!((report.faults().len(), report.faults()[0].line()), (1, 7), "{report}");
+        assert!(report.to_string().contains(said), "{report}");
+    }
+}
+
+#[test]
+fn a_host_that_no_certificate_is_for_is_a_warning() {
+    let directory = directory();
+    issue(&directory, "one", &["a.example", "*.b.example"]);
+    let route = |host: &str| format!("{}host = \"{host}\"\n", listener(&["one"], ""));
+    for (host, covered) in [("a.example", true), ("x.b.example", true), ("c.example", false)] {
+        let loaded = load(&directory, &route(host)).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(loaded.warnings.len(), usize::from(!covered), "{:?}", loaded.warnings);
+        assert!(covered || loaded.warnings[0].contains("no certificate of a listener is for the host \"c.example\""));
+    }
+}
+
+#[test]
+fn certificates_of_clients_need_an_authority() {
+    let directory = directory();
+    issue(&directory, "one", &["a.example"]);
+    for (more, said) in [
+        ("client_certificates = \"required\"", "who may issue the certificates of clients is not written"),
+        ("client_ca = \"cert.pem\"", "no meaning unless clients are asked"),
+        ("client_certificates = \"off\"\nclient_ca = \"cert.pem\"", "no meaning unless clients are asked"),
+        ("client_certificates = \"optional\"\nclient_ca = \"missing.pem\"", "`client_ca` cannot be read"),
+        ("client_certificates = \"require\"\nclient_ca = \"cert.pem\"", "did you mean \"required\"?"),
+        ("unknown_names = \"no\"", "`unknown_names` wants one of \"default\", \"refuse\""),
+    ] {
+        let text = listener(&["one"], more);
+        let report = load(&directory, &text).expect_err(said);
+        assert_well_told(&report, &text);
+        assert_eq!(report.faults().len(), 1, "{report}");
+        assert!(report.to_string().contains(said), "{said} in {report}");
+    }
+    let text = listener(&["one"], "client_certificates = \"optional\"\nclient_ca = \"cert.pem\"");
+    load(&directory, &text).unwrap_or_else(|report| panic!("{report}"));
 }

@@ -1,9 +1,12 @@
 //! What is accepted, and what it means.
 
+use std::fs;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use weir::config::plan::{
     AccessLog, Bounds, ClientKey, ClientLimit, ClientLimitId, Concurrency, Key, PathPattern, Protocol, Queue, Rate,
     Without,
@@ -230,7 +233,7 @@ fn the_reference_is_complete() {
         .collect();
     let mut tables: Vec<&str> = rows.iter().map(|row| row[1]).collect();
     tables.dedup();
-    assert_eq!(tables.len(), 16);
+    assert_eq!(tables.len(), 17);
     for table in &tables {
         let report = parse(&in_table(table, "zzzz = 1")).expect_err(table).to_string();
         let known = report.split("known here: ").nth(1).and_then(|rest| rest.lines().next()).expect("a list");
@@ -248,7 +251,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 49, "defaults compared");
+    assert_eq!(compared, 51, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.
@@ -259,7 +262,10 @@ fn in_table(table: &str, line: &str) -> String {
         "[[route]]" => least_with(ROUTE, line),
         "[upstream.health]" => least_with(UPSTREAM, &format!("{table}\npath = \"/healthz\"\n{line}")),
         "[upstream.concurrency]" => least_with(UPSTREAM, &format!("{table}\n{line}")),
-        "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{line}")),
+        "[listener.tls]" => least_with(LISTENER, &format!("{table}\n{}\n{line}", pair())),
+        "[[listener.certificate]]" => {
+            least_with(LISTENER, &format!("tls = {{ {} }}\n{table}\n{line}", pair().replace('\n', ", ")))
+        }
         "[pass]" => format!("{LEAST}{table}\nkey = \"file:pass.key\"\n{line}\n"),
         "[[waiting_room]]" => room_with(line),
         "[[waiting_room.wave]]" => room_with(&format!("{table}\n{line}")),
@@ -267,6 +273,20 @@ fn in_table(table: &str, line: &str) -> String {
         "[[client_limit]]" => format!("{LEAST}{table}\nname = \"l\"\nkey = \"header:x\"\nrate = \"1/s\"\n{line}\n"),
         _ => format!("{LEAST}{table}\n{line}\n"),
     }
+}
+
+/// `certificate` and `key`, of files that are there.
+fn pair() -> String {
+    static FILES: OnceLock<TempDir> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        let files = TempDir::new().expect("a directory");
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        fs::write(files.path().join("cert.pem"), made.cert.pem()).expect("written");
+        fs::write(files.path().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
+        files
+    });
+    let path = |name: &str| files.path().join(name).display().to_string();
+    format!("certificate = {:?}\nkey = {:?}", path("cert.pem"), path("key.pem"))
 }
 
 /// A configuration with `lines` in a waiting room.

@@ -12,6 +12,7 @@
 mod client;
 mod frames;
 mod origin;
+mod pki;
 mod tools;
 mod weir;
 
@@ -44,5 +45,8 @@ mod rooms_wire;
 mod shutdown;
 mod stolen;
 mod telemetry;
+mod tls;
+mod tls_reload;
+mod tls_upstream;
 mod transfer;
 mod websocket;

@@ -70,13 +70,18 @@ impl<'d> Files<'d> {
         }
     }
 
-    /// The trust anchors in a file.
-    pub(super) fn trust_anchors(&self, ca: &Written<PathBuf>, faults: &mut Faults<'_>) -> Option<Arc<RootCertStore>> {
+    /// The trust anchors in the file that `key` names.
+    pub(super) fn trust_anchors(
+        &self,
+        key: &str,
+        ca: &Written<PathBuf>,
+        faults: &mut Faults<'_>,
+    ) -> Option<Arc<RootCertStore>> {
         let mut roots = RootCertStore::empty();
-        for certificate in self.certificates("ca", ca, faults)? {
+        for certificate in self.certificates(key, ca, faults)? {
             if roots.add(certificate).is_err() {
-                let path = self.resolve(&ca.value);
-                return refuse(faults, &ca.span, "`ca` holds a certificate that is no trust anchor: ", &path);
+                let message = format!("`{key}` holds a certificate that is no trust anchor: ");
+                return refuse(faults, &ca.span, &message, &self.resolve(&ca.value));
             }
         }
         Some(Arc::new(roots))

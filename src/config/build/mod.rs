@@ -8,6 +8,7 @@ mod advice;
 mod files;
 mod rooms;
 mod route;
+mod tls;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -21,7 +22,7 @@ use super::names::Names;
 use super::pass::Pass as WrittenPass;
 use super::plan::{
     AccessLog, Admin, Bounds, ClientConcurrency, ClientKey, ClientLimit, ClientRate, Clients, Concurrency, Dependency,
-    HealthCheck, Listener, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
+    HealthCheck, Log, Pass, Plan, Rate, RateLimit, Server, Upstream, Without,
 };
 use super::reader::Written;
 use super::room::Room;
@@ -69,10 +70,12 @@ pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> 
         .iter()
         .any(|route| route.waiting_room.is_some() || route.grants_pass.as_ref().is_some_and(|grants| grants.value));
     let pass = written_pass.map(|pass| pass.build(grants, directory, faults).ok_or(())).transpose();
+    let hosts: Vec<_> = draft.routes.iter().filter_map(|route| route.host.clone()).collect();
     let routes = route::routes(draft.routes, &known, clients.body_size, faults);
 
     // Each list is walked to its end before any is given up.
-    let listeners: Vec<_> = draft.listeners.into_iter().map(|one| listener(one, &files, faults)).collect();
+    let listeners: Vec<_> = draft.listeners.into_iter().map(|one| tls::listener(one, &files, faults)).collect();
+    tls::warn_of_uncovered(&hosts, &listeners, faults);
     let client_limits: Vec<_> = draft.client_limits.into_iter().map(|one| client_limit(one, faults)).collect();
     let waiting_rooms: Vec<_> = draft
         .waiting_rooms
@@ -143,14 +146,6 @@ fn clients(draft: draft::Clients, faults: &mut Faults<'_>) -> Clients {
         idle_timeout: draft.idle_timeout,
         http2_streams: draft.http2_streams,
     }
-}
-
-fn listener(draft: draft::Listener, files: &Files<'_>, faults: &mut Faults<'_>) -> Option<Listener> {
-    let tls = match draft.tls {
-        None => None,
-        Some(tls) => Some(files.certified_key(&tls.certificate?, &tls.key?, faults)?),
-    };
-    Some(Listener { address: draft.address?.value, tls })
 }
 
 fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<ClientLimit> {
@@ -250,11 +245,14 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
             if servers.is_some() && !https {
                 faults.warn(&ca.span, "`ca` is not used: no server of this upstream is https");
             }
-            Some(files.trust_anchors(ca, faults)?)
+            Some(files.trust_anchors("ca", ca, faults)?)
         }
         None if https => Some(files.machine_trust_anchors(&draft.span, faults)?),
         None => None,
     };
+    if let Some(name) = draft.tls_name.as_ref().filter(|_| servers.is_some() && !https) {
+        faults.warn(&name.span, "`tls_name` is not used: no server of this upstream is https");
+    }
     Some(Upstream {
         name: draft.name?.value,
         servers: servers?,
@@ -266,6 +264,7 @@ fn upstream(draft: draft::Upstream, files: &mut Files<'_>, faults: &mut Faults<'
         idle_timeout: draft.idle_timeout,
         protocol: draft.protocol,
         roots: roots.filter(|_| https),
+        tls_name: draft.tls_name.map(|name| name.value),
         idempotent: draft.idempotent,
         resolve: draft.resolve,
         slow_start: draft.slow_start,

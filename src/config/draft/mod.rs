@@ -6,11 +6,11 @@
 //! **Invariants**: `None` for a required value means that its fault is recorded.
 //! **Not here**: whether values fit each other, and files (`build`).
 
+mod listener;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
@@ -20,7 +20,7 @@ use toml::de::{DeTable, DeValue};
 use super::bounds::{
     BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, DEFAULT_ADMIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT,
     HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS,
-    at_least_one, at_once, burst, pem_file, secs,
+    at_least_one, at_once, burst, secs,
 };
 use super::explain::{Faults, Span};
 use super::names;
@@ -31,6 +31,7 @@ use super::room::Room;
 use super::scalar::{auto_or, auto_or_text, number, text, truth, word};
 use super::syntax;
 use super::units::{duration, rate, size};
+pub(super) use listener::{Ask, CertificateFiles, Listener, Tls};
 pub(super) use upstream::{Adaptive, Health, Upstream};
 
 const WITHOUT: [(&str, Without); 2] = [("address", Without::Address), ("pass", Without::Pass)];
@@ -53,20 +54,6 @@ pub(super) struct Draft {
     pub(super) routes: Vec<Route>,
     pub(super) runtime: Runtime,
     pub(super) access_log: Option<Written<AccessLog>>,
-}
-
-/// `[[listener]]`
-#[derive(Debug)]
-pub(super) struct Listener {
-    pub(super) address: Option<Written<SocketAddr>>,
-    pub(super) tls: Option<Tls>,
-}
-
-/// `[listener.tls]`
-#[derive(Debug)]
-pub(super) struct Tls {
-    pub(super) certificate: Option<Written<PathBuf>>,
-    pub(super) key: Option<Written<PathBuf>>,
 }
 
 /// `[admin]`
@@ -160,18 +147,6 @@ impl Draft {
                 access_log: file.table("log", "[log]", access_log).flatten(),
             }
         })
-    }
-}
-
-impl Listener {
-    fn read(table: &mut Table<'_, '_, '_>) -> Self {
-        Self {
-            address: table.required("address", text("an IP address and a port", syntax::socket_address)),
-            tls: table.table("tls", "[listener.tls]", |tls| Tls {
-                certificate: tls.required("certificate", pem_file),
-                key: tls.required("key", pem_file),
-            }),
-        }
     }
 }
 

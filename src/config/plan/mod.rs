@@ -4,20 +4,20 @@
 //! unique; nothing in it can fail later except the network. A key that has no code behind it is not here.
 //! **Not here**: what was written and where it stands (`draft`), running state.
 
+mod listener;
 mod room;
 mod upstream;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use http::header::HeaderName;
 use ipnet::IpNet;
-use rustls::sign::CertifiedKey;
 
+pub use self::listener::{Certificate, ClientCertificates, Listener, Tls, UnknownNames};
 pub use self::room::{AtClose, Identity, Instant, Pace, WaitingRoom, WaitingRoomId, Wave};
 pub use self::upstream::{Bounds, Concurrency, HealthCheck, Protocol, RateLimit, Server, Upstream, UpstreamId};
 
@@ -46,15 +46,6 @@ pub struct Plan {
     pub runtime: Runtime,
     /// What is written about requests.
     pub log: Log,
-}
-
-/// A public socket.
-#[derive(Debug)]
-pub struct Listener {
-    /// Address to bind, every worker with a socket of its own.
-    pub address: SocketAddr,
-    /// The certificate to present; [`None`] speaks cleartext HTTP/1.1, and HTTP/2 with prior knowledge.
-    pub tls: Option<Arc<CertifiedKey>>,
 }
 
 /// The operators' socket: `/metrics`, `/livez`, `/readyz`.

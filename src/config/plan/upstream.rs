@@ -37,6 +37,8 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// Trust anchors for https servers; [`None`] where no server is https.
     pub roots: Option<Arc<RootCertStore>>,
+    /// Name that https servers are asked for (SNI) and must prove; [`None`] takes the host of each.
+    pub tls_name: Option<String>,
     /// A request that the service may have seen may be sent once more, if it carries an `Idempotency-Key` or is safe by its method.
     pub idempotent: bool,
     /// Time between two lookups of a server's name.

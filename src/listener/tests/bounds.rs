@@ -241,6 +241,7 @@ async fn a_connection_costs_what_is_written_here() {
             address: peer,
             local: peer,
             tls: false,
+            certificate: std::sync::OnceLock::new(),
             inside: AtomicBool::new(false),
             socket: Arc::clone(&socket),
         }),

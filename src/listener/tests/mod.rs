@@ -157,7 +157,7 @@ impl Server {
 
     fn with(limits: Limits, max_connections: usize, tls: bool) -> Self {
         let (certificate, key) = certificate();
-        let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: tls.then_some(key) };
+        let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: tls.then(|| presented(key)) };
         let clients = plan::Clients { body_timeout: limits.body_timeout, ..clients() };
         let sockets: Vec<Bound> = bind(&[listener], &clients, NonZeroUsize::MIN).unwrap().remove(0);
         let address = sockets[0].local_address().unwrap();
@@ -188,6 +188,16 @@ impl Server {
 
     fn open(&self) -> u64 {
         Kind::ALL.into_iter().map(|kind| self.connections.open(kind)).sum()
+    }
+}
+
+/// One certificate for all clients, who need none.
+fn presented(pair: Arc<CertifiedKey>) -> plan::Tls {
+    let certificate = plan::Certificate { file: "cert.pem".into(), pair, names: Vec::new(), valid: 0..=u64::MAX };
+    plan::Tls {
+        certificates: vec![certificate],
+        unknown_names: plan::UnknownNames::Default,
+        clients: plan::ClientCertificates::Off,
     }
 }
 

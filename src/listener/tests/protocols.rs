@@ -119,6 +119,11 @@ async fn what_is_no_tls_is_told_so_and_closed() {
     let server = Server::tls(limits());
     let mut socket = server.connect().await;
     socket.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (_, answer) = read_to_close(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("this port speaks HTTPS"), "{answer}");
+    server.ends_by(Cause::Malformed).await;
+    let mut socket = server.connect().await;
+    socket.write_all(b"\0\0\0\0\0\0\0\0").await.unwrap();
     read_to_close(&mut socket).await;
     server.ends_by(Cause::TlsFailed).await;
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**: hop-by-hop fields and what `Connection` nominates never pass (RFC 9110 §7.6.1); nobody can nominate away a
 //! field that decides meaning or identity; the forwarded chain an upstream reads was written by us or by a proxy we trust;
-//! neither `Weir-*` from clients, nor our own cookie, nor a field with `_` in its name ever reaches an upstream, and no upstream
+//! neither `Weir-*` nor `Client-Cert` from clients, nor our own cookie, nor a field with `_` in its name ever reaches an upstream, and no upstream
 //! gives passes in our name.
 //! **Cost**: a handful of removals; three values formatted.
 //! **Not here**: framing of the body, which hyper writes anew.
@@ -36,6 +36,11 @@ const PROXY_CONNECTION: &str = "proxy-connection";
 const HTTP2_SETTINGS: &str = "http2-settings";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const OURS: &str = "weir-";
+
+/// The certificate of a client, as whoever ends its TLS tells it (RFC 9440 §2.2).
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+/// What no client may say, trusted or not: only whoever ends its TLS knows (RFC 9440 §4).
+const CERTIFICATES: [&str; 2] = ["client-cert", "client-cert-chain"];
 
 /// What we call ourselves in `Via`: a pseudonym, which tells nothing of the machine (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "weir";
@@ -77,6 +82,8 @@ pub struct Context<'a> {
     pub trusted: bool,
     /// Whether the client came by TLS.
     pub tls: bool,
+    /// The certificate it has proved to have, as `Client-Cert` tells it.
+    pub certificate: Option<&'a HeaderValue>,
     /// The version it came by.
     pub version: Version,
     /// Host the client asked for.
@@ -188,6 +195,9 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
     if let Some(host) = context.authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
         headers.insert(HOST, host);
     }
+    if let Some(certificate) = context.certificate {
+        headers.insert(CLIENT_CERT, certificate.clone());
+    }
     headers.append(VIA, via(context.version));
     forwarded(headers, context);
     headers.insert(X_REQUEST_ID, context.id.value().clone());
@@ -244,7 +254,7 @@ fn switch(headers: &mut HeaderMap) {
 /// Fields of requests that no upstream may see. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
 /// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
 fn is_unwelcome(name: &str, trusted: bool) -> bool {
-    name.contains('_') || name.starts_with(OURS) || (!trusted && is_claim(name))
+    name.contains('_') || name.starts_with(OURS) || CERTIFICATES.contains(&name) || (!trusted && is_claim(name))
 }
 
 /// Fields that say who somebody is.

@@ -16,6 +16,7 @@ fn forward(list: &[(&'static str, &str)], trusted: bool, upgrade: bool) -> Resul
         peer: "192.0.2.1".parse().unwrap(),
         trusted,
         tls: true,
+        certificate: None,
         version: Version::HTTP_2,
         authority: Some(&authority),
         id: &id,

@@ -141,6 +141,7 @@ pub(super) fn plan(servers: &[SocketAddr]) -> plan::Upstream {
         idle_timeout: Duration::from_secs(30),
         protocol: Protocol::Auto,
         roots: None,
+        tls_name: None,
         idempotent: false,
         resolve: Duration::from_secs(10),
         slow_start: Duration::from_secs(10),

@@ -29,6 +29,7 @@ pub use self::accept::{FetchHints, Format};
 pub use self::json::{problem_json, state_json};
 pub use self::language::Language;
 pub use self::moment::Moment;
+pub(crate) use self::policy::base64;
 pub use self::template::{Template, TemplateError};
 pub use self::view::{AtClose, Closes, Enter, Jump, KeptPlace, Local, State, View, Wait, Waiting};
 
