@@ -209,5 +209,5 @@ impl Worker {
 }
 
 fn is_near(look: &Look) -> bool {
-    matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
+    matches!(&look.stand, Stand::Waiting { estimate: Some(estimate), .. } if estimate.p50 <= NEAR)
 }
