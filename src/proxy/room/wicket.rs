@@ -236,5 +236,5 @@ const fn is_over(stand: &Stand) -> bool {
 }
 
 fn is_near(look: &Look) -> bool {
-    matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
+    matches!(&look.stand, Stand::Waiting { estimate: Some(estimate), .. } if estimate.p50 <= NEAR)
 }

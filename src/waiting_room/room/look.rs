@@ -35,8 +35,8 @@ pub enum Stand {
     Waiting {
         /// People before him.
         ahead: u64,
-        /// How long it will take.
-        estimate: Estimate,
+        /// How long it will take; [`None`] while nobody can know.
+        estimate: Option<Estimate>,
         /// Nothing will be left for him if everybody before him succeeds.
         beyond: bool,
         /// When newcomers are no longer taken.

@@ -21,6 +21,7 @@ mod lane;
 mod lobby;
 mod look;
 pub mod operator;
+mod owed;
 mod place;
 mod published;
 mod recover;
@@ -108,7 +109,9 @@ pub struct Room {
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
     /// None do before this instant: until then those are expected back who were called and waited at the gate in vain.
-    owed: AtomicU64,
+    reserved: AtomicU64,
+    /// Them.
+    owed: owed::Owed,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
     lane: Mutex<lane::Lane>,

@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use super::chore::Control;
 use super::lane::Lane;
+use super::owed::Owed;
 use super::recover::Recovery;
 use super::replay::{Extent, Told};
 use super::turn::STRIPES;
 use super::{Events, LEASE_LEAST, LEASE_PART, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
 use crate::config::plan::{self, Key, Rate, Secret};
-use crate::waiting_room::eta::{Eta, Seen};
+use crate::waiting_room::eta::Eta;
 use crate::waiting_room::journal::{Journal, OpenError, Opened, Record};
 use crate::waiting_room::pace::{Pace, PacePlan};
 use crate::waiting_room::page::Page;
@@ -56,10 +57,8 @@ pub(super) fn open(
     let configured = pace_plan(plan.pace);
     let now = clock.now();
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
-    let mut eta = Eta::new(now, caller.speed(0.0));
-    let nothing =
-        Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false, idle: false };
-    let forecast = eta.observe(now, &nothing);
+    let eta = Eta::new(now);
+    let forecast = eta.forecast();
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
     let shown = Shown {
@@ -90,7 +89,8 @@ pub(super) fn open(
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),
-        owed: AtomicU64::new(0),
+        reserved: AtomicU64::new(0),
+        owed: Owed::new(),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),

@@ -108,14 +108,16 @@ impl Room {
     pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Joined> {
         let joined = self.join(identity, class, now.1)?;
         // Whoever asked at the same instant is before him; nobody else is.
-        self.order.advance(now.0, 1);
+        self.order.welcome(now.0);
         self.order.came(joined.place.ticket.number, now.0);
         Some(joined)
     }
 
     /// Somebody who was called has waited at the gate in vain, and comes back at `again`: nobody new goes straight to it until then.
     pub fn turned_away(&self, again: Tick) {
-        self.owed.fetch_max(again.after(BACK).as_nanos(), Ordering::AcqRel);
+        let back = again.after(BACK);
+        self.owed.expect(back);
+        self.reserved.fetch_max(back.as_nanos(), Ordering::AcqRel);
         self.straight.store(0, Ordering::Release);
     }
 

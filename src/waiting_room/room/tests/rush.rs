@@ -1,0 +1,71 @@
+//! The first seconds of a rush, as the room sees them: newcomers fill the gate's line, and then a crowd waits.
+
+use super::super::Stand;
+use super::*;
+
+/// A room that knows nothing of its routes.
+fn cold() -> Bench {
+    let mut bench = Bench::new(Vec::new());
+    bench.flush();
+    bench.restart_in("cold");
+    bench
+}
+
+/// A gate that 50 a second come out of, and the line before it.
+struct Gate {
+    held: u64,
+}
+
+impl Gate {
+    /// A tenth of a second.
+    fn pass(&mut self, bench: &mut Bench) {
+        self.held = self.held.saturating_sub(5);
+        let wait = Duration::from_secs_f64(self.held as f64 / 50.0);
+        bench.pass_before(Duration::from_millis(100), &Load { rate: 50.0, held: self.held, wait, free: 0 });
+    }
+}
+
+/// Whoever went straight to the gate leaves it like everybody else: the room does not take the time in which they do for one in which
+/// nobody is called.
+#[test]
+fn newcomers_in_line_are_no_slowness_of_the_service() {
+    let mut bench = cold();
+    let mut gate = Gate { held: 0 };
+    gate.pass(&mut bench);
+    for _ in 0..150 {
+        bench.welcome(None);
+        gate.held += 1;
+    }
+    let crowd: Vec<Place> = (0..1_000).map(|_| bench.join()).collect();
+    let estimate = |bench: &Bench, who: usize| match bench.room.standing(&crowd[who]) {
+        Stand::Waiting { ahead, estimate, .. } => estimate.map(|told| (ahead as f64, told.p50.as_secs_f64())),
+        _ => None,
+    };
+    assert_eq!(estimate(&bench, 999), None, "nobody can know");
+    for _ in 0..50 {
+        gate.pass(&mut bench);
+        if let Some((ahead, half)) = estimate(&bench, 999) {
+            let speed = ahead / half;
+            assert!((25.0..=75.0).contains(&speed), "{ahead} people in {half} s, {speed} a second");
+        }
+    }
+    assert!(estimate(&bench, 999).is_some());
+}
+
+/// Nobody who joined comes back within two seconds: called before that they are not taken for people who stay away.
+#[test]
+fn whoever_cannot_come_yet_is_no_no_show() {
+    let mut bench = cold();
+    let mut gate = Gate { held: 1 };
+    gate.pass(&mut bench);
+    for _ in 0..500 {
+        bench.join();
+    }
+    for _ in 0..17 {
+        gate.pass(&mut bench);
+        gate.held = 1;
+    }
+    // What is kept in line, and what the gate takes until they are here.
+    let called = bench.room.order().serving();
+    assert!((50..=300).contains(&called), "called {called}");
+}
