@@ -28,6 +28,7 @@ pub mod people;
 pub mod population;
 pub mod scenario;
 pub mod services;
+pub mod sim;
 pub mod table;
 pub mod visitor;
 pub mod wire;

@@ -12,6 +12,7 @@ mod overload;
 mod people;
 mod run;
 mod services;
+mod sim;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -77,6 +78,8 @@ enum Command {
     Faults(services::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
+    /// Run a scenario against weir's own decisions in virtual time, as fast as it goes, and judge it
+    Sim(sim::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
     /// Tell one person's story of a run, from everything that was written about it
@@ -164,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Services(options) => services::serve(&options),
         Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
+        Command::Sim(options) => sim::command(&options),
         Command::Check(options) => judge::check(&options),
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),

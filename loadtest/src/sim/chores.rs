@@ -1,0 +1,102 @@
+//! What weir does now and then (`weir::runtime::chores`), by the hand of the clock.
+//!
+//! **Cost**: limits are looked for each 10 ms only while something is in flight: with nothing there, nothing is learned.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use weir::clock::Tick;
+use weir::proxy::{capacity, room};
+
+use super::gateway::Gateway;
+
+/// Of the same names in `weir::runtime::chores`.
+const OBSERVE: Duration = Duration::from_millis(200);
+const ROOM: Duration = Duration::from_millis(100);
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// When what is due.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    control: Duration,
+    observe: Duration,
+    room: Duration,
+    sweep: Duration,
+}
+
+impl Chores {
+    /// When the next one is due; `busy` while something is in flight.
+    pub(super) fn next(&self, busy: bool) -> Duration {
+        let others = self.observe.min(self.room).min(self.sweep);
+        if busy { others.min(self.control) } else { others }
+    }
+
+    /// Does what is due; answers whether people may have been called.
+    pub(super) fn act(&mut self, gateway: &Gateway, busy: bool) -> bool {
+        let now = gateway.now;
+        if busy && self.control <= now {
+            self.control = after(now, capacity::TICK);
+            let dispatcher = &gateway.core.gates().dispatcher;
+            gateway.core.capacities().iter().for_each(|one| one.tick(gateway.tick(), dispatcher));
+        }
+        if self.observe <= now {
+            self.observe = after(now, OBSERVE);
+            observe(gateway);
+        }
+        if self.sweep <= now {
+            self.sweep = after(now, SWEEP);
+            let (core, tick) = (&gateway.core, gateway.tick());
+            core.client_limits().iter().for_each(|limit| limit.sweep(tick));
+            core.gates().funnel.iter().for_each(|funnel| funnel.sweep(tick));
+        }
+        let calls = self.room <= now;
+        if calls {
+            self.room = after(now, ROOM);
+            call(gateway);
+        }
+        calls
+    }
+}
+
+/// The next instant of a grid.
+fn after(now: Duration, period: Duration) -> Duration {
+    let period = u64::try_from(period.as_nanos()).unwrap_or(1).max(1);
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos((now / period + 1).saturating_mul(period))
+}
+
+fn observe(gateway: &Gateway) {
+    let (gates, tick) = (gateway.core.gates(), gateway.tick());
+    for (upstream, gate) in gateway.core.upstreams().iter().zip(&gates.upstreams) {
+        gate.set_stranded(upstream.stranded(tick));
+    }
+    gates.all().for_each(|gate| gate.observe(tick));
+    if let Some(funnel) = &gates.funnel {
+        funnel.observe(tick);
+        gates.dispatcher.look();
+    }
+}
+
+fn call(gateway: &Gateway) {
+    for doorway in gateway.doorways() {
+        let load = room::load(&gateway.core, doorway, gateway.tick());
+        // Nothing is waited for: there is no disk.
+        drop(doorway.room().tick((gateway.tick(), gateway.unix()), &load));
+        doorway.room().announce();
+        if doorway.room().is_draw_due() {
+            // Without a folder there is no document: who is drawn is drawn all the same, or tried again at the next look.
+            doorway.room().hold_draws().ok();
+        }
+    }
+}
+
+/// When a token comes for which somebody in line waits, if it was not said before.
+pub(super) fn token(gateway: &Gateway) -> Option<Tick> {
+    let due = pin!(gateway.core.gates().dispatcher.due());
+    match due.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(tick) => Some(tick),
+        Poll::Pending => None,
+    }
+}
