@@ -10,6 +10,7 @@ mod judge;
 mod origin;
 mod overload;
 mod people;
+mod plan;
 mod run;
 mod services;
 mod sim;
@@ -80,6 +81,8 @@ enum Command {
     Overload(overload::Options),
     /// Run a scenario against weir's own decisions in virtual time, as fast as it goes, and judge it
     Sim(sim::Options),
+    /// Say before the day how it will go: how long the line gets, when the last is served, what is asked of the gateway
+    Plan(plan::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
     /// Tell one person's story of a run, from everything that was written about it
@@ -168,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
         Command::Sim(options) => sim::command(&options),
+        Command::Plan(options) => plan::command(&options),
         Command::Check(options) => judge::check(&options),
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),

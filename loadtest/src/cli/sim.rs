@@ -63,7 +63,7 @@ fn one(options: &Options, scenario: &Scenario, seed: u64) -> anyhow::Result<Judg
     let simulated = sim::run(scenario, &people, seed, configured.clone())?;
     let took = clock.now();
     ended(&simulated.progress, took.as_secs_f64());
-    let facts = recall::simulated(scenario.clone(), &people, configured.promises(scenario)?);
+    let facts = recall::simulated(sim::judged(scenario), &people, configured.promises(scenario)?);
     if let Some(folder) = &folder {
         let kept = keep::Kept { scenario: &options.scenario, seed, time_scale: options.time_scale, plan_hash: hash };
         keep::write(folder, scenario, &kept, &configured, &simulated.ledgers).context("the ledgers cannot be kept")?;

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     control: Duration,
+    /// Of each upstream whose capacity is found, whether something was there at the last look.
+    was_busy: Vec<bool>,
     observe: Duration,
     room: Duration,
     sweep: Duration,
@@ -38,8 +41,7 @@ impl Chores {
         let now = gateway.now;
         if busy && self.control <= now {
             self.control = after(now, capacity::TICK);
-            let dispatcher = &gateway.core.gates().dispatcher;
-            gateway.core.capacities().iter().for_each(|one| one.tick(gateway.tick(), dispatcher));
+            self.control(gateway);
         }
         if self.observe <= now {
             self.observe = after(now, OBSERVE);
@@ -57,6 +59,22 @@ impl Chores {
             call(gateway);
         }
         calls
+    }
+}
+
+impl Chores {
+    /// Finds what the servers can do, of each upstream that has something in flight, and once more when it has not any more.
+    fn control(&mut self, gateway: &Gateway) {
+        let (core, gates) = (&gateway.core, gateway.core.gates());
+        self.was_busy.resize(core.capacities().len(), true);
+        for (capacity, was_busy) in core.capacities().iter().zip(&mut self.was_busy) {
+            let of = core.upstreams().iter().position(|upstream| Arc::ptr_eq(upstream, capacity.upstream()));
+            let gate = of.and_then(|of| gates.upstreams.get(of));
+            let is_busy = gate.is_none_or(|gate| gate.occupancy().in_flight > 0 || gate.has_line());
+            if std::mem::replace(was_busy, is_busy) || is_busy {
+                capacity.tick(gateway.tick(), &gates.dispatcher);
+            }
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) struct Gateway {
     /// Of each upstream, the service behind it.
     services: Vec<u8>,
     pub(super) rng: fastrand::Rng,
+    /// A defect to be found: newcomers go before those who wait.
+    #[cfg(test)]
+    pub(super) overtakes: bool,
 }
 
 /// A request on its way through weir.
@@ -120,7 +123,17 @@ impl Gateway {
         let services = plan.upstreams.iter().map(service).collect::<Result<_, _>>()?;
         let core = core::Gateway::volatile(plan, clock.clone(), BEGINS)?;
         let routes = routes.into_iter().filter_map(|position| core.routes().get(position)).map(Arc::clone).collect();
-        Ok(Self { core, clock, now: Duration::ZERO, routes, services, rng: fastrand::Rng::with_seed(seed) })
+        let rng = fastrand::Rng::with_seed(seed);
+        Ok(Self {
+            core,
+            clock,
+            now: Duration::ZERO,
+            routes,
+            services,
+            rng,
+            #[cfg(test)]
+            overtakes: false,
+        })
     }
 
     /// It is `now`.

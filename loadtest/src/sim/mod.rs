@@ -12,6 +12,7 @@
 
 mod chores;
 mod flight;
+pub mod forecast;
 mod gateway;
 pub mod keep;
 mod present;
@@ -23,11 +24,24 @@ mod setup;
 mod told;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::setup::{Configured, Unbuilt, configured};
 pub use self::world::Simulated;
 
+use crate::figure::Figure;
 use crate::population::Person;
 use crate::scenario::Scenario;
+
+/// What of `scenario` is judged: thresholds on processes are not, for there are none.
+#[must_use]
+pub fn judged(scenario: &Scenario) -> Scenario {
+    let mut scenario = scenario.clone();
+    let of_processes = [Figure::GatewayMemory, Figure::GatewayCpu, Figure::HarnessMemory];
+    scenario.thresholds.retain(|threshold| !of_processes.contains(&threshold.figure));
+    scenario
+}
 
 /// Runs `scenario` with these `people` against the gateway of `configured`.
 ///

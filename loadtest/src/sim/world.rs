@@ -314,6 +314,10 @@ impl<'a> World<'a> {
 
     /// The gateway is asked what it says of itself.
     fn inquire(&mut self) {
+        let recent = self.ledgers.said.last().is_some_and(|last| self.now() < last.at + SAID_LEAST);
+        if recent && self.flights.is_empty() {
+            return;
+        }
         let said = said::said(&self.gateway);
         let same = |last: &Said| {
             last.upstreams == said.upstreams && last.rooms == said.rooms && said.at < last.at + SAID_LEAST
