@@ -95,7 +95,6 @@ pub(super) enum Admission {
     Wait(Waits),
 }
 
-/// A request that is held.
 #[derive(Debug)]
 pub(super) enum Waits {
     Queued(Held),
@@ -352,7 +351,6 @@ impl Gateway {
         answer
     }
 
-    /// Rooms, in the order of the plan.
     pub(super) fn doorways(&self) -> &[Arc<Doorway>] {
         self.core.doorways()
     }
