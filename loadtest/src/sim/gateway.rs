@@ -54,7 +54,7 @@ pub(super) struct Gateway {
     /// Of each upstream, the service behind it.
     services: Vec<u8>,
     pub(super) rng: fastrand::Rng,
-    /// A defect to be found: newcomers go before those who wait.
+    /// A defect to be found: one newcomer in four goes before those who wait.
     #[cfg(test)]
     pub(super) overtakes: bool,
 }
