@@ -58,7 +58,7 @@ fn one(options: &Options, scenario: &Scenario, seed: u64) -> anyhow::Result<Judg
     }
     println!("{} people (plan {hash}, seed {seed})", table::count(people.len() as u64));
     let configured = sim::configured(scenario, options.config.as_deref(), seed)?;
-    let folder = options.out.as_deref().map(|path| folder(path)).transpose()?;
+    let folder = options.out.as_deref().map(folder).transpose()?;
     let clock = Clock::start();
     let simulated = sim::run(scenario, &people, seed, configured.clone())?;
     let took = clock.now();

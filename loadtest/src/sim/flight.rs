@@ -10,7 +10,7 @@ use weir::proxy::upload::READ_AHEAD_MAX;
 use weir::proxy::visit::InService;
 use weir::upstream::InFlight;
 
-use super::gateway::{self, Admission, Call, Waits};
+use super::gateway::{self, Admission, Call, Gateway, Waits};
 use super::queue::Event;
 use super::room::Visit;
 use super::service::key_of;
@@ -216,7 +216,7 @@ impl World<'_> {
         let silent = began.after(timeout) <= self.gateway.tick();
         if silent {
             exchange.silent(began, self.gateway.tick());
-            let answer = self.gateway.failed(&flight.call, Reason::UpstreamTimeout);
+            let answer = Gateway::failed(&flight.call, Reason::UpstreamTimeout);
             self.tell(&mut flight, Ok(answer));
             self.queue.push(self.now().saturating_add(micros(abandon)), Event::Abandon(id));
         }
@@ -264,7 +264,7 @@ impl World<'_> {
         };
         let place = (visit.doorway.tag(), visit.place.number());
         if visit.held.is_zero() || self.holding.contains_key(&place) {
-            let answer = self.gateway.seen(&flight.call, &visit);
+            let answer = Gateway::seen(&flight.call, &visit);
             return self.finish(flight, Ok(answer));
         }
         self.holding.insert(place, (id, self.now()));

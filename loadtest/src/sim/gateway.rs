@@ -33,7 +33,7 @@ use crate::services::fleet;
 use crate::visitor::{Answer, Shown};
 
 /// The day begins on 11 April 2020 at 19:00 in Jakarta, since 1970.
-pub(super) const BEGINS: Duration = Duration::from_secs(1_586_606_400);
+pub(super) const BEGINS: Duration = Duration::from_hours(440_724);
 
 /// Whoever finds no server is not called back sooner than this (`weir::proxy`).
 const UNREACHABLE_RETURN: Duration = Duration::from_secs(5);
@@ -294,24 +294,24 @@ impl Gateway {
         let may = recognises.is_some_and(|upstream| upstream.idempotent) && !call.repeated;
         if !may || !upstream.is_some_and(|upstream| upstream.may_retry(exchange.server(), now)) {
             exchange.broken(began, now);
-            return Err(self.failed(call, Reason::UpstreamBroken));
+            return Err(Self::failed(call, Reason::UpstreamBroken));
         }
         exchange.repeated();
         call.repeated = true;
         let guard = exchange.leave(now);
         let sent = guard.and_then(|guard| self.send(call, guard, is_open));
-        sent.ok_or_else(|| self.failed(call, Reason::UpstreamBroken))
+        sent.ok_or_else(|| Self::failed(call, Reason::UpstreamBroken))
     }
 
     fn unreachable(&mut self, call: &Call) -> Answer {
         let again = UNREACHABLE_RETURN.mul_f64(1.0 + self.rng.f64());
         let answer = told::refused(call.kind, Reason::UpstreamUnreachable, Some(again));
-        self.keep(call, answer, false)
+        Self::keep(call, answer, false)
     }
 
     /// The exchange failed for `reason`.
-    pub(super) fn failed(&self, call: &Call, reason: Reason) -> Answer {
-        self.keep(call, told::refused(call.kind, reason, None), false)
+    pub(super) fn failed(call: &Call, reason: Reason) -> Answer {
+        Self::keep(call, told::refused(call.kind, reason, None), false)
     }
 
     /// The service has answered, and its answer is passed on.
@@ -337,11 +337,11 @@ impl Gateway {
         let again = response.headers().get(RETRY_AFTER).and_then(|again| again.to_str().ok()?.parse::<u32>().ok());
         answer.retry_after = again.map(|seconds| seconds.saturating_mul(1_000));
         answer.gifts = told::gifts(response);
-        self.keep(call, answer, plan.grants_pass && served)
+        Self::keep(call, answer, plan.grants_pass && served)
     }
 
     /// Whoever came without a place, and has one now, is told of it unless a pass speaks for him.
-    fn keep(&self, call: &Call, mut answer: Answer, passed: bool) -> Answer {
+    fn keep(call: &Call, mut answer: Answer, passed: bool) -> Answer {
         if let (true, false, Some(place), Some(doorway)) = (call.is_unknown, passed, &call.place, call.route.doorway())
         {
             let mut gifts = told::ticket(doorway.room(), place, (!call.anew).then(|| doorway.cookie()));

@@ -168,8 +168,8 @@ impl Gateway {
     }
 
     /// What a visit that was not held is told.
-    pub(super) fn seen(&self, call: &Call, visit: &Visit) -> Answer {
-        self.place(call, visit, (&visit.look.stand, visit.look.poll_after))
+    pub(super) fn seen(call: &Call, visit: &Visit) -> Answer {
+        Self::place(call, visit, (&visit.look.stand, visit.look.poll_after))
     }
 
     /// What a visit that was held for so long is told.
@@ -177,7 +177,7 @@ impl Gateway {
         let room = visit.doorway.room();
         let stand = room.standing(&visit.place);
         let after = room.look_after(&visit.place, &stand, held, self.unix(), self.rng.f64());
-        self.place(call, visit, (&stand, after))
+        Self::place(call, visit, (&stand, after))
     }
 
     /// Somebody leaves the line.
@@ -191,7 +191,7 @@ impl Gateway {
         }
     }
 
-    fn place(&self, call: &Call, visit: &Visit, said: (&Stand, Duration)) -> Answer {
+    fn place(call: &Call, visit: &Visit, said: (&Stand, Duration)) -> Answer {
         if *said.0 == Stand::Unknown {
             return told::refused(call.kind, Reason::NoPlace, None);
         }

@@ -13,7 +13,7 @@ fn smoke() -> Scenario {
     scenario::read(&path).expect("a scenario")
 }
 
-fn world(scenario: &Scenario, people: &[crate::population::Person], seed: u64, overtakes: bool) -> Simulated {
+fn world(scenario: &Scenario, people: &[Person], seed: u64, overtakes: bool) -> Simulated {
     let configured = configured(scenario, None, seed).expect("a template");
     let mut world = World::new(scenario, people, seed, configured).expect("a gateway");
     world.gateway.overtakes = overtakes;
