@@ -28,7 +28,7 @@ overload: build ## scenarios of overload on real sockets, medians of five seeds;
 # Each fault that a test build of weir can commit, and what must turn red: an invariant of the oracle, or a figure over its threshold.
 SABOTAGES := drop-after-accept:I1 double-forward:I2 over-admit:I4 forget-permit:I4 over-quota:I5 lifo:I6 let-newcomers-overtake:I6 \
 	requeue-on-refresh:I7 idle:I8 swallow:I9 accept-forged-ticket:I10 eta-lies:eta_coverage
-SABOTAGE_SCENARIO ?= loadtest/scenarios/smoke.toml
+SABOTAGE_SCENARIO ?= loadtest/scenarios/sabotage.toml
 
 sabotage: build ## break weir on purpose in twelve ways: each must turn the right verdict red, and the honest build none
 	$(CARGO) build --profile sabotage --locked --package weir --bin weir --features sabotage

@@ -1,6 +1,6 @@
 //! The day before the day: a [`scenario`] says what stands there, who comes and what befalls whom; [`population`] draws the people;
 //! [`visitor`] is what one of them does next, [`wire`] their sockets, [`people`] a process of them; [`services`] and [`faults`] are what they meet
-//! behind and before the gateway; [`coordinator`] makes a run of it all, and [`ledger`] is what is left of one.
+//! behind and before the gateway; [`coordinator`] makes a run of it all, [`ledger`] is what is left of one, [`oracle`] judges it, and [`report`] shows it.
 //!
 //! Older, and proofs of their own: a simulated registration service ([`origin`]), an impatient crowd ([`crowd`]), the yardstick both are measured by
 //! ([`ideal`]), the demonstration that puts a gateway between them ([`demo`]), and scenarios of overload ([`overload`]).
@@ -25,6 +25,7 @@ pub mod origin;
 pub mod overload;
 pub mod people;
 pub mod population;
+pub mod report;
 pub mod scenario;
 pub mod services;
 pub mod sim;

@@ -115,9 +115,34 @@ fn a_run_without_a_gateway_leaves_ledgers_that_agree() {
         assert!(resources.iter().any(|used| used.process == process && used.memory > 0), "{process}");
     }
     assert_eq!(left(scene.path()), [""; 0], "nobody is left");
+    handed_on(&folder);
     let again = run(scene.path(), &["--without-gateway"]);
     assert_eq!(again.status.code(), Some(3));
     assert!(said(&again).contains("has a run already"), "{}", said(&again));
+}
+
+/// Every form of the report is there and says the same.
+fn handed_on(folder: &Folder) {
+    let text = |name: &str| std::fs::read_to_string(folder.report(name)).expect("written");
+    let json: serde_json::Value = serde_json::from_str(&text("report.json")).expect("JSON");
+    let (page, suite) = (text("report.html"), text("junit.xml"));
+    let verdict = if json["judgement"]["verdict"] == "invalid" { "INVALID" } else { "PASS" };
+    assert!(page.contains(&format!("<b>{verdict}</b>")), "{verdict}");
+    assert_eq!(suite.contains("<error "), verdict == "INVALID", "{suite}");
+    for id in (1..=11).map(|number| format!("I{number} ")) {
+        assert!(page.contains(&id) && suite.contains(&id) && text("report.csv").contains(&id), "{id}");
+    }
+    let seconds = json["series"]["seconds"].as_array().expect("seconds").len();
+    assert!(seconds >= 3 && text("seconds.csv").lines().count() == seconds + 1, "{seconds}");
+    let came: u64 =
+        json["series"]["seconds"].as_array().expect("seconds").iter().filter_map(|it| it["arrived"].as_u64()).sum();
+    assert_eq!(json["fingerprint"]["people"].as_u64(), Some(came));
+    let first = text("report.json");
+    let again = Command::new(PROGRAM).arg("report").arg(folder.path()).output().expect("started");
+    assert!(matches!(again.status.code(), Some(0 | 3)), "{}", said(&again));
+    assert_eq!(text("report.json"), first, "the same folder is judged the same");
+    let compared = Command::new(PROGRAM).arg("compare").args([folder.path(), folder.path()]).output().expect("started");
+    assert!(said(&compared).contains("goodput"), "{}", said(&compared));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use loadtest::population::Population;
 use loadtest::scenario::template::{Values, fill};
 use loadtest::scenario::{Scenario, read, scaled};
 
-const SHIPPED: [&str; 11] = [
+const SHIPPED: [&str; 12] = [
     "capacity-halves",
     "connection-flood",
     "funnel",
@@ -17,6 +17,7 @@ const SHIPPED: [&str; 11] = [
     "prakerja-2020",
     "retry-storm",
     "rush-80000",
+    "sabotage",
     "slowloris",
     "smoke",
     "stall",

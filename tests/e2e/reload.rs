@@ -117,3 +117,12 @@ fn a_file_that_is_wrong_or_needs_a_restart_changes_nothing() {
     assert_eq!((origin.requests(), other.requests()), (1, 1));
     assert!(weir.is_running());
 }
+
+#[test]
+fn a_first_start_that_made_its_keys_is_reloaded_like_any_other() {
+    let origins = [Origin::echo(), Origin::echo()];
+    let [first, second] = [origins[0].address, origins[1].address];
+    let weir = Weir::start(&crate::rooms::config(first, ""));
+    weir.reload(&crate::rooms::config(second, ""), "applied");
+    eventually("the other serves", || get(weir.http, "/").status == 200 && origins[1].requests() > 0);
+}

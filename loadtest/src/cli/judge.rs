@@ -11,6 +11,7 @@ use crate::figure::Figure;
 use crate::ledger::{Folder, RequestId};
 use crate::oracle::trace::{Story, Subject};
 use crate::oracle::{self, Invariant, Judgement, Ledgers, table};
+use crate::report;
 
 /// Options of `loadtest check`.
 #[derive(Debug, Args)]
@@ -53,6 +54,22 @@ pub(super) struct Trace {
     /// A person (17), one of a person's requests (17-3), or the hash of an Idempotency-Key as the services log it (0x1f)
     #[arg(value_name = "PERSON|REQUEST|KEY", value_parser = subject)]
     subject: Subject,
+}
+
+/// Options of `loadtest report`.
+#[derive(Debug, Args)]
+pub(super) struct Written {
+    /// Folder of the run
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(super) fn report(options: &Written) -> anyhow::Result<Verdict> {
+    let folder = Folder::new(&options.folder);
+    let report = report::make(&folder)?;
+    report.write(&folder)?;
+    println!("{}", folder.report("report.html").display());
+    Ok(report.judgement.verdict.into())
 }
 
 pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {

@@ -4,6 +4,7 @@
 //! or could not be made, 4 the command line or the scenario is wrong.
 
 mod calibrate;
+mod compare;
 mod demo;
 mod guard;
 mod judge;
@@ -85,6 +86,10 @@ enum Command {
     Plan(plan::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
+    /// Write the reports of a run again: report.html, report.json, report.csv, seconds.csv, junit.xml
+    Report(judge::Written),
+    /// Compare two runs, or two sets of runs: a regression is what is worse beyond the noise
+    Compare(compare::Options),
     /// Tell one person's story of a run, from everything that was written about it
     Trace(judge::Trace),
     /// Play a share of the people of a run
@@ -173,6 +178,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sim(options) => sim::command(&options),
         Command::Plan(options) => plan::command(&options),
         Command::Check(options) => judge::check(&options),
+        Command::Report(options) => judge::report(&options),
+        Command::Compare(options) => compare::command(&options),
         Command::Trace(options) => judge::trace(&options),
         Command::People(options) => people::command(&options),
         Command::Guard(options) => guard::command(options),
@@ -249,7 +256,19 @@ mod tests {
 
     #[test]
     fn help_names_every_option_with_a_sentence() {
-        for name in ["origin", "run", "demo", "calibrate", "services", "faults", "overload", "check", "trace"] {
+        for name in [
+            "origin",
+            "run",
+            "demo",
+            "calibrate",
+            "services",
+            "faults",
+            "overload",
+            "check",
+            "report",
+            "compare",
+            "trace",
+        ] {
             let mut command = Cli::command();
             let command = command.find_subcommand_mut(name).expect("a subcommand");
             for option in command.get_arguments() {

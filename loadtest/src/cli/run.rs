@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Verdict;
 use crate::coordinator::{self, Ended, Settings, Shown, prepare};
-use crate::{demo, descriptors, oracle, table};
+use crate::{demo, descriptors, oracle, report, table};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -42,10 +42,11 @@ pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
     let settings = settings(options)?;
     let prepared = prepare::prepare(&settings)?;
     introduce(&prepared);
+    let name = prepared.plan.name.clone();
     let runtime = super::runtime()?;
     let ended = runtime.block_on(coordinator::run(&settings, prepared, super::interrupted()));
     let ended = ended.with_context(|| format!("no result (logs in {})", settings.folder.display()))?;
-    Ok(conclude(&ended))
+    conclude(&ended, &name)
 }
 
 fn settings(options: &Options) -> anyhow::Result<Settings> {
@@ -93,7 +94,7 @@ fn introduce(prepared: &prepare::Prepared) {
     );
 }
 
-fn conclude(ended: &Ended) -> Verdict {
+fn conclude(ended: &Ended, name: &str) -> anyhow::Result<Verdict> {
     let progress = &ended.progress;
     println!(
         "\n{} came, {} registered, {} did what they came for, {} were told no, {} gave up, {} were refused, {} were still there; \
@@ -109,15 +110,18 @@ fn conclude(ended: &Ended) -> Verdict {
         progress.lag_p99 as f64 / 1e3,
     );
     let verdict = match &ended.shown {
-        Shown::Judged(judgement) => {
-            print!("\n{}", oracle::table::summary(judgement));
-            judgement.verdict.into()
+        Shown::Played => {
+            let report = report::make(&ended.folder)?;
+            print!("\n{}", oracle::table::summary(&report.judgement));
+            report.write(&ended.folder)?;
+            report.judgement.verdict.into()
         }
         Shown::Died(why) => {
             println!("BROKEN  {why}");
+            std::fs::write(ended.folder.report("junit.xml"), report::died(name, why))?;
             Verdict::Broken
         }
     };
     println!("{}", ended.folder.path().display());
-    verdict
+    Ok(verdict)
 }

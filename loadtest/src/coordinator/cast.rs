@@ -74,7 +74,7 @@ impl Cast {
     /// Starts everybody, waits for the end, and ends everybody in order.
     pub(super) async fn play(&mut self) -> anyhow::Result<Progress> {
         let clock = self.start().await?;
-        self.watch(clock).await?;
+        Box::pin(self.watch(clock)).await?;
         for mut people in std::mem::take(&mut self.people) {
             let status = people.ended().await?;
             if !status.success() {
@@ -165,9 +165,10 @@ impl Cast {
                 None => std::future::pending().await,
             }
         };
+        let latest = RefCell::new(None);
         let said = async {
             match admin {
-                Some(admin) => said::watch(admin, clock, &path).await.context("said.jsonl cannot be written"),
+                Some(admin) => said::watch(admin, clock, &path, &latest).await.context("said.jsonl cannot be written"),
                 None => std::future::pending().await,
             }
         };
@@ -178,13 +179,13 @@ impl Cast {
                 resources.look(&pids.borrow()).context("resources.jsonl cannot be written")?;
             }
         };
-        let mut display = Display::new(self.expected);
+        let mut display = Display::new(self.expected, self.scenario.end());
         let shows = async {
             let mut shows = interval(SHOW);
             loop {
                 shows.tick().await;
                 let sum = progress.iter().map(Cell::get).reduce(Progress::and).unwrap_or_default();
-                display.show(&sum, clock.now());
+                display.show(&sum, latest.borrow().as_ref(), clock.now());
             }
         };
         let ended = tokio::select! {

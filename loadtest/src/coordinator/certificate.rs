@@ -1,49 +1,24 @@
-//! The certificate of a run: its own authority, good for this machine and some days.
-//!
-//! **Cost**: some 100 ms, twice the program `openssl`.
+//! The certificate of a run: for this machine alone, and its own authority.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
-
-/// Longer than any run.
-const DAYS: &str = "30";
-
-/// What it says: not an authority for others, because a client refuses a server that shows an authority's certificate.
-const REQUEST: &str = "\
-[req]
-distinguished_name = name
-x509_extensions = extensions
-prompt = no
-[name]
-CN = loadtest
-[extensions]
-basicConstraints = critical, CA:FALSE
-subjectAltName = IP:127.0.0.1
-";
+use anyhow::Context;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 /// Makes a certificate for 127.0.0.1, which is its own authority: `cert.pem` and `key.pem` in `folder`, and the file `authority`, which people
 /// believe.
 ///
 /// # Errors
-/// There is no `openssl`, or it cannot.
+/// It cannot be made or written.
 pub fn make(folder: &Path, authority: &Path) -> anyhow::Result<()> {
-    let path = |name: &str| folder.join(name).display().to_string();
-    let (certificate, key, request) = (path("cert.pem"), path("key.pem"), path("request.cnf"));
-    std::fs::write(&request, REQUEST).with_context(|| format!("cannot write {request}"))?;
-    let key_of = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key];
-    let signed = ["req", "-x509", "-days", DAYS, "-config", &request, "-out", &certificate];
-    openssl(&[&signed[..], &key_of].concat())?;
-    std::fs::copy(&certificate, authority).map(drop).with_context(|| format!("cannot write {}", authority.display()))
-}
-
-fn openssl(arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new("openssl");
-    let output = command.args(arguments).stdin(Stdio::null()).output();
-    let output = output.context("cannot start openssl, which makes the certificate of a run under TLS")?;
-    if !output.status.success() {
-        bail!("openssl: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+    let files = [
+        (folder.join("cert.pem"), cert.pem()),
+        (folder.join("key.pem"), signing_key.serialize_pem()),
+        (authority.to_owned(), cert.pem()),
+    ];
+    for (path, text) in files {
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -25,7 +25,6 @@ use std::time::Duration;
 use self::cast::Cast;
 use self::prepare::Prepared;
 use crate::ledger::Folder;
-use crate::oracle::Judgement;
 use crate::people::progress::Progress;
 
 /// What to run, and how.
@@ -54,8 +53,8 @@ pub struct Settings {
 /// What a run has shown.
 #[derive(Clone, Debug)]
 pub enum Shown {
-    /// All that the oracle says of it.
-    Judged(Box<Judgement>),
+    /// It was played to its end; what is to be said of it is in its ledgers.
+    Played,
     /// The gateway's process ended when nobody had asked it to: the worst that can be, and reason enough.
     Died(String),
 }
@@ -99,5 +98,5 @@ pub async fn run(
             };
         }
     };
-    Ok(Ended { shown: Shown::Judged(Box::new(parts::judge(&folder)?)), progress, folder })
+    Ok(Ended { shown: Shown::Played, progress, folder })
 }

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 
 use super::plan::{Program, RunPlan};
-use super::recall;
 use crate::ledger::Folder;
-use crate::oracle::{self, Judgement, Ledgers};
 use crate::population::{Person, Population};
 use crate::scenario::{self, Scenario};
 
@@ -60,16 +58,6 @@ pub fn people(harness: &Path, folder: &Folder, worker: usize, workers: usize) ->
     let mut program = own(harness, "people", folder);
     program.arguments.extend(["--worker".to_owned(), format!("{worker}/{workers}")]);
     program
-}
-
-/// What is to be said of the run in `folder`.
-///
-/// # Errors
-/// A file of it is missing or cannot be read.
-pub fn judge(folder: &Folder) -> anyhow::Result<Judgement> {
-    let facts = recall::read(folder).context("the run cannot be judged")?;
-    let ledgers = Ledgers::read(folder).context("the run cannot be judged")?;
-    Ok(oracle::judge(&facts.run(), ledgers))
 }
 
 fn own(harness: &Path, command: &str, folder: &Folder) -> Program {

@@ -1,5 +1,6 @@
 //! What all processes of a run agree on: `run.json`, written before any of them starts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,9 @@ pub struct RunPlan {
     pub gateway: Option<Program>,
     /// Fingerprint of the people.
     pub plan_hash: String,
+    /// Of the programs, by name.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
     /// Where it was run.
     pub machine: Machine,
 }
@@ -172,6 +176,7 @@ mod tests {
             proxied: None,
             gateway: Some(Program { path: "weir".into(), arguments: vec!["--config".into()] }),
             plan_hash: "00".into(),
+            versions: BTreeMap::from([("weir".into(), "weir 0.1.0".into())]),
             machine: Machine::here(20_000),
         };
         assert!(plan.machine.cores > 0 && plan.machine.memory > 1 << 20, "{:?}", plan.machine);

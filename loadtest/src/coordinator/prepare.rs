@@ -1,7 +1,9 @@
 //! Everything of a run that is decided before a process starts: folder, people, ports, certificate, configuration, plan.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
@@ -87,6 +89,7 @@ pub fn prepare(settings: &Settings) -> anyhow::Result<Prepared> {
         proxied,
         gateway,
         plan_hash,
+        versions: versions(settings.weir.as_deref()),
         machine: Machine::here(settings.descriptors),
     };
     if plan.tls() {
@@ -109,6 +112,17 @@ fn folder(path: &Path, scenario: &Path) -> anyhow::Result<Folder> {
     }
     std::fs::copy(scenario, folder.scenario()).with_context(|| format!("cannot copy {}", scenario.display()))?;
     Ok(folder)
+}
+
+/// Of this program, and of the gateway if it says one.
+fn versions(gateway: Option<&Path>) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    let said = gateway.and_then(|path| Command::new(path).arg("--version").stdin(Stdio::null()).output().ok());
+    if let Some(said) = said.filter(|said| said.status.success()) {
+        let line = String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or_default().trim().to_owned();
+        versions.insert("gateway".to_owned(), line);
+    }
+    versions
 }
 
 fn workers(population: &[Person]) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! **Invariants**: a gateway that does not answer says nothing: there is no line of that instant, and nobody is kept waiting.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -24,11 +25,16 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A look takes no longer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Asks the gateway at `admin` until dropped, and writes what it said into the file at `path`.
+/// Asks the gateway at `admin` until dropped, writes what it said into the file at `path`, and keeps the `latest` for whoever looks.
 ///
 /// # Errors
 /// It cannot be written.
-pub async fn watch(admin: SocketAddr, clock: Clock, path: &Path) -> std::io::Result<()> {
+pub async fn watch(
+    admin: SocketAddr,
+    clock: Clock,
+    path: &Path,
+    latest: &RefCell<Option<Said>>,
+) -> std::io::Result<()> {
     let file = File::options().create(true).append(true).open(path)?;
     let mut out = BufWriter::new(file);
     let mut looks = interval(LOOK);
@@ -38,6 +44,7 @@ pub async fn watch(admin: SocketAddr, clock: Clock, path: &Path) -> std::io::Res
         if let Ok(Some(said)) = timeout(PATIENCE, look(admin, clock)).await {
             writeln!(out, "{}", serde_json::to_string(&said)?)?;
             out.flush()?;
+            latest.replace(Some(said));
         }
     }
 }

@@ -163,6 +163,7 @@ impl Crowd {
         };
         self.ledger.append(&told)?;
         self.counts.ended(told.sent.saturating_sub(told.intended), told.ending == Ending::Harness);
+        self.counts.heard(told.word);
         if let Some(present) = self.at(member) {
             present.kept = landed.kept.map(Box::new);
         }

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::Word;
 use crate::visitor::{Micros, Outcome};
 
 /// Later than this is not told apart: an hour.
@@ -31,6 +32,10 @@ pub struct Progress {
     pub in_flight: u64,
     /// Requests that have ended.
     pub requests: u64,
+    /// Answers that told a place in line, or that it is not open yet.
+    pub told_to_wait: u64,
+    /// Answers that told to come again later, with no place.
+    pub told_later: u64,
     /// How late requests were sent so far: 99th percentile, microseconds.
     pub lag_p99: Micros,
     /// And the latest.
@@ -63,6 +68,8 @@ impl Progress {
             refused: self.refused + other.refused,
             in_flight: self.in_flight + other.in_flight,
             requests: self.requests + other.requests,
+            told_to_wait: self.told_to_wait + other.told_to_wait,
+            told_later: self.told_later + other.told_later,
             lag_p99: self.lag_p99.max(other.lag_p99),
             lag_max: self.lag_max.max(other.lag_max),
             harness: self.harness + other.harness,
@@ -112,6 +119,15 @@ impl Counts {
         self.lag.saturating_record(lag);
     }
 
+    /// Somebody was told so.
+    pub fn heard(&mut self, word: Word) {
+        match word {
+            Word::Place | Word::NotYet => self.progress.told_to_wait += 1,
+            Word::Later => self.progress.told_later += 1,
+            _ => {}
+        }
+    }
+
     /// The line at `at`.
     #[must_use]
     pub fn line(&self, at: Micros, in_flight: usize, over: bool) -> Progress {
@@ -132,8 +148,12 @@ mod tests {
         counts.left(Outcome::Registered);
         counts.ended(900, false);
         counts.ended(5_000, true);
+        for word in [Word::Place, Word::NotYet, Word::Later, Word::Done] {
+            counts.heard(word);
+        }
         let line = counts.line(7, 3, true);
         assert_eq!((line.arrived, line.present, line.registered, line.requests, line.harness), (2, 1, 1, 2, 1));
+        assert_eq!((line.told_to_wait, line.told_later), (2, 1));
         assert!(line.lag_max >= 5_000 && line.lag_max < 5_010);
         let both = line.and(Progress { arrived: 5, lag_p99: 99_000, ..Progress::default() });
         assert_eq!((both.arrived, both.lag_p99, both.over, both.at), (7, 99_000, false, 7));

@@ -6,12 +6,10 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, USER_A
 use http::{HeaderMap, Method, Request, Uri};
 
 use crate::ledger::{self, Kind, RequestId};
+use crate::origin::server::IDEMPOTENCY_KEY;
 use crate::scenario::Stage;
 use crate::visitor::{self, answer};
 use crate::wire::form::{Blank, Form};
-
-/// Identifies a person to services (draft-ietf-httpapi-idempotency-key-header).
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How long an answer may be held (RFC 7240 §4.3).
 const PREFER: HeaderName = HeaderName::from_static("prefer");

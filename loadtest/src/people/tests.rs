@@ -86,6 +86,7 @@ pub(crate) fn plan(entrance: SocketAddr) -> RunPlan {
         proxied: None,
         gateway: None,
         plan_hash: String::new(),
+        versions: std::collections::BTreeMap::new(),
         machine: Machine::default(),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::{LEASE_LEAST, LEASE_MOST, Now, Room, Shown};
+use super::{LEASE_MOST, Now, Room, Shown};
 use crate::waiting_room::eta::{Eta, Seen};
 use crate::waiting_room::journal::{Appended, Record};
 use crate::waiting_room::order::State;
@@ -220,7 +220,7 @@ impl Room {
                 Poll::Pending => control.lease = Some((until, record)),
             }
         }
-        let ahead = recent.saturating_mul(LEASE_TICKS).clamp(LEASE_LEAST, LEASE_MOST);
+        let ahead = recent.saturating_mul(LEASE_TICKS).clamp(self.lease_least, LEASE_MOST);
         if control.lease.is_none() && issued.saturating_add(ahead / 2) >= self.leased.load(Ordering::Acquire) {
             control.lease = Some(self.lease(ahead));
         }

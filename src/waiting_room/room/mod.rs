@@ -58,8 +58,11 @@ use crate::clock::{Clock, Tick};
 use crate::config::plan::{self, Class};
 use crate::sabotage::{self, Fault};
 
-/// So many numbers beyond those given are leased from the journal at least: what a kill skips, of the capacity's span.
+/// So many numbers beyond those given are leased from the journal at least: what a kill skips, of the capacity's span …
 const LEASE_LEAST: u64 = 1_024;
+
+/// … and no more than this part of the capacity, so that a thousand kills of a small room leave room for all who wait.
+const LEASE_PART: u64 = 1_024;
 
 /// … and so many at most: two seconds' joins of the worst minute. Whoever is given a number beyond waits for the journal himself.
 const LEASE_MOST: u64 = 262_144;
@@ -94,6 +97,8 @@ pub struct Room {
     resumed: u64,
     /// The last lease that was asked for.
     leasing: Mutex<u64>,
+    /// Numbers that a lease is for at least.
+    lease_least: u64,
     stripes: [Mutex<()>; turn::STRIPES],
     /// Numbers below are for those who come late with a ticket of a lost state; 0 where none was lost.
     front: u64,
@@ -309,8 +314,8 @@ impl Room {
         };
         self.events.joined.fetch_add(1, Ordering::Relaxed);
         // The chore leases far ahead; whoever is beyond all the same waits for the journal.
-        let recorded =
-            recorded.or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(LEASE_LEAST).1));
+        let recorded = recorded
+            .or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(self.lease_least).1));
         Some(Joined { place: self.place(number, class, identified, unix), recorded })
     }
 

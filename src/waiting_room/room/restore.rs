@@ -24,7 +24,7 @@ use super::lane::Lane;
 use super::recover::Recovery;
 use super::replay::{Extent, Told};
 use super::turn::STRIPES;
-use super::{Events, Room, RoomError, Shown, whole_seconds};
+use super::{Events, LEASE_LEAST, LEASE_PART, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
 use crate::config::plan::{self, Key, Rate, Secret};
 use crate::waiting_room::eta::{Eta, Seen};
@@ -134,6 +134,7 @@ fn begin(
         resumed: issued,
         announced: AtomicU64::new(told.order.serving()),
         leasing: Mutex::new(issued),
+        lease_least: LEASE_LEAST.min(plan.capacity as u64 / LEASE_PART).max(1),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),

@@ -11,7 +11,7 @@
 //! lobby; who attack. In line (the second case) only requests are judged whose sender had no other one out, sends at no speed of his own, and was disturbed by no
 //! fault of gateway, network or service. Nobody overtakes by a forged request: that is I10.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::oracle::evidence::Evidence;
 use crate::oracle::facts::{micros, seconds};
@@ -50,7 +50,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let people = || (0_u32..).zip(&evidence.journeys);
     let started = |(_, journey): &(u32, &Journey)| journey.started != NEVER && !journey.standing.attacks;
     let behind = Earliest::of(people().filter(started).map(|(who, j)| (j.came, j.started, who)).collect());
-    let mut overtaken: HashMap<u32, (u64, u32)> = HashMap::new();
+    let mut overtaken: BTreeMap<u32, (u64, u32)> = BTreeMap::new();
     for (person, journey) in people().filter(|(_, journey)| journey.has_place()) {
         search.looked_at(1);
         if let Some((at, by)) = behind.after(journey.joined.saturating_add(resolution))

@@ -2,7 +2,7 @@
 //!
 //! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
 //! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
-//! *`registered`*: people told that the last stage is done, over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`).
+//! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`).
 //! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it.
 //! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
 //! waited at the end, and what a stall or a dying service held, is not counted.
@@ -14,6 +14,7 @@ use crate::ledger::{Ending, Served, Word};
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::{micros, seconds};
 use crate::oracle::invariant::{Total, between, totals};
+use crate::oracle::measure::people::is_finished;
 use crate::scenario::FaultKind;
 use crate::scenario::fault::ServiceFault;
 
@@ -57,9 +58,12 @@ impl Bottleneck {
         let visits = run.visits().get(usize::from(self.service)).copied().unwrap_or(1).max(1);
         let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / f64::from(visits)));
         let supply = Supply::new(supply.collect());
-        let honest = |(person, _): &(u32, _)| evidence.persona(*person).is_none_or(|persona| persona.attack.is_none());
-        let mut stays: Vec<(u64, u64)> =
-            (0..).zip(run.people).filter(honest).map(|(_, person)| (person.arrives, person.leaves)).collect();
+        let honest = |person: u32| evidence.persona(person).is_none_or(|persona| persona.attack.is_none());
+        let mut stays: Vec<(u64, u64)> = (0..)
+            .zip(run.people)
+            .filter(|(person, _)| honest(*person))
+            .map(|(_, person)| (person.arrives, person.leaves))
+            .collect();
         stays.sort_unstable();
         let end = micros(run.scenario.end());
         let stay = |(from, until): (u64, u64)| Stay {
@@ -67,10 +71,8 @@ impl Bottleneck {
             until: Duration::from_micros(until.min(end)),
         };
         let ideal = serve_with(stays.into_iter().map(stay), &supply, run.scenario.quota).registered;
-        let last = run.last();
-        let told =
-            |records: &Records<'_>| records.told.iter().any(|told| told.word == Word::Done && told.stage == last);
-        evidence.people().filter(told).count() as f64 / ideal as f64
+        let registered = |records: &Records<'_>| honest(records.person) && is_finished(records, run.scenario);
+        evidence.people().filter(registered).count() as f64 / ideal as f64
     }
 
     pub(super) fn cold_start(&self, evidence: &Evidence<'_>) -> f64 {

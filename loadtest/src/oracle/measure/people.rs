@@ -1,6 +1,7 @@
 //! How people fared.
 //!
-//! *`funnel_finished`*: of the people told from `measured_from` to the end of the arrivals that the entrance is done, those told so of the last stage. *`funnel_refusals`*: answers
+//! *`funnel_finished`*: of the people told from `measured_from` to the end of the arrivals that the entrance is done, those who finished: were told so of
+//! the last stage, or of one after which not everybody goes on, and asked for no further one. *`funnel_refusals`*: answers
 //! 429 and 503 to requests for stages behind the entrance. *`slip_p99`*: over people who were given a place, kept it and were served, the number of those served before them
 //! who first came after they were told it, by more than the resolution. *`requests_per_person`*: requests over people who sent any. *amplification*: requests that
 //! began at the service of a stage over distinct people and stages. *`jain_deciles`*: Jain's index over the shares told that the last stage is done, of each tenth of
@@ -11,15 +12,24 @@ use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::micros;
 use crate::oracle::journey::NEVER;
 use crate::overload::stats::jain;
+use crate::scenario::Scenario;
 
 fn is_done(records: &Records<'_>, stage: u8) -> bool {
     records.told.iter().any(|told| told.word == Word::Done && told.kind == Kind::Submit && told.stage == stage)
 }
 
+/// Whether somebody has done what he came for: the last stage, or all that he asked for where not everybody goes on.
+pub(super) fn is_finished(records: &Records<'_>, scenario: &Scenario) -> bool {
+    let last = (0..).zip(&scenario.stages).filter(|(stage, _)| is_done(records, *stage)).last();
+    last.is_some_and(|(done, stage): (u8, _)| {
+        let went_on = || records.told.iter().any(|told| told.kind == Kind::Submit && told.stage > done);
+        usize::from(done) + 1 == scenario.stages.len() || (stage.goes_on < 1.0 && !went_on())
+    })
+}
+
 pub(super) fn funnel_finished(evidence: &Evidence<'_>) -> f64 {
     let scenario = evidence.run.scenario;
-    let (entrance, last) = (evidence.run.entrance(), evidence.run.last());
-    if entrance == last {
+    if evidence.run.entrance() == evidence.run.last() {
         return f64::NAN;
     }
     let measured = micros(scenario.measured_from)..micros(scenario.duration);
@@ -27,7 +37,7 @@ pub(super) fn funnel_finished(evidence: &Evidence<'_>) -> f64 {
     for (records, journey) in evidence.people().zip(&evidence.journeys) {
         if measured.contains(&journey.done) {
             entered += 1;
-            finished += u32::from(is_done(&records, last));
+            finished += u32::from(is_finished(&records, scenario));
         }
     }
     f64::from(finished) / f64::from(entered)

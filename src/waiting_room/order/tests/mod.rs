@@ -346,6 +346,7 @@ fn whoever_comes_when_an_opening_told_him_is_not_late_and_the_pace_hears_of_half
 fn how_many_are_ahead_is_right_at_once_after_a_restart_behind_a_draw() {
     let mut order = Order::new(3 * CHUNK, BEGAN);
     order.restore(Restored::Issued(5_000), unix(500));
+    order.restore(Restored::Settled(5_000), unix(500));
     for number in (0..100).chain([4_500]) {
         order.restore(Restored::Returned(number), unix(500));
     }

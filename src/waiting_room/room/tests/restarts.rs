@@ -172,3 +172,18 @@ fn what_is_found_out_about_a_request_counts_in_the_wave_in_which_it_was_sent() {
     bench.restart();
     assert_eq!(counts(&bench), [none, done, taken]);
 }
+
+#[test]
+fn a_small_room_keeps_everybody_over_many_kills() {
+    let mut bench = paced();
+    bench.plan.capacity = 4_096;
+    bench.restart_paused();
+    let places = rush(&mut bench);
+    for _ in 0..40 {
+        bench.restart_paused();
+    }
+    assert_eq!([0, 50, 99].map(|who| ahead(&bench, &places[who])), [0, 50, 99]);
+    // Two seconds' worth of the rush, and then little at each kill.
+    let skipped = bench.room.order.issued() - 100;
+    assert!(skipped < 100 * 20 + 40 * 8, "{skipped} numbers were skipped");
+}
