@@ -2,6 +2,7 @@
 //!
 //! **Invariants**: nothing of the machine and of the time of day is in them: two runs of one seed write the same bytes.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -56,6 +57,7 @@ pub fn write(
         gateway: Some(Program { path: "weir, in virtual time".into(), arguments: Vec::new() }),
         plan_hash: kept.plan_hash.clone(),
         machine: Machine::default(),
+        versions: BTreeMap::from([("loadtest".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
     };
     plan.write(folder)?;
     std::fs::copy(kept.scenario, folder.scenario()).context("the scenario cannot be copied")?;

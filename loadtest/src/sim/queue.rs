@@ -27,8 +27,6 @@ pub(super) enum Event {
     Abandon(u64),
     /// A fault of the gateway, or of its list of servers, begins.
     Fault(u32),
-    /// A token comes for which somebody in line waits.
-    Token,
 }
 
 /// Events to come.

@@ -7,8 +7,13 @@ use std::time::Duration;
 use super::setup;
 use crate::ledger::key_hash;
 use crate::scenario::Scenario;
-use crate::services::fleet::{Answer, Caller, Fleet, Visit};
+use crate::services::fleet::{Answer, Caller, Fleet, TICK, Visit};
 use crate::services::timeline::Timeline;
+
+/// A day that is longer than this is sampled less often …
+const LONG: Duration = Duration::from_hours(2);
+/// … only this often: figures and invariants look at seconds.
+const COARSE: Duration = Duration::from_secs(1);
 
 /// Answers that were given and have not been heard.
 type Heard = Rc<RefCell<Vec<(u64, Answer)>>>;
@@ -47,7 +52,8 @@ impl Services {
             servers.map(|server| Timeline::of(scenario, index, server)).collect()
         };
         let timelines = (0..).zip(&scenario.services).map(of).collect();
-        Self { fleet: Fleet::new(scenario, seed), heard: Heard::default(), timelines }
+        let fleet = Fleet::new(scenario, seed).sampled_every(grain(scenario));
+        Self { fleet, heard: Heard::default(), timelines }
     }
 
     /// Whether the server with this `authority` of `service` takes connections.
@@ -72,6 +78,11 @@ impl Services {
     pub(super) fn take(&mut self, out: &mut Vec<(u64, Answer)>) {
         out.append(&mut self.heard.borrow_mut());
     }
+}
+
+/// Grain of the samples: a day's would be more than all it consists of.
+fn grain(scenario: &Scenario) -> Duration {
+    if scenario.end() > LONG { COARSE } else { TICK }
 }
 
 /// Hash of a person's key, as services log it.

@@ -68,6 +68,8 @@ pub(super) struct World<'a> {
     servers: Vec<u8>,
     /// The gateway is away until then.
     away: Duration,
+    /// A token comes then for which somebody in line waits; of several looks the earliest, as weir's own timer has it.
+    token: Micros,
     counts: Counts,
     ledgers: Ledgers,
 }
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             chores: Chores::default(),
             servers,
             away: Duration::ZERO,
+            token: Micros::MAX,
             counts: Counts::new().map_err(|_| Unbuilt::NoRoute(String::new()))?,
             ledgers: Ledgers::default(),
         })
@@ -115,13 +118,13 @@ impl<'a> World<'a> {
             self.gateway.turn(now);
             if self.present.next().is_some_and(|at| Duration::from_micros(at) <= now) {
                 self.arrive();
+            } else if Duration::from_micros(self.token) <= now {
+                self.token = Micros::MAX;
+                self.gateway.core.gates().dispatcher.look();
             } else if self.queue.next().is_some_and(|at| Duration::from_micros(at) <= now) {
                 self.happen();
             } else if self.services.fleet.next_due() <= now {
                 self.services.fleet.advance(now);
-                let (mut served, mut samples) = self.services.fleet.take();
-                self.ledgers.served.append(&mut served);
-                self.ledgers.samples.append(&mut samples);
             } else if self.chores.act(&self.gateway, self.working > 0) {
                 self.notice();
                 self.inquire();
@@ -136,11 +139,10 @@ impl<'a> World<'a> {
         if self.present.is_over() && self.flights.is_empty() {
             return None;
         }
-        let planned = self.present.next().into_iter().chain(self.queue.next()).min().map(Duration::from_micros);
+        let planned = self.present.next().into_iter().chain(self.queue.next()).fold(self.token, Micros::min);
         let service = self.services.fleet.next_due();
         let chore = self.chores.next(self.working > 0);
-        let next = planned.map_or(Duration::MAX, |at| at).min(service).min(chore);
-        Some(next.max(self.gateway.now))
+        Some(Duration::from_micros(planned).min(service).min(chore).max(self.gateway.now))
     }
 
     /// Whole microseconds since the start.
@@ -160,7 +162,6 @@ impl<'a> World<'a> {
         match event {
             Event::Timer(number, slot) => self.step(number, visitor::Event::Timer(slot), at),
             Event::Fault(index) => self.fault(index as usize),
-            Event::Token => self.gateway.core.gates().dispatcher.look(),
             Event::BreakOff(id)
             | Event::Uploaded(id)
             | Event::Expire(id)
@@ -194,7 +195,7 @@ impl<'a> World<'a> {
             }
         }
         if let Some(tick) = chores::token(&self.gateway) {
-            self.queue.push(tick.as_nanos().div_ceil(1_000).max(self.now()), Event::Token);
+            self.token = self.token.min(tick.as_nanos().div_ceil(1_000));
         }
     }
 
@@ -337,9 +338,7 @@ impl<'a> World<'a> {
         self.ledgers.told.extend(open.iter().map(|(_, flight)| Told { ended: micros(at), ..flight.told }));
         drop(open);
         self.services.fleet.end(at);
-        let (mut served, mut samples) = self.services.fleet.take();
-        self.ledgers.served.append(&mut served);
-        self.ledgers.samples.append(&mut samples);
+        (self.ledgers.served, self.ledgers.samples) = self.services.fleet.take();
         let progress = self.counts.line(micros(at), in_flight, over);
         Simulated { ledgers: self.ledgers, progress }
     }
