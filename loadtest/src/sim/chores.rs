@@ -1,6 +1,7 @@
 //! What weir does now and then (`weir::runtime::chores`), by the hand of the clock.
 //!
-//! **Cost**: limits are looked for each 10 ms only while something is in flight: with nothing there, nothing is learned.
+//! **Cost**: limits are looked for each 10 ms only where somebody waits or the gate is full, and each 100 ms where something is in flight:
+//! a service that is short of people teaches nothing, and failures are looked for over a tenth of a second and more.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,6 +18,9 @@ use super::gateway::Gateway;
 const OBSERVE: Duration = Duration::from_millis(200);
 const ROOM: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Where nobody waits, limits are looked for only every so many ticks.
+const SHORT_OF_PEOPLE: u128 = 10;
 
 /// When what is due.
 #[derive(Debug, Default)]
@@ -66,11 +70,16 @@ impl Chores {
     /// Finds what the servers can do, of each upstream that has something in flight, and once more when it has not any more.
     fn control(&mut self, gateway: &Gateway) {
         let (core, gates) = (&gateway.core, gateway.core.gates());
+        let tenth = (gateway.now.as_nanos() / capacity::TICK.as_nanos()).is_multiple_of(SHORT_OF_PEOPLE);
         self.was_busy.resize(core.capacities().len(), true);
         for (capacity, was_busy) in core.capacities().iter().zip(&mut self.was_busy) {
             let of = core.upstreams().iter().position(|upstream| Arc::ptr_eq(upstream, capacity.upstream()));
             let gate = of.and_then(|of| gates.upstreams.get(of));
-            let is_busy = gate.is_none_or(|gate| gate.occupancy().in_flight > 0 || gate.has_line());
+            let is_full = gate.is_none_or(|gate| {
+                let occupancy = gate.occupancy();
+                occupancy.in_flight >= occupancy.limit || gate.has_line()
+            });
+            let is_busy = is_full || (tenth && gate.is_some_and(|gate| gate.occupancy().in_flight > 0));
             if std::mem::replace(was_busy, is_busy) || is_busy {
                 capacity.tick(gateway.tick(), &gates.dispatcher);
             }

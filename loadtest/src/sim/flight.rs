@@ -78,7 +78,7 @@ pub(super) fn waker(flight: u64, woken: &Woken) -> Waker {
 
 impl World<'_> {
     /// The body of `flight`, if it is small, is read first; then it is asked about.
-    pub(super) fn begin(&mut self, id: u64, mut flight: Flight) {
+    pub(super) fn begin(&mut self, id: u64, mut flight: Box<Flight>) {
         if flight.body <= READ_AHEAD_MAX && !flight.upload.is_zero() {
             flight.state = State::Reads;
             self.queue.push(flight.told.sent + micros(flight.upload), Event::Uploaded(id));
@@ -87,13 +87,13 @@ impl World<'_> {
         self.ask(id, flight);
     }
 
-    fn ask(&mut self, id: u64, mut flight: Flight) {
+    fn ask(&mut self, id: u64, mut flight: Box<Flight>) {
         let waker = waker(id, &self.woken);
         let admission = self.gateway.ask(&mut flight.call, &waker);
         self.admitted(id, flight, admission);
     }
 
-    fn admitted(&mut self, id: u64, mut flight: Flight, admission: Admission) {
+    fn admitted(&mut self, id: u64, mut flight: Box<Flight>, admission: Admission) {
         match admission {
             Admission::No(answer) => self.finish(flight, Ok(answer)),
             Admission::Wait(waits) => {
@@ -113,7 +113,7 @@ impl World<'_> {
         }
     }
 
-    fn forward(&mut self, id: u64, mut flight: Flight, exchange: InFlight<InService>) {
+    fn forward(&mut self, id: u64, mut flight: Box<Flight>, exchange: InFlight<InService>) {
         self.working += 1;
         let began = self.gateway.tick();
         if flight.body > READ_AHEAD_MAX && !flight.upload.is_zero() {
@@ -124,7 +124,7 @@ impl World<'_> {
         self.work(id, flight, exchange, began);
     }
 
-    fn work(&mut self, id: u64, mut flight: Flight, exchange: InFlight<InService>, began: Tick) {
+    fn work(&mut self, id: u64, mut flight: Box<Flight>, exchange: InFlight<InService>, began: Tick) {
         let service = self.gateway.service(&flight.call);
         let visit = fleet::Visit { id: Some(flight.told.id), stage: flight.told.stage, key: key_of(&flight.call.key) };
         let to = (service, &**exchange.server().authority());
@@ -160,7 +160,7 @@ impl World<'_> {
         }
     }
 
-    fn lost(&mut self, id: u64, mut flight: Flight, exchange: InFlight<InService>, began: Tick) {
+    fn lost(&mut self, id: u64, mut flight: Box<Flight>, exchange: InFlight<InService>, began: Tick) {
         let (services, now) = (&self.services, self.gateway.now);
         let service = self.gateway.service(&flight.call);
         let is_open = |server: &weir::upstream::ServerState| services.is_open(service, server.authority(), now);
@@ -209,7 +209,12 @@ impl World<'_> {
         }
     }
 
-    fn silence(&mut self, id: u64, mut flight: Flight, (mut exchange, began, call): (InFlight<InService>, Tick, u64)) {
+    fn silence(
+        &mut self,
+        id: u64,
+        mut flight: Box<Flight>,
+        (mut exchange, began, call): (InFlight<InService>, Tick, u64),
+    ) {
         let upstream = self.upstream(&flight.call);
         let (timeout, abandon) = upstream
             .map_or((Duration::MAX, Duration::MAX), |upstream| (upstream.response_timeout, upstream.abandon_timeout));
@@ -225,7 +230,7 @@ impl World<'_> {
     }
 
     /// The person of `flight` has gone; what a service works on goes on.
-    fn break_off(&mut self, id: u64, mut flight: Flight, state: State) {
+    fn break_off(&mut self, id: u64, mut flight: Box<Flight>, state: State) {
         self.tell(&mut flight, Err(Ending::BrokenOff));
         match state {
             State::Works { .. } => {
@@ -257,7 +262,7 @@ impl World<'_> {
     }
 
     /// Somebody asks for his place, and would be held for `patience`.
-    pub(super) fn visit(&mut self, id: u64, mut flight: Flight, patience: Duration) {
+    pub(super) fn visit(&mut self, id: u64, mut flight: Box<Flight>, patience: Duration) {
         let visit = match self.gateway.visit(&flight.call, patience) {
             Ok(visit) => visit,
             Err(answer) => return self.finish(flight, Ok(answer)),
@@ -286,11 +291,11 @@ impl World<'_> {
         }
     }
 
-    fn keep(&mut self, id: u64, flight: Flight) {
+    fn keep(&mut self, id: u64, flight: Box<Flight>) {
         self.flights.insert(id, flight);
     }
 
-    fn finish(&mut self, mut flight: Flight, heard: Result<Answer, Ending>) {
+    fn finish(&mut self, mut flight: Box<Flight>, heard: Result<Answer, Ending>) {
         self.tell(&mut flight, heard);
     }
 

@@ -21,6 +21,7 @@ mod room;
 mod said;
 mod service;
 mod setup;
+mod spread;
 mod told;
 mod world;
 

@@ -80,9 +80,14 @@ impl Services {
     }
 }
 
-/// Grain of the samples: a day's would be more than all it consists of.
+/// Whether what is written down each tick of `scenario` would be more than all it consists of.
+pub(super) fn is_long(scenario: &Scenario) -> bool {
+    scenario.end() > LONG
+}
+
+/// Grain of the samples.
 fn grain(scenario: &Scenario) -> Duration {
-    if scenario.end() > LONG { COARSE } else { TICK }
+    if is_long(scenario) { COARSE } else { TICK }
 }
 
 /// Hash of a person's key, as services log it.

@@ -13,8 +13,9 @@ use super::gateway::{Gateway, Said as Request};
 use super::present::Present;
 use super::queue::{Event, Queue};
 use super::said;
-use super::service::Services;
+use super::service::{self, Services};
 use super::setup::{self, Configured, Unbuilt};
+use super::spread::Spread;
 use crate::ledger::{Ending, Kind, RequestId, Said, Told};
 use crate::oracle::Ledgers;
 use crate::people::progress::{Counts, Progress};
@@ -33,6 +34,9 @@ const BACK: Duration = Duration::from_millis(200);
 
 /// What is asked of the gateway goes into the ledger this often, if nothing changes.
 const SAID_LEAST: Micros = 1_000_000;
+
+/// … and of a long day only this often unless a limit changes: what is in force at a start is looked for so near (`oracle::invariant::admission`).
+const SAID_SELDOM: Micros = 500_000;
 
 /// What was simulated.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ pub(super) struct World<'a> {
     pub(super) services: Services,
     pub(super) queue: Queue,
     present: Present<'a>,
-    pub(super) flights: HashMap<u64, Flight>,
+    pub(super) flights: HashMap<u64, Box<Flight>, Spread>,
     flown: u64,
     pub(super) woken: Woken,
     /// Visits that are held, by room and number, since.
@@ -64,6 +68,11 @@ pub(super) struct World<'a> {
     /// Exchanges under way.
     pub(super) working: usize,
     hears: VecDeque<Hears>,
+    /// What somebody wants, between two of his steps: kept for its memory.
+    actions: Vec<Action>,
+    /// As last written down.
+    limits: Vec<u32>,
+    is_long: bool,
     chores: Chores,
     servers: Vec<u8>,
     /// The gateway is away until then.
@@ -97,12 +106,15 @@ impl<'a> World<'a> {
             services: Services::new(scenario, seed),
             queue,
             present: Present::new(scenario, people),
-            flights: HashMap::new(),
+            flights: HashMap::default(),
             flown: 0,
             woken: Woken::default(),
             holding: BTreeMap::new(),
             working: 0,
             hears: VecDeque::new(),
+            actions: Vec::new(),
+            limits: Vec::new(),
+            is_long: service::is_long(scenario),
             chores: Chores::default(),
             servers,
             away: Duration::ZERO,
@@ -201,9 +213,9 @@ impl<'a> World<'a> {
 
     /// `event` happened to somebody.
     fn step(&mut self, number: u32, event: visitor::Event<'_>, at: Micros) {
-        let mut actions = Vec::new();
+        let mut actions = std::mem::take(&mut self.actions);
         self.present.step(number, event, at, &mut actions);
-        for action in actions {
+        for action in actions.drain(..) {
             match action {
                 Action::Send(request) => self.send(number, request),
                 Action::Sleep(slot, until) => self.queue.push(until.max(self.now()), Event::Timer(number, slot)),
@@ -211,6 +223,7 @@ impl<'a> World<'a> {
                 Action::Leave(outcome) => self.counts.left(outcome),
             }
         }
+        self.actions = actions;
     }
 
     fn send(&mut self, number: u32, request: visitor::Request) {
@@ -236,7 +249,7 @@ impl<'a> World<'a> {
         let Some(call) = self.gateway.begin(said) else { return };
         let state = State::Moves;
         let (person, slot) = (number, request.slot);
-        let mut flight = Flight { person, slot, told, call, upload, body, is_there: true, state };
+        let mut flight = Box::new(Flight { person, slot, told, call, upload, body, is_there: true, state });
         if self.gateway.now < self.away {
             return self.tell(&mut flight, Err(Ending::Unreachable));
         }
@@ -315,10 +328,17 @@ impl<'a> World<'a> {
 
     /// The gateway is asked what it says of itself.
     fn inquire(&mut self) {
-        let recent = self.ledgers.said.last().is_some_and(|last| self.now() < last.at + SAID_LEAST);
-        if recent && self.flights.is_empty() {
+        let now = self.now();
+        let since = self.ledgers.said.last().map_or(Micros::MAX, |last| now - last.at);
+        if since < SAID_LEAST && self.flights.is_empty() {
             return;
         }
+        // Of a long day a tenth of a second is of interest only if a limit has changed.
+        let limits = self.gateway.core.gates().upstreams.iter().map(|gate| gate.occupancy().limit);
+        if self.is_long && since < SAID_SELDOM && limits.clone().eq(self.limits.iter().copied()) {
+            return;
+        }
+        self.limits = limits.collect();
         let said = said::said(&self.gateway);
         let same = |last: &Said| {
             last.upstreams == said.upstreams && last.rooms == said.rooms && said.at < last.at + SAID_LEAST
