@@ -6,8 +6,8 @@
 //!
 //! **Invariants**: no thread, no socket, no clock of the machine: the same scenario, configuration and seed give the same ledgers, to the byte.
 //! What happens at one instant happens in a fixed order. Ledgers are those of a run, and judged by the same oracle.
-//! **Cost**: some microseconds an event; chores of the gateway run each 10 ms only while something is in flight.
-//! **Not here**: the network (an exchange takes the time of the service and of a slow upload, nothing else), processor time, the memory of
+//! **Cost**: some microseconds a request; a token's timer, the limits' ticks and what is written down are kept rare where nothing happens.
+//! **Not here**: several workers at the same instant, the network (an exchange takes the time of the service and of a slow upload, nothing else), processor time, the memory of
 //! sockets, a journal on a disk: a gateway that is killed or restarted is away for a moment, and remembers everything.
 
 mod chores;
