@@ -29,7 +29,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use tokio::time::timeout;
 
-pub use self::open::{load, open};
+pub use self::open::{load, open, volatile};
 
 use self::told::Told;
 use super::answer::Answer;

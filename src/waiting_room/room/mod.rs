@@ -108,6 +108,8 @@ pub struct Room {
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
+    /// Newcomers who have a number, or are given one, and are called at this instant.
+    welcoming: AtomicU64,
     /// None do before this instant: until then those are expected back who were called and waited at the gate in vain.
     reserved: AtomicU64,
     /// Them.
@@ -279,8 +281,16 @@ impl Room {
         matches!(shown.standing.phase, Phase::Open { .. })
             && !shown.paused
             && !shown.crowded
-            && self.order.issued() == self.order.serving()
+            && !self.somebody_waits()
             && self.straight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
+    }
+
+    /// Whether a number is out that is not called, and is not of a newcomer who is being let in by another worker.
+    fn somebody_waits(&self) -> bool {
+        // In this order: of whom the first count knows, either the second or the third does.
+        let issued = self.order.issued();
+        let welcoming = self.welcoming.load(Ordering::SeqCst);
+        issued > self.order.serving().saturating_add(welcoming)
     }
 
     /// Whether newcomers are given places.

@@ -80,6 +80,6 @@ impl Room {
     #[must_use]
     pub fn is_held_by(&self, session: u64, identity: &[u8]) -> bool {
         let held = self.identities.number(self.identities.hash(identity));
-        held.map_or(!is_identified(session), |number| number == session & SESSION_NUMBER)
+        held.map_or_else(|| !is_identified(session), |number| number == session & SESSION_NUMBER)
     }
 }
