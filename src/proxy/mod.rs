@@ -21,6 +21,7 @@ pub mod cookies;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+mod hops;
 mod lines;
 mod observe;
 pub mod pass;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod room;
 pub mod route;
 pub mod target;
+mod trailers;
 pub mod tunnel;
 pub mod turn;
 pub mod upload;
@@ -129,6 +131,7 @@ impl Worker {
     ) -> Result<Response<Source>, Answer> {
         let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
+        hops::spend(head)?;
         if let Some(answer) = self.wicket(asker, head, &target).await {
             return answer.map(|response| response.map(Source::Own));
         }

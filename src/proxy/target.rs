@@ -8,7 +8,7 @@
 //! **Cost**: two short allocations a request, host and path.
 //! **Not here**: paths (`path`), routes (`route`), header fields (`headers`).
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version};
@@ -51,6 +51,9 @@ pub enum BadRequest {
     /// A body length that could be read in two ways.
     #[error("the body length {0}")]
     Length(&'static str),
+    /// A field value that begins or ends with white space. In HTTP/1 that is no part of the value.
+    #[error("a field value begins or ends with white space")]
+    Field,
     /// An expectation other than `100-continue`.
     #[error("only the expectation 100-continue can be met")]
     Expectation,
@@ -60,6 +63,9 @@ pub enum BadRequest {
     /// `Connection` has bytes that are not visible ASCII.
     #[error("the Connection field is not a list of names")]
     UnreadableConnection,
+    /// `Max-Forwards` is not one number.
+    #[error("the Max-Forwards field is not a number")]
+    Hops,
     /// It came from where it is going.
     #[error("the request goes in a circle")]
     Loop,
@@ -75,9 +81,13 @@ impl BadRequest {
             Self::Loop => Reason::LoopDetected,
             Self::TooLong => Reason::UriTooLong,
             Self::Expectation => Reason::ExpectationFailed,
-            Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection | Self::UnreadableConnection => {
-                Reason::BadRequest
-            }
+            Self::Target(_)
+            | Self::Host(_)
+            | Self::Length(_)
+            | Self::Field
+            | Self::Hops
+            | Self::Connection
+            | Self::UnreadableConnection => Reason::BadRequest,
         }
     }
 }
@@ -89,12 +99,16 @@ impl Target {
             return Err(BadRequest::Fields);
         }
         method(&head.method)?;
+        if head.version == Version::HTTP_2 {
+            values(&head.headers)?;
+        }
         length(&head.headers)?;
         expectation(&head.headers)?;
         let uri = &head.uri;
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_MAX) {
             return Err(BadRequest::TooLong);
         }
+        scheme_and_query(uri)?;
         let authority = authority(uri, &head.headers, head.version)?;
         let path = normal_path(uri.path()).map_err(BadRequest::Target)?.into_owned();
         let host = authority.as_ref().map(|authority| host_name(authority.host())).unwrap_or_default();
@@ -108,6 +122,26 @@ fn method(method: &Method) -> Result<(), BadRequest> {
         Method::TRACE => Err(BadRequest::NotImplemented("TRACE")),
         _ => Ok(()),
     }
+}
+
+/// What HTTP/1 cannot say must not become something else there (RFC 9113 §8.2.1); h2 looks at single bytes only.
+fn values(headers: &HeaderMap) -> Result<(), BadRequest> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let has_edges = |value: &HeaderValue| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last());
+    if headers.values().any(has_edges) { Err(BadRequest::Field) } else { Ok(()) }
+}
+
+/// Of schemes only those this gateway is asked by (RFC 9110 §4.2); the query in the characters a query has (RFC 3986 §3.4), for the path
+/// is looked at elsewhere.
+fn scheme_and_query(uri: &Uri) -> Result<(), BadRequest> {
+    let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if uri.scheme_str().is_some_and(|scheme| !is_ours(scheme)) {
+        return Err(BadRequest::Target("has a scheme other than http and https"));
+    }
+    if uri.query().is_some_and(|query| !query.bytes().all(|byte| (0x21..=0x7e).contains(&byte))) {
+        return Err(BadRequest::Target("contains a character that does not belong into a query"));
+    }
+    Ok(())
 }
 
 /// hyper refuses most conflicts before; what it lets pass is refused here (RFC 9112 §6.3). `Content-Length` beside
@@ -169,7 +203,8 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<
     }
 }
 
-/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore.
+/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore, no empty label but
+/// that of the root.
 fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     const NOT_A_HOST: BadRequest = BadRequest::Host("is not a host name");
     let authority: Authority = text.parse().map_err(|_| NOT_A_HOST)?;
@@ -178,7 +213,9 @@ fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     let sound = match literal {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
-            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+            let labels = host.strip_suffix('.').unwrap_or(host);
+            labels.split('.').all(|label| !label.is_empty())
+                && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
         }
     };
     // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
@@ -226,7 +263,10 @@ mod tests {
 
     #[test]
     fn refuses_hosts_that_are_none_or_two() {
-        for host in ["", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "[zz]", "a:80:80"] {
+        for host in [
+            "", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "a..", ".a", "a..b", ".",
+            "..", "[zz]", "a:80:80",
+        ] {
             assert_eq!(reason("/", &[("host", host)]), Some(Reason::BadRequest), "{host:?}");
         }
         assert_eq!(reason("/", &[]), Some(Reason::BadRequest));
@@ -263,6 +303,30 @@ mod tests {
     fn meets_one_expectation_only() {
         assert_eq!(reason("/", &[("host", "a"), ("expect", "100-Continue")]), None);
         assert_eq!(reason("/", &[("host", "a"), ("expect", "200-maybe")]), Some(Reason::ExpectationFailed));
+    }
+
+    #[test]
+    fn refuses_schemes_and_queries_of_others() {
+        for target in ["ftp://a/x", "file://a/x", "ws://a/x"] {
+            assert_eq!(reason(target, &[("host", "a")]), Some(Reason::BadRequest), "{target}");
+        }
+        assert_eq!(reason("HTTPS://a/x", &[("host", "a")]), None);
+        let raw = |query: &[u8]| Uri::try_from([b"/x?", query].concat());
+        let mut head = request("/x", &[("host", "a")]);
+        head.uri = raw("é".as_bytes()).unwrap();
+        assert_eq!(of(&head).unwrap_err().reason(), Reason::BadRequest);
+        head.uri = raw(b"a=%C3%A9&b=[1]{2}|/?").unwrap();
+        assert_eq!(of(&head).map(|target| target.path), Ok("/x".to_owned()));
+    }
+
+    #[test]
+    fn in_http2_a_value_has_no_edges_of_white_space() {
+        for value in [" b", "b ", "\tb", "b\t", " "] {
+            let mut head = request("/", &[("host", "a"), ("x-a", value)]);
+            assert_eq!(of(&head).err(), None, "{value:?}: the parser of HTTP/1 has removed it");
+            head.version = Version::HTTP_2;
+            assert_eq!(of(&head), Err(BadRequest::Field), "{value:?}");
+        }
     }
 
     #[test]
