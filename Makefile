@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 CARGO ?= cargo
 # Programs the tests run for real, and the Debian packages they come from.
-TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm nginx:nginx-light haproxy:haproxy
 DENY_VERSION := 0.20.2
 # Judges pages by WCAG in the browser test; shipped by the npm registry only.
 AXE_VERSION := 4.14.1
