@@ -81,16 +81,13 @@ fn number_of(heard: &Heard, last: usize) -> usize {
         }
         Heard::Cut => return last,
     };
-    let first = |text: &str| text.split(|letter: char| !letter.is_ascii_digit()).find_map(|digits| digits.parse().ok());
-    let numbers: [Option<usize>; 2] = [first(&target), first(&field)];
-    match numbers {
-        [Some(one), Some(other)] if one == other => one,
-        _ => {
-            let is_near =
-                |number: &usize| number % LANES == last % LANES && (last..last + NEAR * LANES).contains(number);
-            numbers.into_iter().flatten().find(is_near).unwrap_or(last)
-        }
-    }
+    let numbers = |text: &str| -> Vec<usize> {
+        text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+    };
+    let (target, field) = (numbers(&target), numbers(&field));
+    let is_near = |number: &&usize| **number % LANES == last % LANES && (last..last + NEAR * LANES).contains(*number);
+    let agreed = target.iter().find(|number| field.first() == Some(number));
+    *agreed.or_else(|| target.iter().chain(&field).find(is_near)).unwrap_or(&last)
 }
 
 /// Holds weir's access log of one lane against what its service got: each request that arrived was meant, once and with as many bytes; each
