@@ -119,7 +119,7 @@ fn head(data: &[u8]) -> Option<Parts> {
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
         head.headers.append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
     }
-    head.version = if data.len() % 2 == 0 { Version::HTTP_11 } else { Version::HTTP_2 };
+    head.version = if data.len().is_multiple_of(2) { Version::HTTP_11 } else { Version::HTTP_2 };
     Some(head)
 }
 

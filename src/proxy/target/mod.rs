@@ -210,14 +210,12 @@ fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     let authority: Authority = text.parse().map_err(|_| NOT_A_HOST)?;
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let sound = match literal {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let labels = host.strip_suffix('.').unwrap_or(host);
-            labels.split('.').all(|label| !label.is_empty())
-                && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-        }
+    let is_name = || {
+        let labels = host.strip_suffix('.').unwrap_or(host);
+        labels.split('.').all(|label| !label.is_empty())
+            && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
     };
+    let sound = literal.map_or_else(is_name, |address| address.parse::<std::net::Ipv6Addr>().is_ok());
     // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
     let rest = text.strip_prefix(host).ok_or(NOT_A_HOST)?;
     let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
@@ -230,124 +228,4 @@ fn host_name(host: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(target: &str, headers: &[(&'static str, &str)]) -> Parts {
-        let mut builder = http::Request::builder().uri(target);
-        for (name, value) in headers {
-            builder = builder.header(*name, *value);
-        }
-        builder.body(()).unwrap().into_parts().0
-    }
-
-    fn of(head: &Parts) -> Result<Target, BadRequest> {
-        Target::of(head, 8)
-    }
-
-    fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
-        of(&request(target, headers)).err().map(|error| error.reason())
-    }
-
-    #[test]
-    fn reads_host_and_path() {
-        let target = of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
-        assert_eq!((target.host.as_str(), target.path.as_str()), ("daftar.example", "/register"));
-        assert_eq!(target.authority.unwrap().as_str(), "Daftar.Example:8080");
-        let target = of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
-        assert_eq!(target.host, "a.example");
-        let target = of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
-        assert_eq!(target.host, "[2001:db8::1]");
-        assert_eq!(of(&request("/", &[("host", "a.example.")])).unwrap().host, "a.example");
-    }
-
-    #[test]
-    fn refuses_hosts_that_are_none_or_two() {
-        for host in [
-            "", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "a..", ".a", "a..b", ".",
-            "..", "[zz]", "a:80:80",
-        ] {
-            assert_eq!(reason("/", &[("host", host)]), Some(Reason::BadRequest), "{host:?}");
-        }
-        assert_eq!(reason("/", &[]), Some(Reason::BadRequest));
-        assert_eq!(reason("/", &[("host", "a"), ("host", "a")]), Some(Reason::BadRequest));
-        assert_eq!(reason("http://evil/", &[("host", "good")]), Some(Reason::BadRequest));
-    }
-
-    #[test]
-    fn an_old_client_may_do_without_host() {
-        let mut old = request("/x", &[]);
-        old.version = Version::HTTP_10;
-        assert_eq!(of(&old).unwrap().host, "");
-    }
-
-    #[test]
-    fn refuses_lengths_that_can_be_read_in_two_ways() {
-        let host = ("host", "a");
-        let refused = |fields: &[(&'static str, &str)]| {
-            let mut all = vec![host];
-            all.extend_from_slice(fields);
-            reason("/", &all)
-        };
-        assert_eq!(refused(&[("content-length", "5")]), None);
-        assert_eq!(refused(&[("transfer-encoding", "Chunked")]), None);
-        for value in ["", "+5", "-1", "5, 5", "0x5", "5 "] {
-            assert_eq!(refused(&[("content-length", value)]), Some(Reason::BadRequest), "{value:?}");
-        }
-        assert_eq!(refused(&[("content-length", "5"), ("content-length", "5")]), Some(Reason::BadRequest));
-        assert_eq!(refused(&[("transfer-encoding", "gzip, chunked")]), Some(Reason::NotImplemented));
-        assert_eq!(refused(&[("transfer-encoding", "xchunked")]), Some(Reason::NotImplemented));
-    }
-
-    #[test]
-    fn meets_one_expectation_only() {
-        assert_eq!(reason("/", &[("host", "a"), ("expect", "100-Continue")]), None);
-        assert_eq!(reason("/", &[("host", "a"), ("expect", "200-maybe")]), Some(Reason::ExpectationFailed));
-    }
-
-    #[test]
-    fn refuses_schemes_and_queries_of_others() {
-        for target in ["ftp://a/x", "file://a/x", "ws://a/x"] {
-            assert_eq!(reason(target, &[("host", "a")]), Some(Reason::BadRequest), "{target}");
-        }
-        assert_eq!(reason("HTTPS://a/x", &[("host", "a")]), None);
-        let raw = |query: &[u8]| Uri::try_from([b"/x?", query].concat());
-        let mut head = request("/x", &[("host", "a")]);
-        head.uri = raw("é".as_bytes()).unwrap();
-        assert_eq!(of(&head).unwrap_err().reason(), Reason::BadRequest);
-        head.uri = raw(b"a=%C3%A9&b=[1]{2}|/?").unwrap();
-        assert_eq!(of(&head).map(|target| target.path), Ok("/x".to_owned()));
-    }
-
-    #[test]
-    fn in_http2_a_value_has_no_edges_of_white_space() {
-        for value in [" b", "b ", "\tb", "b\t", " "] {
-            let mut head = request("/", &[("host", "a"), ("x-a", value)]);
-            assert_eq!(of(&head).err(), None, "{value:?}: the parser of HTTP/1 has removed it");
-            head.version = Version::HTTP_2;
-            assert_eq!(of(&head), Err(BadRequest::Field), "{value:?}");
-        }
-    }
-
-    #[test]
-    fn refuses_methods_of_tunnels_and_mirrors() {
-        for method in [Method::CONNECT, Method::TRACE] {
-            let mut request = request("/", &[("host", "a")]);
-            request.method = method;
-            assert_eq!(of(&request).unwrap_err().reason(), Reason::NotImplemented);
-        }
-    }
-
-    #[test]
-    fn counts_the_fields_of_a_head() {
-        let many: Vec<_> = std::iter::once(("host", "a")).chain((0..8).map(|_| ("x-many", "1"))).collect();
-        assert_eq!(reason("/", &many), Some(Reason::HeadTooLarge));
-        assert_eq!(reason("/", &many[..8]), None);
-    }
-
-    #[test]
-    fn a_target_too_long_is_said_to_be_so() {
-        let long = format!("/{}", "x".repeat(TARGET_MAX));
-        assert_eq!(reason(&long, &[("host", "a")]), Some(Reason::UriTooLong));
-    }
-}
+mod tests;
