@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::client::{Client, get};
 use crate::frames::{Frames, GOAWAY, HEADERS, RST_STREAM};
 use crate::origin::Origin;
+use crate::tools::run;
 use crate::weir::{Weir, one_route};
 
 /// Answers nobody can read, or that two readers read differently: 502.
@@ -157,6 +158,24 @@ fn a_post_on_a_stale_connection_is_neither_lost_nor_doubled() {
     assert!(served > POSTS / 2, "{served} of {POSTS}");
     drop(client);
     weir.wait_for_rest();
+}
+
+/// Fields behind a body, when the client has acted on the head already.
+#[test]
+fn trailers_bring_nothing_that_frames_or_is_kept() {
+    let origin = Origin::start(|exchange| {
+        exchange.raw(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: fine\r\nset-cookie: a=bad\r\n\
+              content-length: 7\r\nweir-pass: bad\r\ntransfer-encoding: bad\r\nconnection: bad\r\n\r\n",
+        )
+    });
+    let weir = Weir::start(&one_route(origin.address, 4, ""));
+    let output = run("nghttp", "nghttp2-client", &["-v", &format!("http://{}/", weir.http)]);
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.contains("x-sum: fine"), "{told}");
+    assert!(!told.contains("bad") && !told.contains("content-length: 7"), "{told}");
+    // HTTP/1.1 tells a client of trailers only where it has asked for them.
+    assert_eq!(get(weir.http, "/").text(), "ok");
 }
 
 /// An answer that never ends, and one that ends only by silence: neither holds more than its share, and its client is told.

@@ -92,7 +92,7 @@ fn is_same(sent: &Message, arrived: &Message) -> bool {
 fn path_of(target: &str) -> &str {
     let target = target.split('#').next().unwrap_or_default();
     match target.split_once("://") {
-        Some((_, rest)) => rest.find(['/', '?']).map_or("", |at| &rest[at..]),
+        Some((_, rest)) => rest.find(['/', '?']).map_or("", |at| rest.get(at..).unwrap_or_default()),
         None => target,
     }
 }

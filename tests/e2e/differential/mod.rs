@@ -1,4 +1,4 @@
-//! The same bytes through weir, nginx and HAProxy to a service that writes down what it understands: whatever is sent, what the service
+//! The same bytes through weir, `nginx` and `HAProxy` to a service that writes down what it understands: whatever is sent, what the service
 //! gets is what the gateway meant, and nobody's request is hidden in another's.
 //!
 //! Three readers that share no line of code judge weir: a reader by the letter of RFC 9112 says what was sent, the service's says what
@@ -187,12 +187,9 @@ fn what_arrives_is_what_was_sent_and_meant() {
     let table = table(&cases, &runs);
     println!("{table}");
     let wrong = list(&runs[0], &cases, |outcome| *outcome > Outcome::Tolerated);
-    let odd: String = runs
-        .iter()
-        .map(|run| format!("\n{}\n{}\n", run.name, list(run, &cases, |o| o.column() > 1).join("\n")))
-        .collect();
+    let odd = runs.each_ref().map(|run| [run.name, &list(run, &cases, |o| o.column() > 1).join("\n"), ""].join("\n"));
     // To be read by whoever wants to know more than that it passed.
-    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/differential.txt"), table + &odd).unwrap();
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/differential.txt"), table + &odd.concat()).unwrap();
     assert!(wrong.is_empty(), "weir:\n{}", wrong.join("\n"));
     let [ours, nginx, haproxy] =
         runs.each_ref().map(|run| run.outcomes.iter().filter(|o| **o == Outcome::Exact).count());

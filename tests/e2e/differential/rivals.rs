@@ -1,4 +1,4 @@
-//! nginx and HAProxy as Debian ships them, each with one way a lane to a service of its own.
+//! `nginx` and `HAProxy` as Debian ships them, each with one way a lane to a service of its own.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) struct Rival {
 }
 
 impl Rival {
-    /// nginx as a plain reverse proxy.
+    /// `nginx` as a plain reverse proxy.
     pub(crate) fn nginx(origins: &[SocketAddr]) -> Self {
         let (directory, ways_in) = (tempfile::tempdir().unwrap(), ways(origins));
         let path = directory.path().display();
@@ -42,7 +42,7 @@ impl Rival {
         Self::ready(child, ways_in, directory)
     }
 
-    /// HAProxy as a plain reverse proxy.
+    /// `HAProxy` as a plain reverse proxy.
     pub(crate) fn haproxy(origins: &[SocketAddr]) -> Self {
         let (directory, ways_in) = (tempfile::tempdir().unwrap(), ways(origins));
         let mut text = "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 10s\n \

@@ -14,7 +14,7 @@ use crate::weir::{Weir, one_route};
 enum Must {
     /// GOAWAY with one of these codes, or the end of the connection.
     Close(&'static [u32]),
-    /// RST_STREAM with one of these codes, or what [`Must::Close`] takes: a recipient may always treat it as worse (RFC 9113 §5.4.2).
+    /// `RST_STREAM` with one of these codes, or what [`Must::Close`] takes: a recipient may always treat it as worse (RFC 9113 §5.4.2).
     Reset(&'static [u32]),
     /// Nothing: the next request is served.
     Serve,
@@ -66,8 +66,9 @@ fn complaint(weir: &Weir, rule: &Rule) -> Option<String> {
     let came = outcome(&mut frames, LAST);
     let is_right = match (rule.must, &came) {
         (Must::Close(_) | Must::Reset(_), Came::Closed) => true,
-        (Must::Close(codes) | Must::Reset(codes), Came::GoneAway(code)) => codes.contains(code),
-        (Must::Reset(codes), Came::Reset(code)) => codes.contains(code),
+        (Must::Close(codes) | Must::Reset(codes), Came::GoneAway(code)) | (Must::Reset(codes), Came::Reset(code)) => {
+            codes.contains(code)
+        }
         (Must::Serve, Came::Answered) => asked.is_ok(),
         _ => false,
     };
