@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload sabotage laws test tools fmt clippy unit long loom deny doc build
+.PHONY: help demo overload sabotage laws test tools fmt clippy unit long loom fuzz deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,14 @@ loom: ## the permit gates and the quota under the model checker
 
 long: ## 10^8 forged tickets, 10 million places, and rooms killed a thousand times, for minutes; optimised, because that is what makes it minutes
 	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order waiting_room::room::tests::kills
+
+# What the fuzzer finds on its way stays under target/; what is worth keeping is put into fuzz/corpus by hand, and `make test` replays it.
+FUZZ_SECONDS ?= 60
+fuzz: ## every parser under the fuzzer, for FUZZ_SECONDS each; needs a nightly compiler and cargo-fuzz
+	@for target in $$($(CARGO) +nightly fuzz list); do \
+		mkdir -p target/fuzz/$$target; \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny

@@ -31,7 +31,7 @@ mod drain;
 mod http;
 mod lifetime;
 mod memory;
-mod sniff;
+pub mod sniff;
 mod socket;
 mod stream;
 mod terms;

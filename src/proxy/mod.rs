@@ -21,6 +21,7 @@ pub mod cookies;
 pub mod departure;
 pub mod gateway;
 pub mod headers;
+mod hops;
 mod lines;
 mod observe;
 pub mod pass;
@@ -29,6 +30,7 @@ pub mod policy;
 pub mod room;
 pub mod route;
 pub mod target;
+mod trailers;
 pub mod tunnel;
 pub mod turn;
 pub mod upload;
@@ -39,10 +41,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::EXPECT;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -100,7 +102,7 @@ impl Worker {
         let asker = self.asker(peer, &head);
         sabotage::swallow().await;
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
-        let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
+        let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
         let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
             Ok(response) => response,
@@ -129,6 +131,7 @@ impl Worker {
     ) -> Result<Response<Source>, Answer> {
         let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
+        hops::spend(head)?;
         if let Some(answer) = self.wicket(asker, head, &target).await {
             return answer.map(|response| response.map(Source::Own));
         }
@@ -232,6 +235,10 @@ impl Worker {
         match exchange(pool, request, in_service).await {
             Ok(Exchanged::Response { mut response, server }) => {
                 headers::for_client(response.headers_mut(), &asker.id);
+                if response.status() == StatusCode::NO_CONTENT {
+                    // RFC 9110 §8.6. Over HTTP/2 and in reply to HEAD hyper would pass it on.
+                    response.headers_mut().remove(CONTENT_LENGTH);
+                }
                 *response.version_mut() = Version::HTTP_11;
                 visit.answered(response.status(), server);
                 Ok(response.map(Source::Upstream))
@@ -323,13 +330,15 @@ fn failed(failure: &Failure) -> Reason {
 impl From<BadRequest> for Answer {
     fn from(error: BadRequest) -> Self {
         let answer = Self::from(error.reason());
-        let closes = answer.closes || matches!(error, BadRequest::Length(_));
+        let closes =
+            answer.closes || matches!(error, BadRequest::Length(_) | BadRequest::Target(_) | BadRequest::Host(_));
         Self { detail: Some(error.to_string()), closes, ..answer }
     }
 }
 
 impl From<UploadError> for Answer {
     fn from(error: UploadError) -> Self {
-        error.reason().into()
+        let answer = Self::from(error.reason());
+        Self { closes: answer.closes || matches!(error, UploadError::Trailers), ..answer }
     }
 }

@@ -209,6 +209,7 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
 /// Makes the fields of an upstream's answer fit for the client.
 pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
     strip_hop_by_hop(headers);
+    one_length(headers);
     headers.remove(PROXY_AUTHENTICATE);
     headers.remove(PROXY_AUTHENTICATION_INFO);
     cookies::strip_answer(headers);
@@ -223,6 +224,27 @@ pub fn for_switching_client(headers: &mut HeaderMap, id: &RequestId) {
     for_client(headers, id);
     headers.remove(CONTENT_LENGTH);
     switch(headers);
+}
+
+/// A length that is said several times, as a list or in several fields, is said once (RFC 9110 §8.6). Bodies that it frames have been
+/// checked by the parser; where there is none, as in reply to HEAD, a length that contradicts itself is none.
+fn one_length(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    if lengths.next().is_none() && is_number(first.as_bytes()) {
+        return;
+    }
+    let all = headers.get_all(CONTENT_LENGTH);
+    let mut items = all.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let one = items.next().filter(|one| is_number(one) && items.all(|item| item == *one));
+    match one.and_then(|one| HeaderValue::from_bytes(one).ok()) {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, length)),
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// How often `Via` names us.

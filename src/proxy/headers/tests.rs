@@ -268,3 +268,27 @@ fn each_gateway_signs_and_a_circle_is_refused() {
     let six = [&five[..], &[("via", "2 weir")]].concat();
     assert_eq!(forward(&six, false, false), Err(BadRequest::Loop));
 }
+
+#[test]
+fn a_length_is_said_once() {
+    let id = RequestId::of(&HeaderMap::new(), false, 7);
+    for (lengths, once) in [
+        (&["5"][..], Some("5")),
+        (&["5", "5"], Some("5")),
+        (&["5, 5"], Some("5")),
+        (&["5 ,5", "5"], Some("5")),
+        (&["5", "7"], None),
+        (&["5, 7"], None),
+        (&["+5"], None),
+        (&[""], None),
+        (&["5,"], None),
+    ] {
+        let mut headers = HeaderMap::new();
+        for length in lengths {
+            headers.append(CONTENT_LENGTH, length.parse().unwrap());
+        }
+        for_client(&mut headers, &id);
+        let left: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().map(|length| length.to_str().unwrap()).collect();
+        assert_eq!(left, once.into_iter().collect::<Vec<_>>(), "{lengths:?}");
+    }
+}
