@@ -57,10 +57,10 @@ fn same_by<T>(before: &[T], after: &[T], same: impl Fn(&T, &T) -> bool) -> bool 
 }
 
 fn same_listener(before: &Listener, after: &Listener) -> bool {
-    let Listener { address, tls } = after;
+    let Listener { address, tls, proxy_protocol } = after;
     // A certificate names its key.
     let chain = |tls: &Option<Arc<CertifiedKey>>| tls.as_ref().map(|tls| tls.cert.clone());
-    before.address == *address && chain(&before.tls) == chain(tls)
+    before.address == *address && before.proxy_protocol == *proxy_protocol && chain(&before.tls) == chain(tls)
 }
 
 /// Whether two upstreams are the same but for their servers.

@@ -4,8 +4,8 @@
 //! runtime, with that worker's sockets.
 //!
 //! ```text
-//! accept ─ slot ─→ opening ─→ TLS handshake (ALPN) ─→ http1 │ http2 ─→ closing
-//!                          └→ sniff (cleartext) ────↗       └→ tunnel (upgrade)
+//! accept ─ slot ─ address ─→ opening ─ PROXY header ─→ TLS handshake (ALPN) ─→ http1 │ http2 ─→ closing
+//!                                                   └→ sniff (cleartext) ────↗       └→ tunnel (upgrade)
 //! ```
 //!
 //! **Invariants**
@@ -24,13 +24,16 @@
 
 mod accept;
 mod activity;
+mod addresses;
 mod answer;
 mod connection;
 mod connections;
 mod drain;
+mod floods;
 mod http;
 mod lifetime;
 mod memory;
+pub mod proxy_line;
 mod sniff;
 mod socket;
 mod stream;
@@ -45,13 +48,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 
+pub use addresses::Addresses;
 pub use connections::{Cause, Connections, Kind};
 pub use drain::{Drain, DrainSignal, Nudge, drain};
 pub use memory::Memory;
 pub use socket::{BindError, Bound, bind};
 
 use crate::config::plan;
-use crate::proxy::peer::Peer;
+use crate::proxy::peer::{Peer, unmapped};
 use connection::Connection;
 use connections::{Roll, Slot};
 
@@ -117,7 +121,7 @@ pub async fn serve<A: Attend>(
 ) -> std::io::Result<()> {
     let roll = Arc::new(Roll::default());
     let mut loops = tokio::task::JoinSet::new();
-    for Bound { socket, tls } in sockets {
+    for Bound { socket, tls, proxy_line } in sockets {
         let attend = Arc::clone(&attend);
         let limits = Arc::clone(&limits);
         let connections = Arc::clone(&connections);
@@ -126,11 +130,17 @@ pub async fn serve<A: Attend>(
         loops.spawn(async move {
             let open = |stream, peer, permit| {
                 let slot = Slot::take(&connections, &roll, permit);
+                let peer = unmapped(peer);
+                if let Err(cause) = connection::may_open(peer.ip(), proxy_line, &slot) {
+                    connection::reject(&stream, &slot, cause);
+                    return;
+                }
                 if connections.is_memory_short() {
                     drop(tokio::spawn(connection::refuse(stream, slot, tls.is_some())));
                     return;
                 }
-                let connection = Connection::new(&attend, &limits, &connections, tls.clone(), signal.clone());
+                let connection =
+                    Connection::new(&attend, &limits, &connections, (tls.clone(), proxy_line), signal.clone());
                 // Detached: it is on the roll until it is done.
                 drop(tokio::spawn(connection.run(stream, peer, slot)));
             };

@@ -19,8 +19,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
     BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, DEFAULT_ADMIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT,
-    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS,
-    at_least_one, at_once, burst, pem_file, secs,
+    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, IPV6_PREFIX, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT,
+    WORKERS, at_least_one, at_once, burst, pem_file, secs,
 };
 use super::explain::{Faults, Span};
 use super::names;
@@ -34,6 +34,9 @@ use super::units::{duration, rate, size};
 pub(super) use upstream::{Adaptive, Health, Upstream};
 
 const WITHOUT: [(&str, Without); 2] = [("address", Without::Address), ("pass", Without::Pass)];
+
+/// Whether a listener expects the PROXY protocol.
+const PROXY_PROTOCOL: [(&str, bool); 2] = [("off", false), ("v1v2", true)];
 
 /// `returning` is not written: it is what a ticket makes of a newcomer.
 const CLASSES: [(&str, Class); 4] =
@@ -60,6 +63,7 @@ pub(super) struct Draft {
 pub(super) struct Listener {
     pub(super) address: Option<Written<SocketAddr>>,
     pub(super) tls: Option<Tls>,
+    pub(super) proxy_protocol: Option<Written<bool>>,
 }
 
 /// `[listener.tls]`
@@ -80,6 +84,8 @@ pub(super) struct Admin {
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) connections_per_address: Option<NonZeroUsize>,
+    pub(super) ipv6_prefix: u8,
     pub(super) max_memory: Option<u64>,
     pub(super) trusted_proxies: Vec<Written<IpNet>>,
     pub(super) header_size: usize,
@@ -171,6 +177,8 @@ impl Listener {
                 certificate: tls.required("certificate", pem_file),
                 key: tls.required("key", pem_file),
             }),
+            proxy_protocol: table
+                .optional("proxy_protocol", text("\"off\" or \"v1v2\"", |found| word(found, &PROXY_PROTOCOL))),
         }
     }
 }
@@ -187,6 +195,8 @@ impl Admin {
 impl Clients {
     const DEFAULT: Self = Self {
         max_connections: None,
+        connections_per_address: None,
+        ipv6_prefix: 64,
         max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 << 10,
@@ -204,6 +214,8 @@ impl Clients {
             |value: &DeValue<'_>| size(HEADER_SIZE)(value).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self {
             max_connections: table.or("max_connections", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            connections_per_address: table.or("connections_per_address", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            ipv6_prefix: table.or("ipv6_prefix", usual.ipv6_prefix, number(IPV6_PREFIX)),
             max_memory: table.or("max_memory", None, auto_or_text(size(MAX_MEMORY))),
             trusted_proxies: table
                 .list("trusted_proxies", "networks", text("a network such as \"10.0.0.0/8\"", syntax::network))

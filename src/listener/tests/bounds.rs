@@ -231,7 +231,7 @@ async fn a_connection_costs_what_is_written_here() {
     let (_drain, signal) = drain();
     let limits = Arc::new(limits());
     let peer = server.address;
-    let connection = || Connection::new(&server.service, &limits, &server.connections, None, signal.clone());
+    let connection = || Connection::new(&server.service, &limits, &server.connections, (None, false), signal.clone());
 
     let socket = Arc::new(socket);
     let activity = Activity::new(slot);
@@ -240,6 +240,7 @@ async fn a_connection_costs_what_is_written_here() {
         peer: Arc::new(Peer {
             address: peer,
             local: peer,
+            may_speak_for_others: true,
             tls: false,
             inside: AtomicBool::new(false),
             socket: Arc::clone(&socket),
