@@ -222,11 +222,13 @@ mod tests {
         let mut sent = 0;
         for millis in 0..3_000 {
             let now = began + Duration::from_millis(millis);
-            while frames.read(&frame(8, 0, 4), || now).is_ok() {
+            while sent < BURST + RATE * millis / 1000 {
+                assert_eq!(frames.read(&frame(8, 0, 4), || now), Ok(()), "{sent} after {millis} ms");
                 sent += 1;
             }
         }
-        assert!((BURST + 3 * RATE - 4..=BURST + 3 * RATE).contains(&sent), "{sent}");
+        let last = began + Duration::from_millis(2_999);
+        assert_eq!(frames.read(&frame(8, 0, 4), || last), Err(Flood));
     }
 
     #[test]

@@ -7,11 +7,13 @@ use crate::weir::PATIENCE;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
@@ -25,6 +27,12 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 pub(crate) struct Frames {
     stream: TcpStream,
     next_stream: u32,
+}
+
+/// The bytes of a frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A frame.
@@ -92,9 +100,13 @@ impl Frames {
 
     /// Sends a frame.
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.stream.write_all(&[&head, payload].concat()).unwrap();
+        self.stream.write_all(&frame(kind, flags, stream, payload)).unwrap();
+    }
+
+    /// Sends `bytes`, as far as they are taken, and reads nothing.
+    pub(crate) fn pour(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        self.stream.write_all(bytes)
     }
 
     /// The next frame that is not the connection's own housekeeping, which is answered.

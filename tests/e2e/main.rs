@@ -23,6 +23,8 @@ mod curl;
 mod descriptors;
 mod failures;
 mod fairness;
+mod floods;
+mod identity;
 mod line;
 mod load;
 mod lobby;
