@@ -1,10 +1,10 @@
 //! Frames of HTTP/2 that cost us something and bring nothing: how many of them a connection may send.
 //!
 //! h2 bounds what it keeps, and some of what is sent (`http` lists it), but answers every PING and SETTINGS, and reads PRIORITY,
-//! WINDOW_UPDATE and unknown frames as fast as they come: one connection could keep a worker from everybody else. So the frames are
+//! `WINDOW_UPDATE` and unknown frames as fast as they come: one connection could keep a worker from everybody else. So the frames are
 //! counted on their way to h2, before it reads them.
 //!
-//! Each frame that is neither a request nor a body takes a token. There are [`BURST`] of them, [`RATE`] a second come back, and one for each
+//! Each frame that is neither the beginning of a request nor a body takes a token; trailers do. There are [`BURST`] of them, [`RATE`] a second come back, and one for each
 //! [`WRITTEN`] bytes that the client took from us, since a client may answer each frame of a download with two updates of its windows.
 //!
 //! **Invariants**: no more than `BURST + RATE · t` idle frames, and one for each KiB written, are read in any time `t`; a connection that
@@ -40,6 +40,9 @@ const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
+/// Bits of a stream's number; the first is reserved (RFC 9113 §4.1).
+const STREAM: u32 = u32::MAX >> 1;
+
 /// Length of the preface (RFC 9113 §3.4), and of the head of a frame (§4.1).
 const PREFACE: u32 = 24;
 const HEAD: usize = 9;
@@ -50,6 +53,8 @@ struct Frames {
     /// The head that is being read, and how much of it has been.
     head: [u8; HEAD],
     head_len: usize,
+    /// The highest stream that has been begun.
+    highest: u32,
     /// Bytes to pass over before the next head.
     payload: u32,
     /// Tokens, times [`WRITTEN`].
@@ -64,7 +69,7 @@ struct Flood;
 
 impl Frames {
     fn new(now: Instant) -> Self {
-        Self { head: [0; HEAD], head_len: 0, payload: PREFACE, credit: BURST * WRITTEN, refilled: now }
+        Self { head: [0; HEAD], head_len: 0, highest: 0, payload: PREFACE, credit: BURST * WRITTEN, refilled: now }
     }
 
     /// Takes note of `bytes` from the client.
@@ -89,11 +94,15 @@ impl Frames {
 
     /// A frame has begun.
     fn begun(&mut self, now: &impl Fn() -> Instant) -> Result<(), Flood> {
-        let [high, middle, low, kind, flags, ..] = self.head;
+        let [high, middle, low, kind, flags, stream @ ..] = self.head;
         self.payload = u32::from_be_bytes([0, high, middle, low]);
         let is_idle = match kind {
             DATA => self.payload < LEAST_DATA && flags & END_STREAM == 0,
-            HEADERS => false,
+            HEADERS => {
+                let (before, stream) = (self.highest, u32::from_be_bytes(stream) & STREAM);
+                self.highest = before.max(stream);
+                stream <= before
+            }
             CONTINUATION => self.payload < LEAST_DATA,
             _ => true,
         };
@@ -196,8 +205,13 @@ mod tests {
     const PING: u8 = 6;
 
     fn frame(kind: u8, flags: u8, length: usize) -> Vec<u8> {
+        on(1, kind, flags, length)
+    }
+
+    fn on(stream: u64, kind: u8, flags: u8, length: usize) -> Vec<u8> {
         let [_, high, middle, low] = u32::try_from(length).unwrap().to_be_bytes();
-        [&[high, middle, low, kind, flags, 0, 0, 0, 1][..], &vec![7; length]].concat()
+        let stream = u32::try_from(stream).unwrap().to_be_bytes();
+        [&[high, middle, low, kind, flags][..], &stream, &vec![7; length]].concat()
     }
 
     /// Frames behind a preface, at `now`.
@@ -235,8 +249,10 @@ mod tests {
     fn requests_and_bodies_are_not_counted_and_what_is_written_earns() {
         let now = Instant::now();
         let mut frames = begun(now);
-        for _ in 0..10 * BURST {
-            for frame in [frame(HEADERS, 5, 30), frame(DATA, 0, 100), frame(DATA, END_STREAM, 0), frame(9, 4, 16)] {
+        for number in 0..10 * BURST {
+            for frame in
+                [on(2 * number + 1, HEADERS, 5, 0), frame(DATA, 0, 100), frame(DATA, END_STREAM, 0), frame(9, 4, 16)]
+            {
                 assert_eq!(frames.read(&frame, || now), Ok(()));
             }
         }
@@ -244,6 +260,9 @@ mod tests {
             frames.earn(16 * 1024);
             assert_eq!(frames.read(&[frame(8, 0, 4), frame(8, 0, 4)].concat(), || now), Ok(()));
         }
+        let mut trailers = begun(now);
+        assert_eq!(trailers.read(&frame(HEADERS, 4, 30), || now), Ok(()));
+        assert!((0..=BURST).any(|_| trailers.read(&frame(HEADERS, 5, 30), || now).is_err()));
         for idle in
             [frame(DATA, 0, 0), frame(DATA, 0, 1), frame(9, 0, 0), frame(2, 0, 5), frame(3, 0, 4), frame(77, 0, 0)]
         {

@@ -23,7 +23,10 @@ fn start() -> (Origin, Weir) {
         exchange.respond(200, "", &vec![b'x'; if exchange.target() == "/large" { 60 << 10 } else { 5 }])
     });
     let clients = "[clients]\nbody_timeout = \"2s\"\nidle_timeout = \"5s\"\n";
-    let weir = Weir::start(&format!("{clients}{}", one_route(origin.address, 64, "")));
+    let weir = Weir::start(&format!(
+        "{clients}{}",
+        one_route(origin.address, 1000, "queue = { wait = \"1h\", length = 20000 }")
+    ));
     (origin, weir)
 }
 
@@ -168,7 +171,7 @@ fn a_bomb_of_indexed_fields_is_refused_without_being_unpacked() {
 
 #[test]
 fn windows_opened_by_a_byte_hold_neither_memory_nor_streams_for_ever() {
-    const CONNECTIONS: usize = 20;
+    const CONNECTIONS: usize = 8;
     const STREAMS: usize = 100;
     let (_origin, weir) = start();
     let before = weir.resident_memory();
