@@ -17,8 +17,6 @@ use crate::weir::{PATIENCE, Weir, one_route, within};
 
 /// An answer that does not fit into any socket's buffer, and no permit is held for.
 const LARGE: usize = 60 << 10;
-/// Between two requests of a person.
-const THINKS: Duration = Duration::from_millis(500);
 /// Times that p99 may grow by; what is below the floor no person notices.
 const GROWS: u32 = 2;
 
@@ -27,6 +25,8 @@ struct Size {
     attackers: usize,
     people: usize,
     lasts: Duration,
+    /// Between two requests of a person.
+    thinks: Duration,
     /// A p99 that is not looked into: the machine that runs `make test` does other things as well.
     floor: Duration,
     /// How much larger weir may be.
@@ -35,11 +35,11 @@ struct Size {
 
 fn size() -> Size {
     if std::env::var_os("WEIR_ATTACK").is_some() {
-        let (lasts, floor) = (Duration::from_secs(30), Duration::from_millis(20));
-        Size { attackers: 5_000, people: 500, lasts, floor, growth: 512 << 20 }
+        let (lasts, thinks, floor) = (Duration::from_secs(24), Duration::from_secs(2), Duration::from_millis(20));
+        Size { attackers: 5_000, people: 500, lasts, thinks, floor, growth: 512 << 20 }
     } else {
-        let (lasts, floor) = (Duration::from_secs(4), Duration::from_secs(2));
-        Size { attackers: 200, people: 20, lasts, floor, growth: 96 << 20 }
+        let (lasts, thinks, floor) = (Duration::from_secs(4), Duration::from_millis(500), Duration::from_secs(2));
+        Size { attackers: 200, people: 20, lasts, thinks, floor, growth: 96 << 20 }
     }
 }
 
@@ -70,6 +70,13 @@ struct Waited {
 }
 
 impl Waited {
+    fn fails(&mut self, why: &dyn std::fmt::Display) {
+        if self.failed == 0 {
+            println!("not served: {why}");
+        }
+        self.failed += 1;
+    }
+
     fn quantile(&self, of_100: usize) -> Duration {
         self.all.get((self.all.len() * of_100 / 100).min(self.all.len().saturating_sub(1))).copied().unwrap_or_default()
     }
@@ -78,13 +85,13 @@ impl Waited {
 /// `count` people ask now and then until `meanwhile` is over: half of them on connections that they keep, the others on a new one each
 /// time.
 fn people(weir: &Weir, count: usize, meanwhile: impl FnOnce()) -> Waited {
-    let over = AtomicBool::new(false);
+    let (over, thinks) = (AtomicBool::new(false), size().thinks);
     let waited = std::thread::scope(|scope| {
         let asking = |person: usize| {
             let mut waited = Waited::default();
             let mut kept = None;
             // Not all at one instant.
-            std::thread::sleep(THINKS.mul_f64(fastrand::f64()));
+            std::thread::sleep(thinks.mul_f64(fastrand::f64()));
             while !over.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 let connected = kept.take().map_or_else(|| connect(person, weir.http), Ok);
@@ -95,11 +102,12 @@ fn people(weir: &Weir, count: usize, meanwhile: impl FnOnce()) -> Waited {
                 match answered {
                     Ok((client, 200)) => {
                         waited.all.push(asked.elapsed());
-                        kept = Some(client).filter(|_| person % 2 == 0);
+                        kept = Some(client).filter(|_| person.is_multiple_of(2));
                     }
-                    _ => waited.failed += 1,
+                    Ok((_, status)) => waited.fails(&status),
+                    Err(error) => waited.fails(&error),
                 }
-                std::thread::sleep(THINKS);
+                std::thread::sleep(thinks);
             }
             waited
         };
@@ -213,7 +221,7 @@ fn slow_heads_harm_nobody() {
 fn slow_bodies_harm_nobody() {
     let (_origin, weir) = start(timeouts());
     beside_people("slow bodies", &weir, || {
-        slowly(&weir, &["-B", "-i", "1", "-x", "10", "-s", "8192", "-t", "POST"], "/")
+        slowly(&weir, &["-B", "-i", "1", "-x", "10", "-s", "8192", "-t", "POST"], "/");
     });
 }
 

@@ -72,58 +72,67 @@ fn beside(weir: &Weir, flood: impl FnOnce() + Send) -> Duration {
     })
 }
 
-#[test]
-fn each_flood_of_frames_ends_its_connection_and_harms_nobody() {
-    let (_origin, weir) = start();
+/// The bytes of a flood, by the number of the frame.
+type Flood = Box<dyn Fn(u32) -> Vec<u8> + Send + Sync>;
+
+/// The name of each flood, with what it begins, and its frames.
+fn floods() -> Vec<(&'static str, &'static [u8], Flood)> {
     let odd = |number: u32| 2 * number + 1;
     let request = |stream: u32, flags: u8| frame(HEADERS, flags, stream, &head("/flood"));
-    type Flood<'a> = Box<dyn Fn(u32) -> Vec<u8> + Send + Sync + 'a>;
-    let floods: Vec<(&str, &[u8], Flood<'_>)> = vec![
-        ("SETTINGS", b"", Box::new(|_| frame(SETTINGS, 0, 0, &[]))),
-        ("large SETTINGS", b"", Box::new(|_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100].repeat(100)))),
-        ("PING", b"", Box::new(|_| frame(PING, 0, 0, &[7; 8]))),
-        ("PRIORITY", b"", Box::new(|number| frame(PRIORITY, 0, odd(number), &[0, 0, 0, 0, 16]))),
-        ("WINDOW_UPDATE", b"", Box::new(|_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]))),
-        ("unknown frames", b"", Box::new(|_| frame(0x42, 0, 0, &[]))),
-        ("empty DATA", b"POST", Box::new(|_| frame(DATA, 0, 1, &[]))),
-        ("padded empty DATA", b"POST", Box::new(|_| frame(DATA, 8, 1, &[3, 0, 0, 0]))),
-        ("DATA of a byte", b"POST", Box::new(|_| frame(DATA, 0, 1, b"x"))),
-        ("empty HEADERS", b"", Box::new(|number| frame(HEADERS, 5, odd(number), &[]))),
-        ("HEADERS of trailers", b"POST", Box::new(|_| frame(HEADERS, 4, 1, &[]))),
+    vec![
+        ("SETTINGS", b"", Box::new(move |_| frame(SETTINGS, 0, 0, &[]))),
+        ("large SETTINGS", b"", Box::new(move |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100].repeat(100)))),
+        ("PING", b"", Box::new(move |_| frame(PING, 0, 0, &[7; 8]))),
+        ("PRIORITY", b"", Box::new(move |number| frame(PRIORITY, 0, odd(number), &[0, 0, 0, 0, 16]))),
+        ("WINDOW_UPDATE", b"", Box::new(move |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]))),
+        ("unknown frames", b"", Box::new(move |_| frame(0x42, 0, 0, &[]))),
+        ("empty DATA", b"POST", Box::new(move |_| frame(DATA, 0, 1, &[]))),
+        ("padded empty DATA", b"POST", Box::new(move |_| frame(DATA, 8, 1, &[3, 0, 0, 0]))),
+        ("DATA of a byte", b"POST", Box::new(move |_| frame(DATA, 0, 1, b"x"))),
+        ("empty HEADERS", b"", Box::new(move |number| frame(HEADERS, 5, odd(number), &[]))),
+        ("HEADERS of trailers", b"POST", Box::new(move |_| frame(HEADERS, 4, 1, &[]))),
         (
             "rapid reset",
             b"",
-            Box::new(|number| [request(odd(number), 5), frame(RST_STREAM, 0, odd(number), &[0, 0, 0, 8])].concat()),
+            Box::new(move |number| {
+                [request(odd(number), 5), frame(RST_STREAM, 0, odd(number), &[0, 0, 0, 8])].concat()
+            }),
         ),
         (
             "made you reset: a window of 0",
             b"",
-            Box::new(|number| [request(odd(number), 5), frame(WINDOW_UPDATE, 0, odd(number), &[0; 4])].concat()),
+            Box::new(move |number| [request(odd(number), 5), frame(WINDOW_UPDATE, 0, odd(number), &[0; 4])].concat()),
         ),
         (
             "made you reset: a window too large",
             b"",
-            Box::new(|number| {
+            Box::new(move |number| {
                 [request(odd(number), 5), frame(WINDOW_UPDATE, 0, odd(number), &[0x7f, 255, 255, 255])].concat()
             }),
         ),
         (
             "made you reset: DATA after the end",
             b"",
-            Box::new(|number| [request(odd(number), 5), frame(DATA, 0, odd(number), &[7; 100])].concat()),
+            Box::new(move |number| [request(odd(number), 5), frame(DATA, 0, odd(number), &[7; 100])].concat()),
         ),
         (
             "made you reset: PRIORITY of itself",
             b"",
-            Box::new(|number| {
+            Box::new(move |number| {
                 let itself = odd(number).to_be_bytes();
                 [request(odd(number), 5), frame(PRIORITY, 0, odd(number), &[&itself[..], &[0]].concat())].concat()
             }),
         ),
-        ("CONTINUATION", b"HEAD", Box::new(|_| frame(CONTINUATION, 0, 1, &[0; 16]))),
-        ("empty CONTINUATION", b"HEAD", Box::new(|_| frame(CONTINUATION, 0, 1, &[]))),
-        ("more streams than allowed", b"", Box::new(|number| request(odd(number), 4))),
-    ];
+        ("CONTINUATION", b"HEAD", Box::new(move |_| frame(CONTINUATION, 0, 1, &[0; 16]))),
+        ("empty CONTINUATION", b"HEAD", Box::new(move |_| frame(CONTINUATION, 0, 1, &[]))),
+        ("more streams than allowed", b"", Box::new(move |number| request(odd(number), 4))),
+    ]
+}
+
+#[test]
+fn each_flood_of_frames_ends_its_connection_and_harms_nobody() {
+    let (_origin, weir) = start();
+    let floods = floods();
     let before = weir.resident_memory();
     for (name, begin, flood) in &floods {
         let longest = beside(&weir, || {

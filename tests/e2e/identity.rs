@@ -32,8 +32,8 @@ fn logged(weir: &Weir, path: &str) -> String {
     let mut client = String::new();
     eventually("it is logged", || {
         let log = weir.access_log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let line = lines.filter(|line| line["path"] == path).last();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let line = lines.rfind(|line| line["path"] == path);
         client = line.and_then(|line| line["client"].as_str().map(str::to_owned)).unwrap_or_default();
         !client.is_empty()
     });
