@@ -179,6 +179,20 @@ fn a_bomb_of_indexed_fields_is_refused_without_being_unpacked() {
 }
 
 #[test]
+fn cookies_beyond_header_size_are_refused() {
+    let (origin, weir) = start();
+    let crumb = "c".repeat(100);
+    let large = format!("GET / HTTP/1.1\r\nhost: localhost\r\ncookie: {}\r\n\r\n", crumb.repeat(170));
+    assert_eq!(Client::connect(weir.http).send(large).answer().status, 431);
+    // In crumbs (RFC 9113 §8.2.3) that fit one by one.
+    let mut frames = Frames::connect(weir.http);
+    let crumbs: Vec<(&str, &str)> = (0..140).map(|_| ("cookie", crumb.as_str())).collect();
+    frames.ask("GET", "/", &crumbs, true);
+    assert!(frames.next().is_ok_and(|answer| answer.payload.first() != Some(&0x88)));
+    assert_eq!(origin.requests(), 0);
+}
+
+#[test]
 fn windows_opened_by_a_byte_hold_neither_memory_nor_streams_for_ever() {
     const CONNECTIONS: usize = 8;
     const STREAMS: usize = 100;
