@@ -28,8 +28,8 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Bytes that the kernel takes of an answer before the client has room for them. It keeps megabytes otherwise, and says only after a
-/// third of them whether anybody reads; half of this is seen within `body_timeout` at 1 KiB/s.
+/// Bytes that the kernel takes of an answer before the client has room for them. Otherwise it keeps megabytes for a
+/// slow reader, and says only after a third of them that he reads: he would be taken for one who does not.
 const UNSENT: u32 = 16 * 1024;
 
 /// A listening socket of one worker.

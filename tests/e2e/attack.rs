@@ -25,6 +25,8 @@ struct Size {
     attackers: usize,
     people: usize,
     lasts: Duration,
+    /// Requests a second of each connection of h2load.
+    rate: u32,
     /// Between two requests of a person.
     thinks: Duration,
     /// A p99 that is not looked into: the machine that runs `make test` does other things as well.
@@ -36,10 +38,10 @@ struct Size {
 fn size() -> Size {
     if std::env::var_os("WEIR_ATTACK").is_some() {
         let (lasts, thinks, floor) = (Duration::from_secs(24), Duration::from_secs(2), Duration::from_millis(20));
-        Size { attackers: 5_000, people: 500, lasts, thinks, floor, growth: 512 << 20 }
+        Size { attackers: 5_000, people: 500, lasts, rate: 40, thinks, floor, growth: 512 << 20 }
     } else {
-        let (lasts, thinks, floor) = (Duration::from_secs(4), Duration::from_millis(500), Duration::from_secs(2));
-        Size { attackers: 200, people: 20, lasts, thinks, floor, growth: 96 << 20 }
+        let (lasts, thinks, floor) = (Duration::from_secs(4), Duration::from_millis(500), Duration::from_secs(5));
+        Size { attackers: 200, people: 20, lasts, rate: 4, thinks, floor, growth: 96 << 20 }
     }
 }
 
@@ -278,9 +280,10 @@ fn a_flood_of_requests_over_http2_is_refused_and_harms_nobody() {
     let weir = Weir::start(&format!("{limit}[clients]\n{}\n{route}", timeouts()));
     let size = size();
     beside_people("h2load", &weir, || {
-        let (lasts, url) = (size.lasts.as_secs().to_string(), format!("http://{}/flood", weir.http));
+        let (lasts, rate) = (size.lasts.as_secs().to_string(), size.rate.to_string());
+        let url = format!("http://{}/flood", weir.http);
         let child = command("h2load", "nghttp2-client")
-            .args(["-D", &lasts, "-c", "50", "-m", "20", "-t", "1", "--rps", "40", &url])
+            .args(["-D", &lasts, "-c", "50", "-m", "20", "-t", "1", "--rps", &rate, &url])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -142,25 +142,6 @@ async fn a_client_that_takes_slowly_is_served() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_a_little_at_a_time_is_seen_to_take_it() {
-    let server = Server::start(Limits { body_timeout: Duration::from_secs(1), ..limits() });
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    // Small segments and a small buffer, so that the window moves in small steps.
-    socket2::SockRef::from(&socket).set_tcp_mss(536).unwrap();
-    socket.set_recv_buffer_size(8 * 1024).unwrap();
-    let mut socket = socket.connect(server.address).await.unwrap();
-    socket.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    let mut bytes = [0; 2048];
-    for _ in 0..40 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        socket.read_exact(&mut bytes).await.unwrap();
-    }
-    assert_eq!(server.connections.ended(Cause::Stalled), 0);
-    // And when he stops, he is not waited for.
-    server.ends_by(Cause::Stalled).await;
-}
-
-#[tokio::test]
 async fn heads_beyond_the_limits_are_answered_431() {
     let server = Server::start(limits());
     for head in [
