@@ -20,7 +20,13 @@ const PROMPT: Duration = Duration::from_secs(1);
 fn start() -> (Origin, Weir) {
     let origin = Origin::start(|exchange| {
         exchange.body()?;
-        exchange.respond(200, "", &vec![b'x'; if exchange.target() == "/large" { 60 << 10 } else { 5 }])
+        let length = match exchange.target() {
+            "/large" => 60 << 10,
+            // One part, which h2 would keep without anybody's clock.
+            "/part" => 12 << 10,
+            _ => 5,
+        };
+        exchange.respond(200, "", &vec![b'x'; length])
     });
     let clients = "[clients]\nbody_timeout = \"2s\"\nidle_timeout = \"5s\"\n";
     let weir = Weir::start(&format!(
@@ -202,7 +208,7 @@ fn windows_opened_by_a_byte_hold_neither_memory_nor_streams_for_ever() {
         .map(|_| {
             let mut frames = Frames::without_window(weir.http);
             for _ in 0..STREAMS {
-                let stream = frames.ask("GET", "/large", &[], true);
+                let stream = frames.ask("GET", "/part", &[], true);
                 frames.widen(stream, 1);
             }
             frames
@@ -217,7 +223,8 @@ fn windows_opened_by_a_byte_hold_neither_memory_nor_streams_for_ever() {
             }
         }
     });
-    assert!(longest < PROMPT, "an honest client waited {longest:?}");
+    // Behind all of theirs at once.
+    assert!(longest < PROMPT * 5, "an honest client waited {longest:?}");
     let held = weir.resident_memory().saturating_sub(before);
     println!("{} KiB more after {} streams were stalled", held >> 10, CONNECTIONS * STREAMS);
     weir.wait_for("weir_response_ahead_bytes", 0);
