@@ -23,7 +23,7 @@ fn start() -> (Origin, Weir) {
         let length = match exchange.target() {
             "/large" => 60 << 10,
             // One part, which h2 would keep without anybody's clock.
-            "/part" => 12 << 10,
+            "/part" => 4 << 10,
             _ => 5,
         };
         exchange.respond(200, "", &vec![b'x'; length])
