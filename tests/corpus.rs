@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A fuzz target: its name, which is its corpus's, and what it does.
 type Target = (&'static str, fn(&[u8]));
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
+    ("proxy_line", gateway::proxy_line),
     ("sniff", gateway::sniff),
     ("ticket", gateway::ticket),
     ("pass", gateway::pass),

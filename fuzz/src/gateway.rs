@@ -1,4 +1,4 @@
-//! The parsers of the gateway. Here is the place of the PROXY line, too.
+//! The parsers of the gateway.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -12,8 +12,10 @@ use ipnet::IpNet;
 use weir::config;
 use weir::config::path::{normal_path, without_parameters};
 use weir::config::plan::{self, ClientConcurrency, Key, Secret};
+use weir::listener::proxy_line::{Header, Malformed, Reader, Step};
 use weir::listener::sniff::{Heard, Version as Speaks, judge};
-use weir::proxy::address::{client_address, is_trusted};
+use weir::proxy::address::is_trusted;
+use weir::proxy::forwarded::{Chain, HOPS_MAX};
 use weir::proxy::headers::{self, Context, RequestId};
 use weir::proxy::pass::Passes;
 use weir::proxy::room::carried;
@@ -29,6 +31,8 @@ pub const KEY: [u8; 32] = [7; 32];
 /// Before every moment that a pass of the corpus is good until.
 pub const NOW: Duration = Duration::from_secs(1_586_600_000);
 const FIELDS_MAX: usize = 64;
+/// The longest of version 2 that is read, its own sixteen bytes included.
+const PROXY_HEADER_MAX: usize = 16 + 4096;
 
 /// Which HTTP: decided once, at the first byte that differs, however the bytes come in pieces.
 pub fn sniff(data: &[u8]) {
@@ -151,8 +155,10 @@ pub fn headers(data: &[u8]) {
         let peer = IpAddr::from([192, 0, 2, 1]);
         let context = Context {
             peer,
+            hops: &[],
             trusted: false,
             tls: true,
+            certificate: None,
             version: head.version,
             authority: authority.as_ref(),
             id: &id,
@@ -182,26 +188,57 @@ pub fn headers(data: &[u8]) {
     assert!(fields.get_all("content-length").iter().count() <= 1 && !fields.contains_key(CONNECTION));
 }
 
-/// Whatever a chain says: of an untrusted peer nothing is believed, of a trusted one only what trusted proxies wrote.
+/// Whatever a chain says, only what trusted proxies wrote is believed, and its length is bounded.
 pub fn forwarded(data: &[u8]) {
     let mut fields = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n').take(FIELDS_MAX) {
         let Ok(value) = HeaderValue::from_bytes(line) else { return };
-        fields.append("x-forwarded-for", value);
+        fields.append(if line.starts_with(b"for") { "forwarded" } else { "x-forwarded-for" }, value);
     }
     let trusted: Vec<IpNet> = ["10.0.0.0/8", "2001:db8::/32"].iter().filter_map(|net| net.parse().ok()).collect();
-    let (proxy, stranger) = (IpAddr::from([10, 1, 1, 1]), IpAddr::from([192, 0, 2, 1]));
-    assert_eq!(client_address(stranger, &fields, &trusted), stranger);
-    let client = client_address(proxy, &fields, &trusted);
+    let proxy = IpAddr::from([10, 1, 1, 1]);
+    let chain = Chain::of(proxy, &fields, &trusted);
+    let client = chain.client;
     assert_eq!(client, client.to_canonical(), "an IPv4 client is an IPv4 address");
+    assert!(chain.hops.len() <= HOPS_MAX && chain.hops.first().is_none_or(|first| *first == client), "{chain:?}");
+    assert!(chain.hops.iter().skip(1).all(|hop| is_trusted(*hop, &trusted)), "{chain:?}");
     // What a client writes before the chain of the proxies changes nothing.
+    if !fields.contains_key("x-forwarded-for") || is_trusted(client, &trusted) {
+        return;
+    }
     let mut longer = HeaderMap::new();
     longer.append("x-forwarded-for", HeaderValue::from_static("198.51.100.9"));
-    for field in fields.get_all("x-forwarded-for") {
-        longer.append("x-forwarded-for", field.clone());
+    for (name, field) in &fields {
+        longer.append(name, field.clone());
     }
-    if !is_trusted(client, &trusted) {
-        assert_eq!(client_address(proxy, &longer, &trusted), client);
+    assert_eq!(Chain::of(proxy, &longer, &trusted).client, client);
+}
+
+/// A PROXY header is the same in whatever pieces it comes, and never longer than its bound.
+pub fn proxy_line(data: &[u8]) {
+    let whole = proxy_header(data, usize::MAX);
+    for piece in [1, 2, 7] {
+        assert_eq!(proxy_header(data, piece), whole, "in pieces of {piece}");
+    }
+}
+
+fn proxy_header(mut data: &[u8], piece: usize) -> Option<Result<Header, Malformed>> {
+    let mut reader = Reader::default();
+    let mut read = 0;
+    loop {
+        match reader.step() {
+            Err(malformed) => return Some(Err(malformed)),
+            Ok(Step::Done(header)) => return Some(Ok(header)),
+            Ok(Step::Read(more)) => {
+                let (next, rest) = data.split_at_checked(more.get().min(piece).min(data.len()))?;
+                if next.is_empty() {
+                    return None;
+                }
+                (read, data) = (read + next.len(), rest);
+                assert!(read <= PROXY_HEADER_MAX, "{read} bytes");
+                reader.take(next);
+            }
+        }
     }
 }
 

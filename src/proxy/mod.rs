@@ -19,6 +19,7 @@ pub mod body;
 pub mod capacity;
 pub mod cookies;
 pub mod departure;
+pub mod forwarded;
 pub mod gateway;
 pub mod headers;
 mod hops;
@@ -50,6 +51,7 @@ use hyper::upgrade::OnUpgrade;
 
 use self::answer::{Answer, Reads};
 use self::body::{Body, Source};
+use self::forwarded::Chain;
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
@@ -83,6 +85,10 @@ struct Asker<'a> {
     peer: &'a Arc<Peer>,
     /// The client behind trusted proxies.
     address: IpAddr,
+    /// Who came to the peer through whom, as far as the peer is believed.
+    hops: Vec<IpAddr>,
+    /// Whether the client came by TLS, unless `X-Forwarded-Proto` says otherwise.
+    tls: bool,
     /// Whether the peer may speak for others.
     trusted: bool,
     id: RequestId,
@@ -152,7 +158,7 @@ impl Worker {
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
         }
-        let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+        let secure = headers::came_by_tls(&head.headers, asker.tls, asker.trusted);
         let door = doorway.map(|doorway| Door {
             doorway,
             asker,
@@ -258,10 +264,12 @@ impl Worker {
 
     fn asker<'a>(&self, peer: &'a Arc<Peer>, head: &Parts) -> Asker<'a> {
         let trusted_proxies = &self.gateway.plan().clients.trusted_proxies;
-        let trusted = address::is_trusted(peer.address.ip(), trusted_proxies);
-        let address = address::client_address(peer.address.ip(), &head.headers, trusted_proxies);
+        let trusted = peer.may_speak_for_others && address::is_trusted(peer.address.ip(), trusted_proxies);
+        let named = trusted.then(|| Chain::of(peer.address.ip(), &head.headers, trusted_proxies));
+        let chain = named.unwrap_or_else(|| Chain::own(peer.address.ip()));
         let id = RequestId::of(&head.headers, trusted, fastrand::u128(..));
-        Asker { peer, address, trusted, id }
+        let tls = chain.tls.unwrap_or(peer.tls);
+        Asker { peer, address: chain.client, hops: chain.hops, tls, trusted, id }
     }
 }
 
@@ -275,8 +283,9 @@ fn outbound(
 ) -> Result<Request<Upload>, Answer> {
     let context = headers::Context {
         peer: asker.peer.address.ip(),
+        hops: &asker.hops,
         trusted: asker.trusted,
-        tls: asker.peer.tls,
+        tls: asker.tls,
         certificate: asker.peer.certificate(),
         version: head.version,
         authority: target.authority.as_ref(),

@@ -269,7 +269,13 @@ impl Gateway {
     /// Who a client is, as far as `limit` is concerned; [`None`] if it does not apply.
     #[must_use]
     pub fn client(&self, limit: &ClientLimit, address: IpAddr, headers: &HeaderMap) -> Option<ClientHash> {
-        address::client_hash(limit.key(), limit.without(), address, headers, &self.hasher)
+        address::client_hash(
+            limit.key(),
+            limit.without(),
+            (address, self.plan.clients.ipv6_prefix),
+            headers,
+            &self.hasher,
+        )
     }
 
     /// Gives passes to those who are admitted, if there are any.

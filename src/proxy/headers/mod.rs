@@ -17,8 +17,8 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
 
-use crate::proxy::address::X_FORWARDED_FOR;
 use crate::proxy::cookies;
+use crate::proxy::forwarded::X_FORWARDED_FOR;
 use crate::proxy::pass::WEIR_PASS;
 use crate::proxy::target::BadRequest;
 
@@ -29,6 +29,7 @@ pub const WEIR_TICKET: HeaderName = HeaderName::from_static("weir-ticket");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED: &str = "forwarded";
 const TRACEPARENT: &str = "traceparent";
 const PROXY_AUTHENTICATION_INFO: &str = "proxy-authentication-info";
 const KEEP_ALIVE: &str = "keep-alive";
@@ -62,7 +63,7 @@ const END_TO_END: [HeaderName; 7] =
 /// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
 /// A trusted proxy may say all of it.
 const CLAIMS: [&str; 7] = [
-    "forwarded",
+    FORWARDED,
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
@@ -78,7 +79,9 @@ const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
 pub struct Context<'a> {
     /// The peer's address: the last hop of the chain we write.
     pub peer: IpAddr,
-    /// Whether the peer's own chain is kept and continued.
+    /// Who came to the peer through whom, as far as the peer is believed: the beginning of the chain we write.
+    pub hops: &'a [IpAddr],
+    /// Whether what the peer says of its client is kept.
     pub trusted: bool,
     /// Whether the client came by TLS.
     pub tls: bool,
@@ -273,10 +276,12 @@ fn switch(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
 }
 
-/// Fields of requests that no upstream may see. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
+/// Fields of requests that no upstream may see. `Forwarded` is read and not passed on: the chain that is believed stands in
+/// `X-Forwarded-For`, and a second one could tell another tale. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
 /// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
 fn is_unwelcome(name: &str, trusted: bool) -> bool {
-    name.contains('_') || name.starts_with(OURS) || CERTIFICATES.contains(&name) || (!trusted && is_claim(name))
+    let ours = name.starts_with(OURS) || name == FORWARDED || CERTIFICATES.contains(&name);
+    name.contains('_') || ours || (!trusted && is_claim(name))
 }
 
 /// Fields that say who somebody is.
@@ -327,11 +332,10 @@ pub fn came_by_tls(headers: &HeaderMap, tls: bool, trusted: bool) -> bool {
     first.map_or(tls, |scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
-/// Continues the chain that a trusted peer wrote; those of others have been removed, and a new one starts.
+/// Writes the chain anew: whom a trusted peer named, as far as it is believed, and the peer.
 fn forwarded(headers: &mut HeaderMap, context: &Context<'_>) {
-    let chain: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|field| field.to_str().ok()).collect();
-    let chain =
-        if chain.is_empty() { context.peer.to_string() } else { format!("{}, {}", chain.join(", "), context.peer) };
+    let hops = context.hops.iter().map(|hop| format!("{hop}, "));
+    let chain = hops.collect::<String>() + &context.peer.to_string();
     if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(X_FORWARDED_FOR, chain);
     }

@@ -314,5 +314,5 @@ pub(super) fn is_navigable(method: &Method) -> bool {
 
 /// Whether the client came by TLS, as far as is known.
 pub(super) fn is_secure(request: &Request<'_>) -> bool {
-    headers::came_by_tls(&request.head.headers, request.asker.peer.tls, request.asker.trusted)
+    headers::came_by_tls(&request.head.headers, request.asker.tls, request.asker.trusted)
 }

@@ -190,7 +190,7 @@ impl Worker {
         fields.insert(X_REQUEST_ID, asker.id.value().clone());
         // The person who shares the browser stays.
         if doorway.kept(&head.headers, unix).is_some_and(|kept| kept.number() == place.number()) {
-            let secure = came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+            let secure = came_by_tls(&head.headers, asker.tls, asker.trusted);
             if let Some(cookie) = cookie_field(doorway.cookie(), "", Duration::ZERO, secure) {
                 fields.insert(SET_COOKIE, cookie);
             }

@@ -69,3 +69,26 @@ fn whoever_cannot_come_yet_is_no_no_show() {
     let called = bench.room.order().serving();
     assert!((50..=300).contains(&called), "called {called}");
 }
+
+/// Between the number of a newcomer who is let in and his call another worker must not take him for somebody who waits.
+#[test]
+fn newcomers_who_come_at_one_instant_are_all_let_in() {
+    let bench = Bench::new(vec![Wave::default()]);
+    let now = bench.now();
+    let sent_away: usize = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let one = |_: &u32| {
+                        let straight = bench.room.lets_straight_in();
+                        assert!(bench.room.welcome(None, Class::New, now).is_some());
+                        !straight
+                    };
+                    (0..1_500).filter(one).count()
+                })
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    assert_eq!(sent_away, 0);
+}
