@@ -127,6 +127,14 @@ pub struct Gauge<'a> {
     pub left: Option<u64>,
 }
 
+impl Gauge<'_> {
+    /// Those called who have a place of the quota each, if they come and take it.
+    #[must_use]
+    pub fn promised(&self) -> u64 {
+        self.cohorts.iter().map(Cohort::outstanding).sum::<u64>().saturating_add(self.held)
+    }
+}
+
 /// Decides how many to call. Owned by the chore that steps it, about ten times a second.
 #[derive(Debug)]
 pub struct Pace {
@@ -222,8 +230,7 @@ impl Pace {
             PacePlan::Measured => self.room(now, gauge).min(self.allowed(gauge, passed)),
             PacePlan::Fixed(pace) => self.fixed(now, gauge, pace, passed),
         };
-        let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
-        let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(outstanding.saturating_add(gauge.held)));
+        let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(gauge.promised()));
         let called = whole(wanted).min(gauge.waiting).min(bound);
         self.credit = (self.credit - called as f64).clamp(0.0, self.most_credit());
         self.allowance = self.allowance.map(|allowance| (allowance - called as f64).max(0.0));

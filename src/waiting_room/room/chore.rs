@@ -111,6 +111,7 @@ impl Room {
             owed,
             left: quota.map(|quota| u64::from(quota.left())),
         };
+        let promised = gauge.promised();
         let people = control.pace.step(now.0, &gauge);
         let paused = settles || control.pace.plan() == PacePlan::Paused || quota.is_some_and(Quota::is_unknown);
         let calls = standing.calling.is_some() && !paused;
@@ -132,7 +133,8 @@ impl Room {
             expected: control.pace.speed(load.rate),
             no_show: control.pace.no_show(),
             paused: !calls,
-            idle: waiting == 0,
+            // How fast the last places come back says nothing of how fast people are let in.
+            idle: waiting == 0 || gauge.left.is_some_and(|left| left <= promised),
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
@@ -140,7 +142,7 @@ impl Room {
         let reserved = self.reserved.load(Ordering::Acquire) > now.0.as_nanos();
         let straight = if reserved { 0 } else { control.pace.straight(unused, waiting) };
         self.straight.store(straight, Ordering::Release);
-        let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
+        let shown = Shown { standing, forecast, paused, crowded: waiting > people, promised, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }

@@ -144,7 +144,9 @@ pub(super) struct Shown {
     pub(super) paused: bool,
     /// Whether somebody waits who has not been called.
     pub(super) crowded: bool,
-    /// From and to which number people wait for a draw that is being held; empty if none is.
+    /// People who have been called and may each still take a place of the quota.
+    pub(super) promised: u64,
+    /// From and to which number people wait for a draw that is being held.
     pub(super) undrawn: (u64, u64),
 }
 
@@ -288,8 +290,7 @@ impl Room {
     /// Whether a number is out that is not called, and is not of a newcomer who is being let in by another worker.
     fn somebody_waits(&self) -> bool {
         // In this order: of whom the first count knows, either the second or the third does.
-        let issued = self.order.issued();
-        let welcoming = self.welcoming.load(Ordering::SeqCst);
+        let (issued, welcoming) = (self.order.issued(), self.welcoming.load(Ordering::SeqCst));
         issued > self.order.serving().saturating_add(welcoming)
     }
 

@@ -113,6 +113,7 @@ fn begin(
         standing: schedule.standing(told.progress),
         forecast,
         paused: caller.plan() == PacePlan::Paused || settling,
+        promised: 0,
         crowded: told.order.waiting() > 0,
         undrawn: told.lottery.undrawn(),
     };

@@ -92,3 +92,22 @@ fn newcomers_who_come_at_one_instant_are_all_let_in() {
     });
     assert_eq!(sent_away, 0);
 }
+
+/// Ten places, and fifteen people: when ten have been called, whoever comes behind them cannot be told when.
+#[test]
+fn who_can_only_get_what_the_called_give_up_is_told_so_and_no_time() {
+    let mut bench = Bench::new(vec![wave(10)]);
+    wait(bench.room.pause(true));
+    let places: Vec<Place> = (0..15).map(|_| bench.join()).collect();
+    for place in &places {
+        drop(bench.room.look(place, bench.unix(), 0.5));
+    }
+    wait(bench.room.pause(false));
+    for _ in 0..100 {
+        bench.pass(Duration::from_millis(100));
+    }
+    assert_eq!(bench.room.order.serving(), 10, "nobody is called for whom there is nothing");
+    let stand = bench.room.standing(&places[10]);
+    let Stand::Waiting { ahead, estimate, beyond, .. } = stand else { panic!("{stand:?}") };
+    assert_eq!((ahead, estimate, beyond), (0, None, true));
+}
