@@ -109,7 +109,10 @@ impl Frames {
         if !is_idle {
             return Ok(());
         }
-        if self.credit < WRITTEN {
+        if self.credit == BURST * WRITTEN {
+            // Full: the time until now has earned nothing.
+            self.refilled = now();
+        } else if self.credit < WRITTEN {
             self.refill(now());
         }
         self.credit = self.credit.checked_sub(WRITTEN).ok_or(Flood)?;

@@ -7,11 +7,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
-use http::header::COOKIE;
 use ipnet::IpNet;
 
 use crate::admission::client::ClientHash;
 use crate::config::plan::{ClientKey, Without};
+use crate::proxy::cookies;
 
 /// Whether `peer` may speak for others.
 #[must_use]
@@ -31,8 +31,12 @@ pub fn client_hash(
 ) -> Option<ClientHash> {
     let named = match key {
         ClientKey::Address => None,
-        ClientKey::Cookie(name) => cookie(headers, name).map(str::as_bytes),
-        ClientKey::Header(name) => headers.get(name).map(http::HeaderValue::as_bytes),
+        ClientKey::Cookie(name) => cookies::values(headers, name).next(),
+        // Two of them are nobody's: which one the service reads is not known.
+        ClientKey::Header(name) => {
+            let mut values = headers.get_all(name).iter();
+            values.next().filter(|_| values.next().is_none()).map(http::HeaderValue::as_bytes)
+        }
     };
     // The two kinds of key must not meet: a header that spells an address is not that address.
     match (named, key, without) {
@@ -42,17 +46,6 @@ pub fn client_hash(
         }
         (None, _, Without::Pass) => None,
     }
-}
-
-/// The value of cookie `name` (RFC 6265 §4.2.1).
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(candidate, value)| (candidate == name).then_some(value))
 }
 
 /// What an address counts as: an IPv4 address, mapped or not, as itself; of IPv6 the first `ipv6_prefix` bits, since a subscriber owns
@@ -96,6 +89,20 @@ mod tests {
         assert_eq!(with("a=1; sid=x"), with("sid=x"));
         assert_ne!(with("sid=x"), with("sid=y"));
         assert_eq!(with("xsid=x"), hash(&by_address, "192.0.2.1", &[]));
+    }
+
+    #[test]
+    fn nobody_steps_out_of_his_limit_by_what_else_he_sends() {
+        let hasher = RandomState::new();
+        let own = (IpAddr::from([192, 0, 2, 7]), 64);
+        let hash = |key: &ClientKey, headers: &HeaderMap| client_hash(key, Without::Pass, own, headers, &hasher);
+        let cookie = ClientKey::Cookie("sid".to_owned());
+        let mut odd = HeaderMap::new();
+        odd.append(http::header::COOKIE, http::HeaderValue::from_bytes(b"sid=real; x=\xff").unwrap());
+        assert_eq!(hash(&cookie, &odd), hash(&cookie, &headers(&[("cookie", "sid=real")])));
+        let header = ClientKey::Header(http::HeaderName::from_static("x-api-key"));
+        let twice = headers(&[("x-api-key", "random"), ("x-api-key", "real")]);
+        assert_eq!(hash(&header, &twice), None, "it lacks the one that is meant");
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Worker {
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
         }
-        let secure = headers::came_by_tls(&head.headers, asker.tls, asker.trusted);
+        let secure = asker.tls;
         let door = doorway.map(|doorway| Door {
             doorway,
             asker,
@@ -268,7 +268,7 @@ impl Worker {
         let named = trusted.then(|| Chain::of(peer.address.ip(), &head.headers, trusted_proxies));
         let chain = named.unwrap_or_else(|| Chain::own(peer.address.ip()));
         let id = RequestId::of(&head.headers, trusted, fastrand::u128(..));
-        let tls = chain.tls.unwrap_or(peer.tls);
+        let tls = chain.tls.unwrap_or_else(|| headers::came_by_tls(&head.headers, peer.tls, trusted));
         Asker { peer, address: chain.client, hops: chain.hops, tls, trusted, id }
     }
 }

@@ -49,8 +49,9 @@ impl Chain {
     pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
         let mut de_facto = Walk::new(peer, trusted);
         for field in headers.get_all(X_FORWARDED_FOR).iter().rev() {
-            let Some(list) = readable(field) else { break };
-            if !list.rsplit(',').all(|entry| de_facto.meets(address(trimmed(entry)), None)) {
+            // Each entry by itself: what the proxy appended to its client's field counts, whatever that begins with.
+            let entry = |entry: &[u8]| str::from_utf8(entry).ok().and_then(|entry| address(trimmed(entry)));
+            if !latest(field).rsplit(|byte| *byte == b',').all(|bytes| de_facto.meets(entry(bytes), None)) {
                 break;
             }
         }
@@ -91,6 +92,18 @@ impl<'a> Walk<'a> {
         (self.chain.client, self.chain.tls) = (address, tls);
         is_trusted(address, self.trusted)
     }
+}
+
+/// What stands last in `field`, whole entries of at most [`FIELD_MAX`] bytes together.
+fn latest(field: &HeaderValue) -> &[u8] {
+    let bytes = field.as_bytes();
+    let cut = bytes.len().saturating_sub(FIELD_MAX);
+    let kept = bytes.get(cut..).unwrap_or_default();
+    if cut == 0 {
+        return kept;
+    }
+    // From the first entry that is whole.
+    kept.iter().position(|byte| *byte == b',').and_then(|comma| kept.get(comma..)).unwrap_or_default()
 }
 
 fn readable(field: &HeaderValue) -> Option<&str> {

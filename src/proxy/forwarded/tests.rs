@@ -92,8 +92,13 @@ fn what_cannot_be_read_ends_the_chain_at_the_last_that_could() {
         assert_eq!(standard(&["for=1.1.1.1", broken]), "10.0.0.1", "{broken}");
         assert_eq!(standard(&[broken, "for=203.0.113.9"]), "203.0.113.9", "{broken}");
     }
+    // What a client makes long, or writes in no encoding, does not hide what his proxy appends to it.
     let long = format!("{}203.0.113.9", " ".repeat(10) + &"1.1.1.1,".repeat(FIELD_MAX / 8));
-    assert_eq!(de_facto(&[&long]), "10.0.0.1");
+    assert_eq!(de_facto(&[&long]), "203.0.113.9");
+    assert_eq!(de_facto(&[&"1".repeat(2 * FIELD_MAX)]), "10.0.0.1");
+    let mut fields = HeaderMap::new();
+    fields.append(X_FORWARDED_FOR, HeaderValue::from_bytes(b"\xff, 203.0.113.9").unwrap());
+    assert_eq!(Chain::of("10.0.0.1".parse().unwrap(), &fields, &trusted()).client.to_string(), "203.0.113.9");
     assert_eq!(chain(&[(X_FORWARDED_FOR, &["10.0.0.2"; 100].join(","))]).hops.len(), HOPS_MAX);
     assert_eq!(chain(&[]), Chain::own("10.0.0.1".parse().unwrap()));
 }

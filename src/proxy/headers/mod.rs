@@ -60,19 +60,28 @@ const END_TO_END: [HeaderName; 7] =
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, VIA, http::header::CONTENT_TYPE];
 
 /// Fields by which proxies and frameworks let somebody say who asked, for which host and for which path. An upstream that
-/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
-/// A trusted proxy may say all of it.
-const CLAIMS: [&str; 7] = [
+/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied. Nor from a
+/// trusted proxy, which passes on those that it does not know as its client wrote them.
+const CLAIMS: [&str; 14] = [
     FORWARDED,
+    "client-ip",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-originating-ip",
+    "x-azure-clientip",
+    "x-host",
     "x-rewrite-url",
     "true-client-ip",
     "cf-connecting-ip",
+    "fastly-client-ip",
 ];
-/// The same by their beginnings: `X-Forwarded-For` and all its kin, `X-Original-URL`, `-Host`, `-Method` and so on.
-const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
+/// The same by their beginning: `X-Original-URL`, `-Host`, `-Method` and so on.
+const CLAIM_FAMILY: &str = "x-original-";
+/// `X-Forwarded-For` and all its kin: what a trusted proxy says of its client.
+const TRUSTED_CLAIM_FAMILY: &str = "x-forwarded";
 
 /// What is known of a request when its fields are rewritten.
 #[derive(Debug)]
@@ -280,8 +289,9 @@ fn switch(headers: &mut HeaderMap) {
 /// `X-Forwarded-For`, and a second one could tell another tale. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
 /// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
 fn is_unwelcome(name: &str, trusted: bool) -> bool {
-    let ours = name.starts_with(OURS) || name == FORWARDED || CERTIFICATES.contains(&name);
-    name.contains('_') || ours || (!trusted && is_claim(name))
+    let ours = name.starts_with(OURS) || CERTIFICATES.contains(&name);
+    let claimed = is_claim(name) && !(trusted && name.starts_with(TRUSTED_CLAIM_FAMILY));
+    name.contains('_') || ours || claimed
 }
 
 /// Fields that say who somebody is.
@@ -292,7 +302,7 @@ fn is_identity(name: &HeaderName) -> bool {
 
 /// Fields by which a proxy says what it was asked for, and by whom.
 fn is_claim(name: &str) -> bool {
-    CLAIM_FAMILIES.iter().any(|family| name.starts_with(family)) || CLAIMS.contains(&name)
+    name.starts_with(TRUSTED_CLAIM_FAMILY) || name.starts_with(CLAIM_FAMILY) || CLAIMS.contains(&name)
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -339,9 +349,7 @@ fn forwarded(headers: &mut HeaderMap, context: &Context<'_>) {
     if let Ok(chain) = HeaderValue::try_from(chain) {
         headers.insert(X_FORWARDED_FOR, chain);
     }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if context.tls { "https" } else { "http" }));
-    }
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if context.tls { "https" } else { "http" }));
     if !headers.contains_key(X_FORWARDED_HOST)
         && let Some(host) = headers.get(HOST).cloned()
     {

@@ -218,8 +218,13 @@ fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     let sound = literal.map_or_else(is_name, |address| address.parse::<std::net::Ipv6Addr>().is_ok());
     // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
     let rest = text.strip_prefix(host).ok_or(NOT_A_HOST)?;
-    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
     if sound && port { Ok(authority) } else { Err(NOT_A_HOST) }
+}
+
+/// Digits alone: a number may also have a sign.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// `host` as routes compare it.

@@ -33,8 +33,8 @@ fn reads_host_and_path() {
 #[test]
 fn refuses_hosts_that_are_none_or_two() {
     for host in [
-        "", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "a..", ".a", "a..b", ".", "..",
-        "[zz]", "a:80:80",
+        "", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "a:+80", "[::1", "a:b", "a..", ".a", "a..b",
+        ".", "..", "[zz]", "a:80:80",
     ] {
         assert_eq!(reason("/", &[("host", host)]), Some(Reason::BadRequest), "{host:?}");
     }

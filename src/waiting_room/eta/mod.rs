@@ -209,6 +209,12 @@ impl Eta {
 }
 
 impl Forecast {
+    /// The same before anything was seen, of a room that is paused or not.
+    #[must_use]
+    pub const fn before(self, paused: bool) -> Self {
+        Self { paused, ..self }
+    }
+
     /// When somebody with `ahead` live people before him is called; [`None`] while nobody can know, for a second at the least.
     #[must_use]
     pub fn estimate(&self, ahead: u64) -> Option<Estimate> {

@@ -277,9 +277,6 @@ impl Room {
     #[must_use]
     pub fn lets_straight_in(&self) -> bool {
         let shown = self.shown();
-        if sabotage::is_one_in(4, Fault::LetNewcomersOvertake) {
-            return true;
-        }
         matches!(shown.standing.phase, Phase::Open { .. })
             && !shown.paused
             && !shown.crowded

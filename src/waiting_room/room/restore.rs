@@ -109,10 +109,11 @@ fn begin(
     let forecast = eta.forecast();
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
+    let paused = caller.plan() == PacePlan::Paused || settling;
     let shown = Shown {
         standing: schedule.standing(told.progress),
-        forecast,
-        paused: caller.plan() == PacePlan::Paused || settling,
+        forecast: forecast.before(paused),
+        paused,
         promised: 0,
         crowded: told.order.waiting() > 0,
         undrawn: told.lottery.undrawn(),
