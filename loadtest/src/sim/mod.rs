@@ -2,7 +2,7 @@
 //!
 //! The parts are the real ones: [`visitor`](crate::visitor) is what people do, [`Fleet`](crate::services::fleet::Fleet) what the services do, and
 //! weir's gateway is built as for a process, with gates, lines, funnel, limits found by its law, and waiting rooms, under a clock that is
-//! turned by hand. Only the walk of a request between them is told again here ([`gateway`](self::gateway)), because weir's waits on sockets.
+//! turned by hand. Only the walk of a request between them is told again here ([`gateway`]), because weir's waits on sockets.
 //!
 //! **Invariants**: no thread, no socket, no clock of the machine: the same scenario, configuration and seed give the same ledgers, to the byte.
 //! What happens at one instant happens in a fixed order. Ledgers are those of a run, and judged by the same oracle.
