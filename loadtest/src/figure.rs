@@ -1,7 +1,7 @@
 //! The figures of a run: their names in scenario files, units, and thresholds on them.
 //!
 //! **Invariants**: a figure has one name, the same in files, reports and the code. A figure that cannot be computed is not a number, and no
-//! threshold holds for it.
+//! threshold holds for it; one on how people waited is not judged where nobody had to wait.
 //! **Not here**: how they are computed (`oracle`).
 
 use std::time::Duration;
@@ -11,17 +11,17 @@ use std::time::Duration;
 pub enum Figure {
     /// Work of the bottleneck service that people heard of, over what it could have done from `measured_from` to the end of the arrivals.
     Goodput,
-    /// People who went through all stages, over those whom an ideal service would have taken through.
+    /// People who do not attack and have finished, over those whom an ideal service would have taken through; not where some go only part of the way.
     Registered,
-    /// From the start to the first second with 95 % of the capacity.
+    /// From the start to the first second with 95 % of the bottleneck's capacity; not where there never was demand for it.
     ColdStart,
-    /// The longest time from a change of capacity to the first second with 95 % of it.
+    /// The longest time from a change of capacity to the first second with 95 % of it, at the service that is the bottleneck then.
     Recovery,
-    /// Completed work nobody heard of, over all completed work.
+    /// Completed work nobody heard of, over all completed work; not where next to nothing was completed.
     WastedWork,
-    /// Of the people who passed the entrance, those who passed the last stage.
+    /// Of the people who passed the entrance, those who finished: passed the last stage, or one after which not everybody goes on, and went no further.
     FunnelFinished,
-    /// Refusals (429, 503) after the entrance.
+    /// Refusals after the entrance: 429 and 503 with neither place nor turn, which are not the service's own.
     FunnelRefusals,
     /// Requests that began at a service over the gateway's limit in force.
     OverLimit,

@@ -22,7 +22,7 @@ pub(super) struct Check {
     /// Write the judgement to this file, too, as JSON
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
-    /// Pass if, and only if, this invariant (I6) is broken or this figure (goodput) missed its threshold: the judge is judged
+    /// Pass if, and only if, this invariant (I6) is broken or this figure (goodput) missed its threshold, in a run that says anything at all: the judge is judged
     #[arg(long, value_name = "INVARIANT|FIGURE", value_parser = expected)]
     expects: Option<Expected>,
 }
@@ -35,11 +35,26 @@ enum Expected {
 }
 
 impl Expected {
+    /// What a run is that was to show it: a run that says nothing of the gateway shows nothing.
+    fn verdict(self, judgement: &Judgement) -> Verdict {
+        match self.is_red(judgement) {
+            _ if !judgement.doubts.is_empty() => Verdict::Invalid,
+            true => Verdict::Passed,
+            false => Verdict::Missed,
+        }
+    }
+
+    /// The other invariants that are broken.
+    fn others(self, judgement: &Judgement) -> Vec<&'static str> {
+        let others = judgement.broken().filter(|finding| self != Self::Invariant(finding.invariant));
+        others.map(|finding| finding.invariant.id()).collect()
+    }
+
     fn is_red(self, judgement: &Judgement) -> bool {
         match self {
             Self::Invariant(invariant) => judgement.broken().any(|finding| finding.invariant == invariant),
             Self::Figure(figure) => {
-                judgement.thresholds.iter().any(|checked| checked.threshold.figure == figure && !checked.holds)
+                judgement.thresholds.iter().any(|checked| checked.threshold.figure == figure && checked.is_missed())
             }
         }
     }
@@ -80,11 +95,12 @@ pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     if let Some(path) = &options.json {
         super::write_json(path, &judgement)?;
     }
-    Ok(match options.expects {
-        None => judgement.verdict.into(),
-        Some(expected) if expected.is_red(&judgement) => Verdict::Passed,
-        Some(_) => Verdict::Missed,
-    })
+    let Some(expected) = options.expects else { return Ok(judgement.verdict.into()) };
+    let others = expected.others(&judgement);
+    if !others.is_empty() {
+        println!("also broken: {}", others.join(", "));
+    }
+    Ok(expected.verdict(&judgement))
 }
 
 pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
@@ -130,6 +146,7 @@ mod tests {
     use std::process::ExitCode;
 
     use super::*;
+    use crate::oracle::{Doubt, Finding, State};
 
     #[test]
     fn exit_codes_are_those_of_the_oracle() {
@@ -137,6 +154,34 @@ mod tests {
         for verdict in [Pass, Threshold, Invariant, Invalid] {
             assert_eq!(ExitCode::from(Verdict::from(verdict)), ExitCode::from(verdict.code()), "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_says_nothing_shows_nothing_that_was_expected() {
+        let finding = |invariant| Finding {
+            invariant,
+            state: if matches!(invariant, Invariant::Order | Invariant::Silence) {
+                State::Broken
+            } else {
+                State::Holds
+            },
+            count: 0,
+            judged: 1,
+            note: String::new(),
+            offenders: Vec::new(),
+        };
+        let mut judgement = Judgement {
+            invariants: Invariant::ALL.into_iter().map(finding).collect(),
+            figures: Vec::new(),
+            thresholds: Vec::new(),
+            doubts: Vec::new(),
+            verdict: oracle::Verdict::Invariant,
+        };
+        let (order, quota) = (Expected::Invariant(Invariant::Order), Expected::Invariant(Invariant::Quota));
+        assert_eq!((order.verdict(&judgement), order.others(&judgement)), (Verdict::Passed, vec!["I9"]));
+        assert_eq!((quota.verdict(&judgement), quota.others(&judgement)), (Verdict::Missed, vec!["I6", "I9"]));
+        judgement.doubts.push(Doubt::Late(0.2));
+        assert_eq!([order, quota].map(|expected| expected.verdict(&judgement)), [Verdict::Invalid; 2]);
     }
 
     #[test]

@@ -91,12 +91,6 @@ impl Plan {
         Self { people, seed, behaviour }
     }
 
-    /// When the last person arrives.
-    #[must_use]
-    pub fn last_arrival(&self) -> Duration {
-        self.people.last().map_or(Duration::ZERO, |person| person.arrives)
-    }
-
     /// Arrival and leaving of everybody, for [`crate::ideal::serve`].
     pub fn stays(&self) -> impl Iterator<Item = Stay> {
         self.people.iter().map(|person| Stay { from: person.arrives, until: person.arrives + self.behaviour.give_up })

@@ -105,19 +105,24 @@ impl Run<'_> {
         self.scenario.stages.get(usize::from(stage)).map(|stage| stage.service)
     }
 
-    /// How often one person calls on each service on the whole way, needed services included.
+    /// How often one person who comes in calls on each service on the whole way, in the mean: needed services included, and of a stage to
+    /// which not everybody goes on only the share that does.
     #[must_use]
-    pub fn visits(&self) -> Vec<u32> {
-        let mut visits = vec![0; self.scenario.services.len()];
+    pub fn visits(&self) -> Vec<f64> {
+        let mut visits = vec![0.0; self.scenario.services.len()];
+        let mut left: Vec<(ServiceIndex, usize, f64)> = Vec::new();
+        let mut come = 1.0;
+        for stage in &self.scenario.stages {
+            left.push((stage.service, 0, come));
+            come *= stage.goes_on;
+        }
         // Who needs whom has no cycle; a bound all the same, because this walks what a file says.
-        let mut left: Vec<(ServiceIndex, usize)> =
-            self.scenario.stages.iter().map(|stage| (stage.service, 0)).collect();
-        while let Some((service, depth)) = left.pop() {
+        while let Some((service, depth, share)) = left.pop() {
             let Some(count) = visits.get_mut(usize::from(service)) else { continue };
-            *count += 1;
+            *count += share;
             if depth < self.scenario.services.len() {
                 let needs = self.scenario.services.get(usize::from(service)).map_or(&[][..], |service| &service.needs);
-                left.extend(needs.iter().map(|need| (*need, depth + 1)));
+                left.extend(needs.iter().map(|need| (*need, depth + 1, share)));
             }
         }
         visits
@@ -126,8 +131,8 @@ impl Run<'_> {
     /// The service that can take the fewest people a second from the start.
     #[must_use]
     pub fn bottleneck(&self) -> ServiceIndex {
-        let people = |(service, visits): (&crate::scenario::Service, &u32)| {
-            service.curve.capacity() * f64::from(service.servers) / f64::from(*visits)
+        let people = |(service, visits): (&crate::scenario::Service, &f64)| {
+            service.curve.capacity() * f64::from(service.servers) / visits
         };
         let visits = self.visits();
         let rates = self.scenario.services.iter().zip(&visits).map(people).enumerate();

@@ -116,7 +116,7 @@ impl Serialize for Invariant {
     }
 }
 
-/// Whether an invariant held.
+/// Whether an invariant or a threshold held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -255,15 +255,19 @@ pub(super) fn thresholds<S: Serializer>(thresholds: &[Checked], serializer: S) -
         bound: &'static str,
         limit: f64,
         value: f64,
-        holds: bool,
+        holds: Option<bool>,
+        why: Option<&'static str>,
     }
     let mut rows = serializer.serialize_seq(Some(thresholds.len()))?;
-    for Checked { threshold, value, holds } in thresholds {
+    for checked in thresholds {
+        let Checked { threshold, value, state } = checked;
         let (bound, limit) = match threshold.bound {
             Bound::AtLeast(least) => (">=", least),
             Bound::AtMost(most) => ("<=", most),
         };
-        rows.serialize_element(&Row { figure: threshold.figure.name(), bound, limit, value: *value, holds: *holds })?;
+        let holds = (*state != State::NotJudged).then_some(*state == State::Holds);
+        let (figure, why) = (threshold.figure.name(), checked.why());
+        rows.serialize_element(&Row { figure, bound, limit, value: *value, holds, why })?;
     }
     rows.end()
 }

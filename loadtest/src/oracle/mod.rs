@@ -57,7 +57,25 @@ pub struct Checked {
     /// The figure.
     pub value: f64,
     /// Whether it keeps to the bound.
-    pub holds: bool,
+    pub state: State,
+}
+
+impl Checked {
+    /// Whether the run fails by it.
+    #[must_use]
+    pub fn is_missed(&self) -> bool {
+        self.state == State::Broken
+    }
+
+    /// Why there is no value to hold against it; none: there is one.
+    #[must_use]
+    pub const fn why(&self) -> Option<&'static str> {
+        match self.state {
+            State::NotJudged => Some("nobody had to wait"),
+            State::Broken if self.value.is_nan() => Some("no case"),
+            State::Holds | State::Broken => None,
+        }
+    }
 }
 
 /// How a run ended. The worst that applies: an invalid run proves nothing, and a broken invariant outweighs any threshold.
@@ -125,7 +143,14 @@ pub fn judge(run: &Run<'_>, ledgers: Ledgers) -> Judgement {
         |figure: Figure| figures.iter().find(|(other, _)| *other == figure).map_or(f64::NAN, |(_, value)| *value);
     let check = |threshold: &Threshold| {
         let value = value(threshold.figure);
-        Checked { threshold: *threshold, value, holds: threshold.bound.holds(value) }
+        let state = if threshold.bound.holds(value) {
+            State::Holds
+        } else if value.is_nan() && !measure::has_case(&evidence, threshold.figure) {
+            State::NotJudged
+        } else {
+            State::Broken
+        };
+        Checked { threshold: *threshold, value, state }
     };
     let thresholds: Vec<_> = run.scenario.thresholds.iter().map(check).collect();
     let doubts = validity::doubts(&evidence, value(Figure::LagP99));
@@ -133,7 +158,7 @@ pub fn judge(run: &Run<'_>, ledgers: Ledgers) -> Judgement {
         Verdict::Invalid
     } else if invariants.iter().any(|finding| finding.state == State::Broken) {
         Verdict::Invariant
-    } else if thresholds.iter().any(|checked| !checked.holds) {
+    } else if thresholds.iter().any(Checked::is_missed) {
         Verdict::Threshold
     } else {
         Verdict::Pass

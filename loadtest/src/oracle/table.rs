@@ -72,15 +72,22 @@ fn invariants(judgement: &Judgement) -> Vec<Row> {
 fn figures(judgement: &Judgement) -> Vec<Row> {
     let row = |(figure, value): &(Figure, f64)| {
         let of = judgement.thresholds.iter().filter(|checked| checked.threshold.figure == *figure);
-        let (mut bounds, mut state) = (Vec::new(), "");
+        let (mut bounds, mut state) = (Vec::new(), String::new());
         for checked in of {
             bounds.push(match checked.threshold.bound {
                 Bound::AtLeast(least) => format!("≥ {}", written(*figure, least)),
                 Bound::AtMost(most) => format!("≤ {}", written(*figure, most)),
             });
-            state = if checked.holds && state != "FAIL" { "PASS" } else { "FAIL" };
+            let word = match checked.state {
+                State::Holds => "PASS",
+                State::Broken => "FAIL",
+                State::NotJudged => "–",
+            };
+            if !state.starts_with("FAIL") {
+                state = checked.why().map_or_else(|| word.to_owned(), |why| format!("{word} ({why})"));
+            }
         }
-        (figure.name().to_owned(), vec![written(*figure, *value), bounds.join(", "), state.to_owned()])
+        (figure.name().to_owned(), vec![written(*figure, *value), bounds.join(", "), state])
     };
     judgement.figures.iter().map(row).collect()
 }

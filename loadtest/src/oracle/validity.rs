@@ -6,10 +6,18 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::evidence::Evidence;
+use super::facts::seconds;
+use super::measure::{apart, quantile};
 use crate::figure::LAG_LIMIT;
 use crate::ledger::{Ending, RequestId};
 
-/// A worker that uses more of a processor than this …
+/// A run that is late only for a while is late, too: each span of so many microseconds is judged …
+const SPAN: u64 = 10_000_000;
+
+/// … in which so many requests were to be sent.
+const ENOUGH: usize = 1_000;
+
+/// A process of the harness that uses more of a processor than this …
 const BUSY: f64 = 0.85;
 
 /// … for longer than this, in seconds, may have sent late without knowing it.
@@ -22,9 +30,16 @@ pub enum Doubt {
     Nothing,
     /// The harness sent late: 99th percentile, in seconds.
     Late(f64),
+    /// The harness sent late for a while.
+    LateFor {
+        /// 99th percentile, in seconds, of those that were to be sent within 10 s.
+        lag: f64,
+        /// When these began, in seconds from the start.
+        from: f64,
+    },
     /// The harness could not send: no descriptor or port, so many times.
     Short(u64),
-    /// A worker was busier than it may be, for so many seconds.
+    /// A process of the harness, each of which has one thread, was busier than it may be, for so many seconds.
     Busy {
         /// Which.
         worker: String,
@@ -44,6 +59,14 @@ impl fmt::Display for Doubt {
             Self::Late(lag) => {
                 let limit = LAG_LIMIT.as_millis();
                 write!(f, "the harness sent {:.1} ms late at the 99th percentile, of {limit} ms", lag * 1e3)
+            }
+            Self::LateFor { lag, from } => {
+                let (limit, span) = (LAG_LIMIT.as_millis(), SPAN / 1_000_000);
+                write!(
+                    f,
+                    "the harness sent {:.1} ms late at the 99th percentile, of {limit} ms, in the {span} s from {from:.0} s",
+                    lag * 1e3
+                )
             }
             Self::Short(times) => write!(f, "the harness ran out of descriptors or ports {times} times"),
             Self::Busy { worker, seconds } => {
@@ -70,6 +93,8 @@ pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
     }
     if lag > LAG_LIMIT.as_secs_f64() {
         doubts.push(Doubt::Late(lag));
+    } else if let Some((lag, from)) = worst(evidence).filter(|(lag, _)| *lag > LAG_LIMIT.as_secs_f64()) {
+        doubts.push(Doubt::LateFor { lag, from });
     }
     let short = evidence.told.iter().filter(|told| told.ending == Ending::Harness).count();
     if short > 0 {
@@ -84,6 +109,22 @@ pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
     doubts
 }
 
+/// The worst lag of a span, and when it began, both in seconds.
+fn worst(evidence: &Evidence<'_>) -> Option<(f64, f64)> {
+    let mut spans: BTreeMap<u64, Vec<f32>> = BTreeMap::new();
+    for told in &evidence.told {
+        spans.entry(told.intended / SPAN).or_default().push(apart(told.intended, told.sent));
+    }
+    let enough = spans.into_iter().filter(|(_, lags)| lags.len() >= ENOUGH);
+    let lags = enough.map(|(span, mut lags)| (quantile(&mut lags, 0.99), seconds(span * SPAN)));
+    lags.max_by(|one, other| one.0.total_cmp(&other.0))
+}
+
+/// Whose breath counts: who sends, who answers, and who stands between them.
+fn is_harness(process: &str) -> bool {
+    process.starts_with("people") || matches!(process, "services" | "faults")
+}
+
 fn busy(evidence: &Evidence<'_>) -> Vec<Doubt> {
     struct Worker {
         at: u64,
@@ -92,7 +133,7 @@ fn busy(evidence: &Evidence<'_>) -> Vec<Doubt> {
         most: f64,
     }
     let mut workers: BTreeMap<&str, Worker> = BTreeMap::new();
-    for used in evidence.resources.iter().filter(|used| used.process.starts_with("people")) {
+    for used in evidence.resources.iter().filter(|used| is_harness(&used.process)) {
         let first = Worker { at: used.at, cpu: used.cpu, now: 0.0, most: 0.0 };
         let worker = workers.entry(&used.process).or_insert(first);
         let (passed, spent) = (used.at.saturating_sub(worker.at), used.cpu.saturating_sub(worker.cpu));

@@ -214,7 +214,7 @@ fn remarks(judgement: &oracle::Judgement, product: Option<Product>) -> Vec<Strin
         .broken()
         .filter(promised)
         .map(|finding| format!("{} {} times", finding.invariant.name(), finding.count));
-    let missed = judgement.thresholds.iter().filter(|checked| !checked.holds).map(|checked| {
+    let missed = judgement.thresholds.iter().filter(|checked| checked.is_missed()).map(|checked| {
         let figure = checked.threshold.figure;
         format!("{} {}", figure.name(), oracle::table::written(figure, checked.value))
     });

@@ -6,7 +6,7 @@ use super::Report;
 use super::series::{OUTCOMES, Series};
 use super::text::cell;
 use crate::figure::Bound;
-use crate::oracle;
+use crate::oracle::State;
 
 /// Figures and invariants; what is not a number is an empty cell.
 pub(super) fn figures(report: &Report) -> String {
@@ -23,15 +23,11 @@ pub(super) fn figures(report: &Report) -> String {
                 Bound::AtLeast(least) => (">=", least),
                 Bound::AtMost(most) => ("<=", most),
             };
-            writeln!(text, "{},{value},{bound},{limit},{}", figure.name(), checked.holds).ok();
+            writeln!(text, "{},{value},{bound},{limit},{}", figure.name(), holds(checked.state)).ok();
         }
     }
     for finding in &report.judgement.invariants {
-        let holds = match finding.state {
-            oracle::State::Holds => "true",
-            oracle::State::Broken => "false",
-            oracle::State::NotJudged => "",
-        };
+        let holds = holds(finding.state);
         let name = cell(&format!("{} {}", finding.invariant.id(), finding.invariant.name()));
         writeln!(text, "{name},{},<=,0,{holds}", finding.count).ok();
     }
@@ -60,6 +56,15 @@ pub(super) fn seconds(series: &Series) -> String {
         text.push('\n');
     }
     text
+}
+
+/// An empty cell for what was not judged.
+const fn holds(state: State) -> &'static str {
+    match state {
+        State::Holds => "true",
+        State::Broken => "false",
+        State::NotJudged => "",
+    }
 }
 
 fn number(value: f64) -> String {

@@ -34,8 +34,13 @@ pub(super) fn suite(report: &Report) -> String {
             Bound::AtLeast(least) => format!("{} ≥ {}", figure.name(), written(figure, least)),
             Bound::AtMost(most) => format!("{} ≤ {}", figure.name(), written(figure, most)),
         };
-        let missed = || format!("{} is {}", figure.name(), written(figure, checked.value));
-        let ended = (!checked.holds).then(|| ("failure", missed(), String::new()));
+        let why = checked.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("{} is {}{why}", figure.name(), written(figure, checked.value));
+        let ended = match checked.state {
+            State::Holds => None,
+            State::Broken => Some(("failure", message, String::new())),
+            State::NotJudged => Some(("skipped", message, String::new())),
+        };
         Case { class: "threshold", name: bound, ended }
     }));
     render(&report.fingerprint.scenario, report.series.seconds.len(), &cases)

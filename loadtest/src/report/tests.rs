@@ -23,13 +23,13 @@ fn report() -> Report {
     let offenders = vec![Offender { who, at: 1_500_000, what: EVIL.to_owned() }];
     invariants[0] = Finding { state: State::Broken, count: 1, offenders, ..finding(Invariant::Lost) };
     invariants[4] = Finding { state: State::NotJudged, note: EVIL.to_owned(), ..finding(Invariant::Quota) };
-    let threshold = |figure, bound, value, holds| Checked { threshold: Threshold { figure, bound }, value, holds };
+    let threshold = |figure, bound, value, state| Checked { threshold: Threshold { figure, bound }, value, state };
     let judgement = Judgement {
         invariants,
         figures: Figure::ALL.into_iter().map(|figure| (figure, f64::NAN)).collect(),
         thresholds: vec![
-            threshold(Figure::Goodput, Bound::AtLeast(0.9), 0.5, false),
-            threshold(Figure::LagP99, Bound::AtMost(0.05), 0.01, true),
+            threshold(Figure::Goodput, Bound::AtLeast(0.9), 0.5, State::Broken),
+            threshold(Figure::LagP99, Bound::AtMost(0.05), 0.01, State::Holds),
         ],
         doubts: vec![Doubt::Short(3), Doubt::Busy { worker: EVIL.to_owned(), seconds: 6.0 }],
         verdict: Verdict::Invalid,

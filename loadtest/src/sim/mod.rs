@@ -47,7 +47,7 @@ pub fn judged(scenario: &Scenario) -> Scenario {
 /// Runs `scenario` with these `people` against the gateway of `configured`.
 ///
 /// # Errors
-/// The gateway cannot be built.
+/// The gateway cannot be built, or does not take the servers that are added.
 pub fn run(scenario: &Scenario, people: &[Person], seed: u64, configured: Configured) -> Result<Simulated, Unbuilt> {
-    world::World::new(scenario, people, seed, configured).map(world::World::run)
+    world::World::new(scenario, people, seed, configured).and_then(world::World::run)
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use weir::config::plan::{Key, Plan, Secret};
 use weir::config::{self, Report};
 use weir::proxy::gateway::GatewayError;
+use weir::upstream::UpstreamError;
 
 use crate::oracle::Declared;
 use crate::scenario::template::{self, Unfilled, Values};
@@ -33,6 +34,12 @@ pub enum Unbuilt {
     /// The gateway cannot be built.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
+    /// Servers are added that the gateway would not take.
+    #[error("the gateway does not take the servers that are added: {0}")]
+    Servers(#[from] UpstreamError),
+    /// What is seen of the day cannot be counted.
+    #[error("nothing can be counted: {0}")]
+    Counts(#[from] hdrhistogram::CreationError),
     /// No route takes a stage.
     #[error("no route of the gateway takes the stage {0}")]
     NoRoute(String),

@@ -17,7 +17,7 @@ fn world(scenario: &Scenario, people: &[Person], seed: u64, overtakes: bool) -> 
     let configured = configured(scenario, None, seed).expect("a template");
     let mut world = World::new(scenario, people, seed, configured).expect("a gateway");
     world.gateway.overtakes = overtakes;
-    world.run()
+    world.run().expect("a day")
 }
 
 fn simulated(scenario: &Scenario, seed: u64) -> Simulated {

@@ -119,12 +119,12 @@ impl<'a> World<'a> {
             servers,
             away: Duration::ZERO,
             token: Micros::MAX,
-            counts: Counts::new().map_err(|_| Unbuilt::NoRoute(String::new()))?,
+            counts: Counts::new()?,
             ledgers: Ledgers::default(),
         })
     }
 
-    pub(super) fn run(mut self) -> Simulated {
+    pub(super) fn run(mut self) -> Result<Simulated, Unbuilt> {
         let end = self.scenario.end();
         while let Some(now) = self.next().filter(|now| *now <= end) {
             self.gateway.turn(now);
@@ -134,7 +134,7 @@ impl<'a> World<'a> {
                 self.token = Micros::MAX;
                 self.gateway.core.gates().dispatcher.look();
             } else if self.queue.next().is_some_and(|at| Duration::from_micros(at) <= now) {
-                self.happen();
+                self.happen()?;
             } else if self.services.fleet.next_due() <= now {
                 self.services.fleet.advance(now);
             } else if self.chores.act(&self.gateway, self.working > 0) {
@@ -143,7 +143,7 @@ impl<'a> World<'a> {
             }
             self.settle();
         }
-        self.close(end)
+        Ok(self.close(end))
     }
 
     /// When something happens next; none: nobody is left.
@@ -169,11 +169,11 @@ impl<'a> World<'a> {
         }
     }
 
-    fn happen(&mut self) {
-        let Some((at, event)) = self.queue.pop() else { return };
+    fn happen(&mut self) -> Result<(), Unbuilt> {
+        let Some((at, event)) = self.queue.pop() else { return Ok(()) };
         match event {
             Event::Timer(number, slot) => self.step(number, visitor::Event::Timer(slot), at),
-            Event::Fault(index) => self.fault(index as usize),
+            Event::Fault(index) => self.fault(index as usize)?,
             Event::BreakOff(id)
             | Event::Uploaded(id)
             | Event::Expire(id)
@@ -181,6 +181,7 @@ impl<'a> World<'a> {
             | Event::Silence(id)
             | Event::Abandon(id) => self.due(id, event),
         }
+        Ok(())
     }
 
     /// Everything that follows at this instant.
@@ -284,10 +285,10 @@ impl<'a> World<'a> {
         self.hears.push_back((flight.person, flight.slot, heard));
     }
 
-    fn fault(&mut self, index: usize) {
-        let Some(fault) = self.scenario.faults.get(index) else { return };
+    fn fault(&mut self, index: usize) -> Result<(), Unbuilt> {
+        let Some(fault) = self.scenario.faults.get(index) else { return Ok(()) };
         match fault.kind {
-            FaultKind::Service { service, kind: ServiceFault::AddServers(count), .. } => self.add(service, count),
+            FaultKind::Service { service, kind: ServiceFault::AddServers(count), .. } => self.add(service, count)?,
             FaultKind::Gateway(GatewayFault::Reload) | FaultKind::Service { .. } | FaultKind::Network { .. } => {}
             FaultKind::Gateway(kind) => {
                 self.away = self.away.max(self.gateway.now + fault.lasts + BACK);
@@ -296,17 +297,17 @@ impl<'a> World<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     /// The gateway is told of further servers.
-    fn add(&mut self, service: u8, count: u8) {
+    fn add(&mut self, service: u8, count: u8) -> Result<(), Unbuilt> {
         if let Some(servers) = self.servers.get_mut(usize::from(service)) {
             *servers = servers.saturating_add(count);
         }
-        // It took the same configuration before, with fewer servers.
-        if let Ok(plan) = self.configured.plan(self.scenario, &self.servers) {
-            self.gateway.core.replace_servers(&plan.upstreams).ok();
-        }
+        let plan = self.configured.plan(self.scenario, &self.servers)?;
+        self.gateway.core.replace_servers(&plan.upstreams)?;
+        Ok(())
     }
 
     /// Everything that is at the gateway breaks.

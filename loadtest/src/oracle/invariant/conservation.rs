@@ -2,11 +2,13 @@
 //!
 //! Judged: whole seconds from `measured_from` on, during the whole of which at least [`CROWD`] seconds' worth of people were there (from their first request at
 //! the entrance to its success, or their last request), and in which, nor within 10 s before, nothing was disturbed; until nobody new can come in: somebody
-//! was told that it is over, or all but the last [`CROWD`] seconds' worth of a quota were let in (a gateway calls no more people than there are places, so at the very
-//! end it waits for those who do not come). Of these seconds, between two faults, the service that was used most is the bottleneck: over all of them, it must have
+//! was told at the entrance that it is over, or all but the last [`CROWD`] seconds' worth of those who got a place of the quota were let in (a gateway calls no
+//! more people than there are places, so at the very end it waits for those who do not come). A place of the quota has who has an effect at the last stage: who is let
+//! in and goes only part of the way takes none. Of these seconds, between two faults, the service that was used most is the bottleneck: over all of them, it must have
 //! done at least [`LEAST`] of what it had capacity for. Fewer than [`SECONDS`] such seconds are too few to say.
 
-use crate::oracle::evidence::Evidence;
+use crate::ledger::{Kind, Told, Word};
+use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::micros;
 use crate::oracle::finding::{Finding, Invariant, Search, Who};
 use crate::oracle::journey::NEVER;
@@ -70,9 +72,8 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::WorkConservation);
     let (run, visits) = (evidence.run, evidence.run.visits());
     let services: Vec<(u8, Vec<Total>)> =
-        (0_u8..).zip(&visits).filter(|(_, visits)| **visits > 0).map(|(of, _)| (of, totals(evidence, of))).collect();
-    let crowd = crowd(evidence, &visits);
-    let judged: Vec<(u64, u64)> = crowded(evidence, crowd);
+        (0_u8..).zip(&visits).filter(|(_, visits)| **visits > 0.0).map(|(of, _)| (of, totals(evidence, of))).collect();
+    let judged: Vec<(u64, u64)> = crowded(evidence);
     if (judged.len() as u64) < SECONDS {
         return search.impossible("too few seconds in which a crowd waited and nothing was disturbed");
     }
@@ -112,17 +113,25 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// A crowd is so many people.
-fn crowd(evidence: &Evidence<'_>, visits: &[u32]) -> f64 {
-    let bottleneck = usize::from(evidence.run.bottleneck());
+pub(in crate::oracle) fn crowd(evidence: &Evidence<'_>) -> f64 {
+    let (bottleneck, visits) = (usize::from(evidence.run.bottleneck()), evidence.run.visits());
     let service = evidence.run.scenario.services.get(bottleneck);
     let capacity = service.map_or(1.0, |service| service.curve.capacity() * f64::from(service.servers));
-    CROWD * capacity / f64::from(visits.get(bottleneck).copied().unwrap_or(1).max(1))
+    CROWD * capacity / visits.get(bottleneck).copied().filter(|visits| *visits > 0.0).unwrap_or(1.0)
 }
 
 /// The seconds that are judged: when they begin, and how many people were there.
-fn crowded(evidence: &Evidence<'_>, crowd: f64) -> Vec<(u64, u64)> {
-    let scenario = evidence.run.scenario;
+fn crowded(evidence: &Evidence<'_>) -> Vec<(u64, u64)> {
+    let (scenario, crowd) = (evidence.run.scenario, crowd(evidence));
     let end = last_entry(evidence, crowd).min(micros(scenario.end()));
+    let from = micros(scenario.measured_from);
+    let quiet = |at: u64| !evidence.faults.any(at.saturating_sub(RECOVERS), at + SECOND);
+    let judged = |(at, there): &(u64, u64)| *at >= from && at + SECOND <= end && *there as f64 >= crowd && quiet(*at);
+    there(evidence, end).into_iter().filter(judged).collect()
+}
+
+/// When each second until `end` begins, and how many people were there during the whole of it.
+pub(in crate::oracle) fn there(evidence: &Evidence<'_>, end: u64) -> Vec<(u64, u64)> {
     let seconds = usize::try_from(end / SECOND).unwrap_or(0);
     let mut change = vec![0_i64; seconds + 2];
     for journey in evidence.journeys.iter().filter(|journey| journey.came != NEVER && !journey.standing.attacks) {
@@ -141,20 +150,26 @@ fn crowded(evidence: &Evidence<'_>, crowd: f64) -> Vec<(u64, u64)> {
         there += change;
         (second * SECOND, u64::try_from(there).unwrap_or(0))
     });
-    let from = micros(scenario.measured_from);
-    let quiet = |at: u64| !evidence.faults.any(at.saturating_sub(RECOVERS), at + SECOND);
-    let judged = counts.filter(|(at, there)| *at >= from && at + SECOND <= end && *there as f64 >= crowd && quiet(*at));
-    judged.collect()
+    counts.collect()
 }
 
 /// When nobody new could come in any more, or so few that those who were called and did not come are among the last.
 fn last_entry(evidence: &Evidence<'_>, crowd: f64) -> u64 {
-    let over = evidence.told.iter().filter(|told| told.word == crate::ledger::Word::Over).map(|told| told.sent).min();
+    let (entrance, last) = (evidence.run.entrance(), evidence.run.last());
+    let is_over = |told: &&Told| told.word == Word::Over && told.kind != Kind::Forged && told.stage == entrance;
+    let over = evidence.told.iter().filter(is_over).map(|told| told.sent).min();
     let quota = evidence.run.scenario.quota.and_then(|quota| {
-        let mut starts: Vec<u64> = evidence.journeys.iter().map(|j| j.started).filter(|at| *at != NEVER).collect();
+        let through = |records: &Records<'_>| {
+            records.served.iter().any(|served| served.stage == last && evidence.is_effect(served))
+        };
+        let with_place = evidence.people().zip(&evidence.journeys).filter(|(records, _)| through(records));
+        let mut starts: Vec<u64> = with_place.map(|(_, journey)| journey.started).filter(|at| *at != NEVER).collect();
         starts.sort_unstable();
+        let let_in = evidence.journeys.iter().filter(|journey| journey.started != NEVER).count();
+        // Of a crowd, so many have a place.
+        let left = (crowd * starts.len() as f64 / let_in.max(1) as f64).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of people")]
-        let left = crowd.ceil() as usize;
+        let left = left as usize;
         starts.get(usize::try_from(quota).ok()?.saturating_sub(left)).copied()
     });
     over.into_iter().chain(quota).min().unwrap_or(NEVER)

@@ -1,6 +1,6 @@
 //! I1: whoever was told that a stage is done has an effect there.
 //!
-//! Judged: every request for a stage that was answered with 200, 201 or 202. There must be an effect of that person (first, further or
+//! Judged: every request for a stage that was answered with 200, 201 or 202, or with 409 because it is done already (`already_done`). There must be an effect of that person (first, further or
 //! recognised) at the stage's own service; done before he was told so, unless he was told 202, which says that it will be done: that one by the
 //! end of the run.
 

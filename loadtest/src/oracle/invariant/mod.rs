@@ -16,7 +16,7 @@ use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};
 
 pub(super) use self::admission::over_limit;
-pub(super) use self::conservation::{Total, between, totals};
+pub(super) use self::conservation::{Total, between, crowd, there, totals};
 pub(super) use self::place::kept;
 
 /// Looks for what broke each of [`Invariant::ALL`], in that order.

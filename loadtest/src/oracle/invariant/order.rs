@@ -3,7 +3,7 @@
 //! Order is that of joining: whoever was *told a place* before another one *first came* is before him. Somebody was overtaken if, further apart than
 //! the resolution,
 //! * he showed his place and was told to wait behind others, after somebody behind him had begun at the service of the entrance; or
-//! * his request was sent before that of another one, both with a place or both without, and began at the service after it.
+//! * his request was sent before that of another one who first came later, both with a place or both without, and began at the service after it.
 //!   (Two that get in at one instant may begin in any order: they come to the service by different workers and sockets.)
 //!
 //! So whoever is late for his turn, is refused by the service, or leaves, is not overtaken by those who come in meanwhile: only who was there and was
@@ -44,6 +44,51 @@ impl Earliest {
     }
 }
 
+/// Who stands in line: the earliest start among those whose request was sent later, and who came later as well.
+struct Line {
+    /// In order of sending: when, when he came, when he began, and who.
+    stands: Vec<(u64, u64, u64, u32)>,
+    /// When each of them came, in order.
+    came: Vec<u64>,
+}
+
+impl Line {
+    fn of(mut stands: Vec<(u64, u64, u64, u32)>) -> Self {
+        stands.sort_unstable();
+        let mut came: Vec<u64> = stands.iter().map(|(_, came, ..)| *came).collect();
+        came.sort_unstable();
+        Self { stands, came }
+    }
+
+    /// Each who was overtaken, both by more than `apart`: who, when the other began, and who that is.
+    ///
+    /// From the last sent to the first, those sent later are kept as least starts by how late they came (Fenwick 1994): logarithmic each.
+    fn overtaken(&self, apart: u64) -> Vec<(u32, u64, u32)> {
+        let mut least = vec![(NEVER, 0); self.came.len() + 1];
+        // How many came at `came` or later.
+        let position = |since: u64| self.came.len() - self.came.partition_point(|came| *came < since);
+        let (mut later, mut overtaken) = (self.stands.iter().rev().peekable(), Vec::new());
+        for (sent, came, started, person) in self.stands.iter().rev() {
+            while let Some((_, came, started, person)) = later.next_if(|later| later.0 > sent.saturating_add(apart)) {
+                let mut index = position(*came);
+                while let Some(kept) = least.get_mut(index) {
+                    *kept = (*kept).min((*started, *person));
+                    index += index & index.wrapping_neg();
+                }
+            }
+            let (mut index, mut first) = (position(came.saturating_add(apart).saturating_add(1)), (NEVER, 0));
+            while index > 0 {
+                first = least.get(index).map_or(first, |kept| first.min(*kept));
+                index &= index - 1;
+            }
+            if first.0.saturating_add(apart) < *started {
+                overtaken.push((*person, first.0, first.1));
+            }
+        }
+        overtaken
+    }
+}
+
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Order);
     let resolution = micros(evidence.run.declared.resolution);
@@ -61,14 +106,10 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     }
     for with_place in [true, false] {
         let stands = |(_, j): &(u32, &Journey)| j.standing.alone && !j.standing.attacks && j.returned() == with_place;
-        let line = Earliest::of(people().filter(stands).map(|(who, j)| (j.start_sent, j.started, who)).collect());
-        for (person, journey) in people().filter(stands) {
-            search.looked_at(u64::from(!with_place));
-            if let Some((at, by)) = line.after(journey.start_sent.saturating_add(resolution))
-                && at.saturating_add(resolution) < journey.started
-            {
-                overtaken.entry(person).or_insert((at, by));
-            }
+        let line = Line::of(people().filter(stands).map(|(who, j)| (j.start_sent, j.came, j.started, who)).collect());
+        search.looked_at(if with_place { 0 } else { line.stands.len() as u64 });
+        for (person, at, by) in line.overtaken(resolution) {
+            overtaken.entry(person).or_insert((at, by));
         }
     }
     for (person, (at, by)) in overtaken {

@@ -2,7 +2,7 @@
 //!
 //! Judged: two answers to one person that both tell a place (where none is told: how many are ahead), if the later visit was sent after the
 //! earlier answer had come, and showed cookie, ticket or identity. Where a gateway knows people by tickets and cookies alone, people with several tabs are not judged: each may
-//! have a place of its own. Nor are those who left on purpose or were done in between, and those who show what belongs to others.
+//! have a place of its own. Where he showed nothing, he was given a place as somebody new, and it is this one that he has from then on. Nor are those who left on purpose or were done in between, and those who show what belongs to others.
 
 use crate::ledger::{Kind, Told, Word};
 use crate::oracle::evidence::{Evidence, Records};
@@ -53,7 +53,12 @@ fn look<'r>(evidence: &Evidence<'_>, records: &Records<'r>) -> (bool, Option<(&'
             least = None;
             continue;
         };
-        let before = least.filter(|before| before.ended <= told.sent && evidence.is_presented(told));
+        if !evidence.is_presented(told) {
+            // He came as somebody new: the place that he shows from now on is this one.
+            least = Some(told);
+            continue;
+        }
+        let before = least.filter(|before| before.ended <= told.sent);
         if let Some(before) = before {
             judged = true;
             if place(before).is_some_and(|before| now > before) {

@@ -3,9 +3,11 @@
 //! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
 //! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
 //! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`); not where some go only part of the way.
-//! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it.
+//! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it: at the
+//! bottleneck, and after a change at the service that can take the fewest people a second with the capacity then in force. Where no second was full and never a crowd was
+//! there (`invariant::conservation`), there was not demand enough, and nothing is said.
 //! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
-//! waited at the end, and what a stall or a dying service held, is not counted.
+//! waited at the end, and what a stall or a dying service held, is not counted. Not where next to nothing was completed: less than 5 % of what the bottleneck could.
 
 use std::time::Duration;
 
@@ -13,10 +15,13 @@ use crate::ideal::{Stay, Supply, serve_with};
 use crate::ledger::{Ending, Served, Word};
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::{micros, seconds};
-use crate::oracle::invariant::{Total, between, totals};
+use crate::oracle::invariant::{Total, between, crowd, there, totals};
 use crate::oracle::measure::people::is_finished;
 use crate::scenario::FaultKind;
 use crate::scenario::fault::ServiceFault;
+
+/// Of so little completed work, as a share of the capacity, nothing can be said.
+const NEXT_TO_NOTHING: f64 = 0.05;
 
 /// A second is full with this share of the capacity.
 const FULL: f64 = 0.95;
@@ -31,12 +36,17 @@ const STEP: u64 = 50_000;
 pub(super) struct Bottleneck {
     service: u8,
     totals: Vec<Total>,
+    /// When the last second began during which a crowd was there.
+    crowd: Option<u64>,
 }
 
 impl Bottleneck {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let service = evidence.run.bottleneck();
-        Self { service, totals: totals(evidence, service) }
+        let (end, least) = (micros(evidence.run.scenario.duration), crowd(evidence));
+        let crowded = |(at, there): &(u64, u64)| at + SECOND <= end && *there as f64 >= least;
+        let crowd = there(evidence, end).into_iter().filter(crowded).map(|(at, _)| at).next_back();
+        Self { service, totals: totals(evidence, service), crowd }
     }
 
     pub(super) fn goodput(&self, evidence: &Evidence<'_>) -> f64 {
@@ -58,8 +68,8 @@ impl Bottleneck {
         if run.scenario.stages.iter().any(|stage| stage.goes_on < 1.0) {
             return f64::NAN;
         }
-        let visits = run.visits().get(usize::from(self.service)).copied().unwrap_or(1).max(1);
-        let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / f64::from(visits)));
+        let visits = run.visits().get(usize::from(self.service)).copied().filter(|visits| *visits > 0.0).unwrap_or(1.0);
+        let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / visits));
         let supply = Supply::new(supply.collect());
         let honest = |person: u32| evidence.persona(person).is_none_or(|persona| persona.attack.is_none());
         let mut stays: Vec<(u64, u64)> = (0..)
@@ -79,7 +89,7 @@ impl Bottleneck {
     }
 
     pub(super) fn cold_start(&self, evidence: &Evidence<'_>) -> f64 {
-        self.full_after(evidence, 0)
+        self.full_after(evidence, &self.totals, 0)
     }
 
     pub(super) fn recovery(&self, evidence: &Evidence<'_>) -> f64 {
@@ -89,36 +99,48 @@ impl Bottleneck {
             let idle = matches!(kind, ServiceFault::Stall | ServiceFault::Refuse { .. } | ServiceFault::Restart);
             [(!idle).then_some(fault.at), (!fault.lasts.is_zero()).then_some(fault.at + fault.lasts)]
         });
-        changes.flatten().map(|at| self.full_after(evidence, micros(at))).fold(f64::NAN, f64::max)
+        let visits = evidence.run.visits();
+        let visited = (0_u8..).zip(&visits).filter(|(_, visits)| **visits > 0.0);
+        let services: Vec<(f64, Vec<Total>)> =
+            visited.map(|(service, visits)| (*visits, totals(evidence, service))).collect();
+        let after = |at: u64| {
+            let people = |(visits, totals): &(f64, Vec<Total>)| between(totals, at, at + SECOND).1 / visits;
+            let scarcest = services.iter().min_by(|a, b| people(a).total_cmp(&people(b)));
+            scarcest.map_or(f64::NAN, |(_, totals)| self.full_after(evidence, totals, at))
+        };
+        changes.flatten().map(|at| after(micros(at))).fold(f64::NAN, f64::max)
     }
 
-    /// From `since` to the beginning of the first full second; to the end of the arrivals if there is none.
-    fn full_after(&self, evidence: &Evidence<'_>, since: u64) -> f64 {
+    /// From `since` to the beginning of the first full second by `totals`. If there is none: to the end of the arrivals, or not a number if no crowd was there.
+    fn full_after(&self, evidence: &Evidence<'_>, totals: &[Total], since: u64) -> f64 {
         let end = micros(evidence.run.scenario.duration);
-        if self.totals.is_empty() {
+        if totals.is_empty() {
             return f64::NAN;
         }
         let mut at = since;
         while at + SECOND <= end {
-            let (work, capacity) = between(&self.totals, at, at + SECOND);
+            let (work, capacity) = between(totals, at, at + SECOND);
             if capacity > 0.0 && work >= FULL * capacity {
                 return seconds(at - since);
             }
             at += STEP;
         }
-        seconds(end.saturating_sub(since))
+        if self.crowd.is_some_and(|at| at >= since) { seconds(end.saturating_sub(since)) } else { f64::NAN }
     }
-}
 
-pub(super) fn wasted_work(evidence: &Evidence<'_>) -> f64 {
-    let (mut wasted, mut all) = (0.0, 0.0);
-    for records in evidence.people() {
-        for served in records.served.iter().filter(|served| is_completed(served)) {
-            all += f64::from(served.work);
-            wasted += if is_wasted(evidence, &records, served) { f64::from(served.work) } else { 0.0 };
+    pub(super) fn wasted_work(&self, evidence: &Evidence<'_>) -> f64 {
+        let (mut wasted, mut all, mut here) = (0.0, 0.0, 0.0);
+        for records in evidence.people() {
+            for served in records.served.iter().filter(|served| is_completed(served)) {
+                let work = f64::from(served.work);
+                all += work;
+                here += if served.service == self.service { work } else { 0.0 };
+                wasted += if is_wasted(evidence, &records, served) { work } else { 0.0 };
+            }
         }
+        let capacity = self.totals.last().map_or(0.0, |total| total.capacity);
+        if here < NEXT_TO_NOTHING * capacity { f64::NAN } else { wasted / all }
     }
-    wasted / all
 }
 
 /// Whether the service finished it and had an answer to give: how it fails by itself wastes nothing that a gateway could have saved.

@@ -25,7 +25,7 @@ pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figur
         Figure::Registered => bottleneck.registered(evidence),
         Figure::ColdStart => bottleneck.cold_start(evidence),
         Figure::Recovery => bottleneck.recovery(evidence),
-        Figure::WastedWork => capacity::wasted_work(evidence),
+        Figure::WastedWork => bottleneck.wasted_work(evidence),
         Figure::FunnelFinished => people::funnel_finished(evidence),
         Figure::FunnelRefusals => people::funnel_refusals(evidence),
         Figure::OverLimit => over_limit(evidence),
@@ -50,12 +50,23 @@ pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figur
     Figure::ALL.into_iter().map(|figure| (figure, value(figure))).collect()
 }
 
+/// Whether there was anything in the run by which `figure` could be told. It is no fault of a gateway that nobody had to wait.
+pub(super) fn has_case(evidence: &Evidence<'_>, figure: Figure) -> bool {
+    match figure {
+        Figure::PlaceKept | Figure::SlipP99 | Figure::TurnNoticedP99 => people::sent_away(evidence),
+        Figure::EtaErrorP50 | Figure::EtaErrorP95 | Figure::EtaCoverage => {
+            people::sent_away(evidence) || wait::long(evidence)
+        }
+        _ => true,
+    }
+}
+
 fn count(finding: Option<&Finding>) -> f64 {
     finding.filter(|finding| finding.judged > 0).map_or(f64::NAN, |finding| finding.count as f64)
 }
 
 /// The smallest value that `share` of all do not exceed, in a time linear in them; not a number if there are none.
-fn quantile(values: &mut [f32], share: f64) -> f64 {
+pub(super) fn quantile(values: &mut [f32], share: f64) -> f64 {
     let rank = (share * values.len() as f64).ceil().max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to the length")]
     let position = rank as usize - 1;
@@ -67,6 +78,6 @@ fn quantile(values: &mut [f32], share: f64) -> f64 {
 
 /// Seconds between two instants, in half the memory.
 #[expect(clippy::cast_possible_truncation, reason = "a microsecond of a day is more than enough")]
-fn apart(from: u64, until: u64) -> f32 {
+pub(super) fn apart(from: u64, until: u64) -> f32 {
     (until.saturating_sub(from) as f64 / 1e6) as f32
 }

@@ -2,16 +2,16 @@
 //!
 //! *`funnel_finished`*: of the people told from `measured_from` to the end of the arrivals that the entrance is done, those who finished: were told so of
 //! the last stage, or of one after which not everybody goes on, and asked for no further one. *`funnel_refusals`*: answers
-//! 429 and 503 to requests for stages behind the entrance. *`slip_p99`*: over people who were given a place, kept it and were served, the number of those served before them
+//! 429 and 503 to requests for stages behind the entrance that tell neither a place nor a turn, and are not the service's own. *`slip_p99`*: over people who were given a place, kept it and were served, the number of those served before them
 //! who first came after they were told it, by more than the resolution. *`requests_per_person`*: requests over people who sent any. *amplification*: requests that
 //! began at the service of a stage over distinct people and stages. *`jain_deciles`*: Jain's index over the shares told that the last stage is done, of each tenth of
 //! those who came from `measured_from` to the end of the arrivals and do not attack, in order of coming.
 
-use crate::ledger::{Kind, Word};
+use crate::ledger::{Kind, Served, Told, Word};
 use crate::oracle::Coming;
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::facts::micros;
-use crate::oracle::journey::NEVER;
+use crate::oracle::journey::{NEVER, place};
 use crate::oracle::measure::{apart, quantile};
 use crate::overload::stats::jain;
 use crate::scenario::Scenario;
@@ -53,11 +53,30 @@ pub(super) fn funnel_refusals(evidence: &Evidence<'_>) -> f64 {
     if entrance == last {
         return f64::NAN;
     }
-    let refused = evidence
-        .told
-        .iter()
-        .filter(|told| told.stage > entrance && told.kind == Kind::Submit && matches!(told.status, 429 | 503));
-    refused.count() as f64
+    let refused = |records: &Records<'_>| {
+        let behind = records.told.iter().filter(|told| told.stage > entrance && told.kind == Kind::Submit);
+        behind.filter(|told| is_refusal(evidence, records, told)).count()
+    };
+    evidence.people().map(|records| refused(&records)).sum::<usize>() as f64
+}
+
+/// Whether the gateway sent somebody away with nothing in his hand.
+fn is_refusal(evidence: &Evidence<'_>, records: &Records<'_>, told: &Told) -> bool {
+    let own = |served: &Served| evidence.is_own(served) && served.status == told.status;
+    told.word == Word::Later && matches!(told.status, 429 | 503) && !records.served_of(told.id.request).iter().any(own)
+}
+
+/// Whether anybody who does not attack was sent away from the entrance without a place, or with one that has no number, for want of room.
+pub(super) fn sent_away(evidence: &Evidence<'_>) -> bool {
+    let entrance = evidence.run.entrance();
+    let empty = |records: &Records<'_>, told: &Told| {
+        (told.status == 503 && is_refusal(evidence, records, told))
+            || (told.word == Word::Place && place(told).is_none())
+    };
+    evidence.people().zip(&evidence.journeys).any(|(records, journey)| {
+        let mut told = records.told.iter().filter(|told| told.stage == entrance && told.kind != Kind::Forged);
+        !journey.standing.attacks && told.any(|told| empty(&records, told))
+    })
 }
 
 pub(super) fn requests(evidence: &Evidence<'_>) -> f64 {

@@ -9,7 +9,7 @@
 use crate::ledger::{Ending, Kind, NONE, Word};
 use crate::oracle::evidence::Evidence;
 use crate::oracle::facts::micros;
-use crate::oracle::journey::NEVER;
+use crate::oracle::journey::{Journey, NEVER};
 use crate::oracle::measure::{apart, quantile};
 use crate::scenario::persona::{self, Persona};
 
@@ -53,6 +53,12 @@ impl Waits {
     pub(super) fn coverage(&self) -> f64 {
         self.within as f64 / self.ranges as f64
     }
+}
+
+/// Whether anybody with a place waited long enough for what he was told of it to be judged.
+pub(super) fn long(evidence: &Evidence<'_>) -> bool {
+    let waited = |journey: &Journey| journey.joined.saturating_add(LONG) < journey.knew && journey.knew != NEVER;
+    evidence.journeys.iter().any(|journey| journey.has_place() && waited(journey))
 }
 
 /// From a turn to the instant its holder knew, at the 99th percentile, in seconds.

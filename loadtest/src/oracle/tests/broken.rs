@@ -9,10 +9,10 @@ use crate::scenario::persona::Attack;
 use crate::scenario::{Fault, FaultKind, Scenario};
 
 /// Somebody who was served in the middle of the run, after several visits.
-const SOMEBODY: u32 = 250;
+pub(super) const SOMEBODY: u32 = 250;
 
 /// The honest run, with `sabotage`.
-fn but(sabotage: impl FnOnce(&mut World)) -> World {
+pub(super) fn but(sabotage: impl FnOnce(&mut World)) -> World {
     let mut world = World::honest();
     sabotage(&mut world);
     world
@@ -136,6 +136,8 @@ fn a_quota_is_exact_both_ways() {
 pub(super) fn past() -> World {
     but(|world| {
         let id = RequestId { person: SOMEBODY, request: 0 };
+        // He goes no further, and takes no place of the quota.
+        world.scenario.quota = Some(QUOTA - 1);
         let came = world.told(SOMEBODY, 0).sent;
         world.ledgers.told.retain(|told| told.id.person != SOMEBODY || told.id == id);
         let told = world.told(SOMEBODY, 0);

@@ -2,6 +2,7 @@
 
 mod broken;
 mod figures;
+mod judged;
 mod model;
 mod story;
 

@@ -87,7 +87,7 @@ fn banner(report: &Report) -> String {
     let judgement = &report.judgement;
     let broken: Vec<_> = judgement.broken().map(|finding| finding.invariant.id()).collect();
     let missed: Vec<_> =
-        judgement.thresholds.iter().filter(|it| !it.holds).map(|it| it.threshold.figure.name()).collect();
+        judgement.thresholds.iter().filter(|it| it.is_missed()).map(|it| it.threshold.figure.name()).collect();
     let mut why = Vec::new();
     if !broken.is_empty() {
         why.push(format!("broken: {}", broken.join(", ")));

@@ -56,14 +56,21 @@ fn invariant(finding: &Finding) -> String {
 }
 
 fn figure(figure: Figure, value: f64, thresholds: &[Checked]) -> String {
-    let (mut bounds, mut state) = (Vec::new(), "");
+    let (mut bounds, mut state) = (Vec::new(), String::new());
     for checked in thresholds.iter().filter(|checked| checked.threshold.figure == figure) {
         bounds.push(match checked.threshold.bound {
             Bound::AtLeast(least) => format!("≥ {}", written(figure, least)),
             Bound::AtMost(most) => format!("≤ {}", written(figure, most)),
         });
-        let no = "<span class=no>MISSED</span>";
-        state = if checked.holds && state != no { "<span class=yes>kept</span>" } else { no };
+        let (class, word) = match checked.state {
+            State::Holds => ("yes", "kept"),
+            State::Broken => ("no", "MISSED"),
+            State::NotJudged => ("soft", "not judged"),
+        };
+        if !state.contains("MISSED") {
+            let why = checked.why().map(|why| format!(": {why}")).unwrap_or_default();
+            state = format!("<span class={class}>{word}{why}</span>");
+        }
     }
     let (name, value) = (figure.name(), written(figure, value));
     format!("<tr><td>{name}<td class=n>{value}<td class=n>{}<td class=s>{state}", bounds.join(", "))

@@ -66,8 +66,8 @@ fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
 
 fn served(run: &Run<'_>, ledgers: &Ledgers, calibrated: f64, bins: &mut [Second]) {
     let service = run.bottleneck();
-    let visits = run.visits().get(usize::from(service)).copied().unwrap_or(1).max(1);
-    let person = 1.0 / f64::from(visits);
+    let visits = run.visits().get(usize::from(service)).copied().filter(|visits| *visits > 0.0).unwrap_or(1.0);
+    let person = 1.0 / visits;
     for served in ledgers.served.iter().filter(|served| served.service == service) {
         add(bins, served.started, |bin| bin.admitted += person);
         if served.heard && (200..300).contains(&served.status) {
