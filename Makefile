@@ -46,7 +46,7 @@ sabotage: build ## break weir on purpose in twelve ways: each must turn the righ
 		echo "sabotage $$name: $${fault##*:} is red, as it must be"; \
 	done
 
-attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connections beside 500 people; six minutes, on 127/8 only
+attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connections beside 500 people; minutes, on 127/8 only
 	WEIR_ATTACK=1 $(CARGO) test --release --locked --test e2e -- --test-threads 1 --nocapture attack::
 
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build

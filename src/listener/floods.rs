@@ -9,13 +9,14 @@
 //!
 //! **Invariants**: no more than `BURST + RATE · t` idle frames, and one for each KiB written, are read in any time `t`; a connection that
 //! sends more is closed. Bodies and heads are not counted: flow control, `header_size` and the limits on streams bound them.
-//! **Cost**: a comparison for each frame; the clock is read when the tokens run out.
+//! **Cost**: a comparison for each frame, and a look at the clock for each idle one.
 //! **Not here**: whether frames are well-formed (h2).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -109,23 +110,16 @@ impl Frames {
         if !is_idle {
             return Ok(());
         }
-        if self.credit == BURST * WRITTEN {
-            // Full: the time until now has earned nothing.
-            self.refilled = now();
-        } else if self.credit < WRITTEN {
-            self.refill(now());
-        }
+        self.refill(now());
         self.credit = self.credit.checked_sub(WRITTEN).ok_or(Flood)?;
         Ok(())
     }
 
     fn refill(&mut self, now: Instant) {
-        let millis = now.duration_since(self.refilled).as_millis();
-        let earned = u64::try_from(millis).unwrap_or(u64::MAX).saturating_mul(RATE * WRITTEN / 1000);
-        if earned > 0 {
-            self.refilled = now;
-            self.earn(earned);
-        }
+        let millis = u64::try_from(now.duration_since(self.refilled).as_millis()).unwrap_or(u64::MAX);
+        // What is left of a millisecond counts the next time.
+        self.refilled += Duration::from_millis(millis);
+        self.earn(millis.saturating_mul(RATE * WRITTEN / 1000));
     }
 
     fn earn(&mut self, credit: u64) {
@@ -201,8 +195,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const PING: u8 = 6;
@@ -246,6 +238,20 @@ mod tests {
         }
         let last = began + Duration::from_millis(2_999);
         assert_eq!(frames.read(&frame(8, 0, 4), || last), Err(Flood));
+    }
+
+    #[test]
+    fn who_was_quiet_has_one_burst_and_not_two() {
+        let began = Instant::now();
+        for spent in [0, 1, BURST / 2, BURST] {
+            let mut frames = begun(began);
+            for _ in 0..spent {
+                assert_eq!(frames.read(&frame(PING, 0, 8), || began), Ok(()));
+            }
+            let later = began + Duration::from_mins(1);
+            let taken = (0..3 * BURST).take_while(|_| frames.read(&frame(PING, 0, 8), || later).is_ok()).count();
+            assert_eq!(u64::try_from(taken).unwrap(), BURST, "after {spent}");
+        }
     }
 
     #[test]

@@ -98,19 +98,7 @@ fn introduce(prepared: &prepare::Prepared) {
 
 fn conclude(ended: &Ended, name: &str) -> anyhow::Result<Verdict> {
     let progress = &ended.progress;
-    println!(
-        "\n{} came, {} registered, {} did what they came for, {} were told no, {} gave up, {} were refused, {} were still there; \
-         {} requests, lag p99 {:.1} ms",
-        table::count(progress.arrived),
-        table::count(progress.registered),
-        table::count(progress.stopped),
-        table::count(progress.told_no),
-        table::count(progress.gave_up),
-        table::count(progress.refused),
-        table::count(progress.present),
-        table::count(progress.requests),
-        progress.lag_p99 as f64 / 1e3,
-    );
+    println!("\n{}, lag p99 {:.1} ms", progress.outcome(), progress.lag_p99 as f64 / 1e3);
     let verdict = match &ended.shown {
         Shown::Played => {
             let report = report::make(&ended.folder)?;

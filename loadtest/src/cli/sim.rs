@@ -84,16 +84,5 @@ fn folder(path: &Path) -> anyhow::Result<Folder> {
 
 fn ended(progress: &Progress, took: f64) {
     let day = progress.at as f64 / 1e6;
-    println!(
-        "{day:.1} s in {took:.2} s: {} came, {} registered, {} did what they came for, {} were told no, {} gave up, {} were refused, \
-         {} were still there; {} requests",
-        table::count(progress.arrived),
-        table::count(progress.registered),
-        table::count(progress.stopped),
-        table::count(progress.told_no),
-        table::count(progress.gave_up),
-        table::count(progress.refused),
-        table::count(progress.present),
-        table::count(progress.requests),
-    );
+    println!("{day:.1} s in {took:.2} s: {}", progress.outcome());
 }

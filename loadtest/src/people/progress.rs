@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::Word;
+use crate::table;
 use crate::visitor::{Micros, Outcome};
 
 /// Later than this is not told apart: an hour.
@@ -54,6 +55,23 @@ pub struct Counts {
 }
 
 impl Progress {
+    /// What became of everybody, in a line.
+    #[must_use]
+    pub fn outcome(&self) -> String {
+        format!(
+            "{} came, {} registered, {} did what they came for, {} were told no, {} gave up, {} were refused, {} were still there; \
+             {} requests",
+            table::count(self.arrived),
+            table::count(self.registered),
+            table::count(self.stopped),
+            table::count(self.told_no),
+            table::count(self.gave_up),
+            table::count(self.refused),
+            table::count(self.present),
+            table::count(self.requests),
+        )
+    }
+
     /// The sum of two workers' lines; the worse of their lags.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

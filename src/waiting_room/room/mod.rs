@@ -198,10 +198,7 @@ impl Room {
         clock: &Clock,
         unix: Duration,
     ) -> Result<Arc<Self>, RoomError> {
-        let secret = match &plan.key {
-            plan::Key::Known(secret) | plan::Key::New(secret) => secret,
-            plan::Key::Missing(path) => return Err(RoomError::Key(path.clone())),
-        };
+        let secret = restore::secret(plan)?;
         let template = plan.page.as_deref().map(Template::parse).transpose()?;
         let page = template.map_or_else(Page::default, Page::new);
         restore::open(plan, secret, page, (passage, patience), clock, unix, lobby::random).map(Arc::new)

@@ -68,11 +68,15 @@ impl Room {
         clock: &Clock,
         unix: Duration,
     ) -> Result<Arc<Self>, RoomError> {
-        let secret = match &plan.key {
-            Key::Known(secret) | Key::New(secret) => secret,
-            Key::Missing(path) => return Err(RoomError::Key(path.clone())),
-        };
-        volatile(plan, secret, (passage, patience), clock, unix).map(Arc::new)
+        volatile(plan, secret(plan)?, (passage, patience), clock, unix).map(Arc::new)
+    }
+}
+
+/// By what its tickets are signed.
+pub(super) fn secret(plan: &plan::WaitingRoom) -> Result<&Secret, RoomError> {
+    match &plan.key {
+        Key::Known(secret) | Key::New(secret) => Ok(secret),
+        Key::Missing(path) => Err(RoomError::Key(path.clone())),
     }
 }
 
