@@ -40,7 +40,7 @@ fn size() -> Size {
         let (lasts, thinks, floor) = (Duration::from_secs(24), Duration::from_secs(2), Duration::from_millis(20));
         Size { attackers: 5_000, people: 500, lasts, rate: 40, thinks, floor, growth: 512 << 20 }
     } else {
-        let (lasts, thinks, floor) = (Duration::from_secs(4), Duration::from_millis(500), Duration::from_secs(5));
+        let (lasts, thinks, floor) = (Duration::from_secs(4), Duration::from_millis(500), Duration::from_millis(500));
         Size { attackers: 200, people: 20, lasts, rate: 4, thinks, floor, growth: 96 << 20 }
     }
 }
