@@ -9,14 +9,14 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, HeaderName};
 use ipnet::IpNet;
 
 use crate::admission::client::ClientHash;
 use crate::config::plan::{ClientKey, Without};
 
 /// The de-facto chain of clients and proxies.
-pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An IPv6 subscriber owns at least a /64 (RFC 6177); limits count it as one.
 const IPV6_SUBSCRIBER_BITS: u32 = 64;
