@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 CARGO ?= cargo
 # Programs the tests run for real, and the Debian packages they come from.
-TOOLS := curl:curl wrk:wrk h2load:nghttp2-client promtool:prometheus chromium:chromium npm:npm nginx:nginx-light haproxy:haproxy
+TOOLS := curl:curl wrk:wrk h2load:nghttp2-client slowhttptest:slowhttptest promtool:prometheus chromium:chromium npm:npm nginx:nginx-light haproxy:haproxy
 # Of these packages Debian starts a server, at the installation and at each boot; the tests start their own, on ports of their own.
 # The installation asks this policy first, and 101 is no (invoke-rc.d(8)).
 SERVICES := prometheus nginx haproxy
@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload sabotage laws test tools fmt clippy unit long loom deny doc build
+.PHONY: help demo overload sabotage attack laws test tools fmt clippy unit long loom fuzz deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ sabotage: build ## break weir on purpose in twelve ways: each must turn the righ
 			|| { echo "sabotage $$name: $${fault##*:} is not red, see target/sabotage/$$name.txt" >&2; exit 1; }; \
 		echo "sabotage $$name: $${fault##*:} is red, as it must be"; \
 	done
+
+attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connections beside 500 people; six minutes, on 127/8 only
+	WEIR_ATTACK=1 $(CARGO) test --release --locked --test e2e -- --test-threads 1 --nocapture attack::
 
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
 	$(CARGO) bench --locked --bench overload
@@ -95,6 +98,14 @@ loom: ## the permit gates and the quota under the model checker
 
 long: ## 10^8 forged tickets, 10 million places, and rooms killed a thousand times, for minutes; optimised, because that is what makes it minutes
 	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order waiting_room::room::tests::kills
+
+# What the fuzzer finds on its way stays under target/; what is worth keeping is put into fuzz/corpus by hand, and `make test` replays it.
+FUZZ_SECONDS ?= 60
+fuzz: ## every parser under the fuzzer, for FUZZ_SECONDS each; needs a nightly compiler and cargo-fuzz
+	@for target in $$($(CARGO) +nightly fuzz list); do \
+		mkdir -p target/fuzz/$$target; \
+		$(CARGO) +nightly fuzz run --sanitizer none $$target target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 deny: ## licences, sources and duplicates of the dependencies; advisories where the advisory data can be had
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --version $(DENY_VERSION) cargo-deny

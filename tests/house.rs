@@ -108,7 +108,7 @@ fn the_harness_does_not_look_inside() {
     let harness = root().join("loadtest/src");
     let inside: Vec<_> = sources(&harness)
         .into_iter()
-        .filter(|path| !path.starts_with(harness.join("scenario")))
+        .filter(|path| !path.starts_with(harness.join("scenario")) && !path.starts_with(harness.join("sim")))
         .filter(|path| {
             fs::read_to_string(path).unwrap().lines().any(|line| !line.contains("//") && line.contains("weir::"))
         })

@@ -7,9 +7,8 @@
 //! ([`ideal`]), the demonstration that puts a gateway between them ([`demo`]), and scenarios of overload ([`overload`]).
 //!
 //! **Invariants**: people, services and the oracle do not link against the gateway: it is seen as its clients and its upstream see it. Only
-//! the reader of [`scenario`] files uses weir's reader of its own. A crowd is planned before the run from a seed, so that the same
+//! the reader of [`scenario`] files uses weir's reader of its own, and [`sim`] weir's core. A crowd is planned before the run from a seed, so that the same
 //! people come to every gateway.
-//! **Not here**: virtual time.
 
 pub mod cli;
 pub mod clock;
@@ -31,6 +30,7 @@ pub mod population;
 pub mod report;
 pub mod scenario;
 pub mod services;
+pub mod sim;
 pub mod table;
 pub mod visitor;
 pub mod wire;

@@ -134,7 +134,8 @@ impl Gate {
     }
 
     /// Whether anybody, living or departed, stands in a line that needs this gate.
-    pub(in crate::admission) fn has_line(&self) -> bool {
+    #[must_use]
+    pub fn has_line(&self) -> bool {
         self.entries.load(Ordering::Acquire) > 0
     }
 

@@ -27,6 +27,8 @@ pub(super) const BODY_SIZE: RangeInclusive<u64> = 1..=64 * GIB;
 pub(super) const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
 /// From what the process needs without a client.
 pub(super) const MAX_MEMORY: RangeInclusive<u64> = 16 * MIB..=1024 * GIB;
+/// Registries give sites a /48 at most (RFC 6177), and nobody more than a /32 who is not a carrier; a /128 is a single address.
+pub(super) const IPV6_PREFIX: RangeInclusive<u8> = 32..=128;
 pub(super) const HTTP2_STREAMS: RangeInclusive<u32> = 1..=65_535;
 /// How long a client may take for one step.
 pub(super) const CLIENT_TIMEOUT: RangeInclusive<Duration> = millis(100)..=secs(600);

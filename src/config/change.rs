@@ -55,9 +55,9 @@ fn same_by<T>(before: &[T], after: &[T], same: impl Fn(&T, &T) -> bool) -> bool 
 }
 
 fn same_listener(before: &Listener, after: &Listener) -> bool {
-    let Listener { address, tls } = after;
+    let Listener { address, tls, proxy_protocol } = after;
     // What is presented under TLS may change.
-    before.address == *address && before.tls.is_some() == tls.is_some()
+    before.address == *address && before.proxy_protocol == *proxy_protocol && before.tls.is_some() == tls.is_some()
 }
 
 /// Whether two upstreams are the same but for their servers.

@@ -58,6 +58,12 @@ pub(super) fn network(text: &str) -> Parsed<IpNet> {
         return Err(complaint().hint(did_you_mean(&quoted(&IpNet::from(single).to_string()))));
     }
     let net: IpNet = text.parse().map_err(|_| complaint())?;
+    if let IpNet::V6(mapped) = net
+        && let (Some(address), Some(prefix)) = (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(96))
+    {
+        // Peers are compared by their IPv4 address.
+        return Err(complaint().hint(did_you_mean(&quoted(&format!("{address}/{prefix}")))));
+    }
     if net.trunc() == net { Ok(net) } else { Err(complaint().hint(did_you_mean(&quoted(&net.trunc().to_string())))) }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Activity {
     heads: AtomicU32,
     read_closed: AtomicBool,
     stalled: AtomicBool,
+    flooded: AtomicBool,
     stream_gone: AtomicBool,
     inside: AtomicBool,
     farewell: AtomicWaker,
@@ -49,6 +50,7 @@ impl Activity {
             heads: AtomicU32::new(0),
             read_closed: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            flooded: AtomicBool::new(false),
             stream_gone: AtomicBool::new(false),
             inside: AtomicBool::new(false),
             farewell: AtomicWaker::new(),
@@ -97,6 +99,11 @@ impl Activity {
         self.stalled.load(Ordering::Relaxed)
     }
 
+    /// Whether the peer sent more frames than it may.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
+    }
+
     /// Ready once the stream has been dropped. One task waits at a time.
     pub(super) fn poll_stream_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.farewell.register(cx.waker());
@@ -127,6 +134,10 @@ impl Activity {
 
     pub(super) fn note_stalled(&self) {
         self.stalled.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_flooded(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn note_stream_gone(&self) {

@@ -2,29 +2,43 @@
 //!
 //! On HTTP/1 a client that does not read stops the bytes of its connection, which the stream sees. On HTTP/2 it stops one
 //! stream by its flow-control window while the connection goes on; nobody below sees that, and behind the answer stands an
-//! upstream permit. Each stream is therefore a task of ours with a clock: a part of a body that was handed to hyper and not
-//! passed on for `body_timeout` ends the stream with a reset.
+//! upstream permit. Each stream is therefore a task of ours with a clock, and each part of its body tells when h2 has let go of it. A
+//! stream of whose parts none has gone for `body_timeout` is ended by a reset.
 //!
-//! **Invariants**: a request is in flight until its answer is dropped; a stream whose client takes nothing ends.
-//! **Cost**: one task-local word per HTTP/2 stream; a timer only for a stream that has to wait for its client.
+//! hyper ends the task of a stream when the last part has been handed to h2, which keeps it until the client opens its window: memory
+//! without a clock, a hundred times a connection. So the end of the body is held back until hardly anything is left there.
+//!
+//! **Invariants**: a request is in flight until its answer is dropped; a stream whose client takes nothing ends; of a stream whose task
+//! has ended, at most [`UNCLOCKED`] bytes are kept.
+//! **Cost**: one allocation per HTTP/2 stream, one timer for a stream that has to wait for its client; an answer beyond [`UNCLOCKED`]
+//! bytes ends with an empty frame of its own.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use atomic_waker::AtomicWaker;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::InFlight;
 
+/// HTTP/2: bytes of a body handed over at once. As much as a frame holds: whoever takes less in `body_timeout` takes nothing.
+const PART: usize = 16 * 1024;
+
+/// HTTP/2: bytes that may be left with h2 when the task of a stream ends. A problem document, and a bound where a client opens its
+/// windows by one byte.
+const UNCLOCKED: u64 = 1024;
+
 tokio::task_local! {
-    /// Parts of the body handed to hyper on this stream, and whether the last is still being passed on.
-    static OWED: Cell<(u32, bool)>;
+    /// What the HTTP/2 stream of this task owes its client.
+    static OWED: Arc<Owed>;
 }
 
 pin_project! {
@@ -42,29 +56,129 @@ impl<B> Answer<B> {
     }
 }
 
-/// Notes on an HTTP/2 stream that a part was handed over, or that the last one has been passed on. Elsewhere nothing.
-fn note(owed: bool) {
-    let _elsewhere = OWED.try_with(|cell| {
-        let (parts, _) = cell.get();
-        cell.set((parts.wrapping_add(u32::from(owed)), owed));
-    });
-}
-
 impl<B: Body<Data = Bytes>> Body for Answer<B> {
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        note(false);
-        let frame = self.project().body.poll_frame(cx);
-        if matches!(frame, Poll::Ready(Some(Ok(_)))) {
-            note(true);
-        }
-        frame
+        self.project().body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes of one HTTP/2 stream that were handed over, and of those that have gone.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    handed: AtomicU64,
+    gone: AtomicU64,
+    ending: AtomicWaker,
+}
+
+impl Owed {
+    fn bytes(&self) -> u64 {
+        self.handed.load(Ordering::Acquire).saturating_sub(self.gone.load(Ordering::Acquire))
+    }
+}
+
+/// A part of a body that says when it is dropped: it has been written, or nobody wants it any more.
+#[derive(Debug)]
+pub(super) struct Part {
+    bytes: Bytes,
+    size: u64,
+    owed: Arc<Owed>,
+}
+
+impl Part {
+    fn new(bytes: Bytes, owed: &Arc<Owed>) -> Self {
+        let size = bytes.len() as u64;
+        owed.handed.fetch_add(size, Ordering::Release);
+        Self { bytes, size, owed: Arc::clone(owed) }
+    }
+}
+
+impl Buf for Part {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, length: usize) -> Bytes {
+        self.bytes.copy_to_bytes(length)
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.owed.gone.fetch_add(self.size, Ordering::Release);
+        self.owed.ending.wake();
+    }
+}
+
+pin_project! {
+    /// A body in parts that are counted, whose end waits for them.
+    pub(super) struct Counted<B> {
+        #[pin]
+        body: B,
+        rest: Bytes,
+        ended: bool,
+        owed: Arc<Owed>,
+    }
+}
+
+impl<B> Counted<B> {
+    /// Made in the task of its stream.
+    pub(super) fn new(body: B) -> Self {
+        let owed = OWED.try_with(Arc::clone).unwrap_or_default();
+        Self { body, rest: Bytes::new(), ended: false, owed }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for Counted<B> {
+    type Data = Part;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Part>, B::Error>>> {
+        let mut this = self.project();
+        loop {
+            if !this.rest.is_empty() {
+                let part = this.rest.split_to(PART.min(this.rest.len()));
+                return Poll::Ready(Some(Ok(Frame::data(Part::new(part, this.owed)))));
+            }
+            if *this.ended {
+                // In this order: a part that goes in between wakes.
+                this.owed.ending.register(cx.waker());
+                return if this.owed.bytes() > UNCLOCKED { Poll::Pending } else { Poll::Ready(None) };
+            }
+            match ready!(this.body.as_mut().poll_frame(cx)) {
+                None => *this.ended = true,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => *this.rest = bytes,
+                    Err(other) => {
+                        let trailers = other.into_trailers().unwrap_or_default();
+                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    }
+                },
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && (self.ended || self.body.is_end_stream()) && self.owed.bytes() <= UNCLOCKED
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -89,9 +203,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let stream = Taken { stream, body_timeout: self.body_timeout, waiting: None };
+        let owed = Arc::<Owed>::default();
+        let stream = Taken { stream, body_timeout: self.body_timeout, owed: Arc::clone(&owed), waiting: None };
         // Detached: it ends with its stream, and a panic is the runtime's to report.
-        drop(tokio::spawn(OWED.scope(Cell::new((0, false)), stream)));
+        drop(tokio::spawn(OWED.scope(owed, stream)));
     }
 }
 
@@ -101,8 +216,9 @@ pin_project! {
         #[pin]
         stream: F,
         body_timeout: Duration,
-        // The part that waits, and its deadline.
-        waiting: Option<(u32, Pin<Box<Sleep>>)>,
+        owed: Arc<Owed>,
+        // What had gone when the clock was wound up.
+        waiting: Option<(u64, Pin<Box<Sleep>>)>,
     }
 }
 
@@ -114,15 +230,17 @@ impl<F: Future<Output = ()>> Future for Taken<F> {
         if this.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let (part, owed) = OWED.try_with(Cell::get).unwrap_or_default();
-        if !owed {
+        if this.owed.bytes() == 0 {
             *this.waiting = None;
             return Poll::Pending;
         }
-        if this.waiting.as_ref().is_none_or(|(waiting, _)| *waiting != part) {
-            *this.waiting = Some((part, Box::pin(sleep(*this.body_timeout))));
+        let gone = this.owed.gone.load(Ordering::Acquire);
+        let (seen, deadline) = this.waiting.get_or_insert_with(|| (gone, Box::pin(sleep(*this.body_timeout))));
+        if *seen != gone {
+            *seen = gone;
+            deadline.as_mut().reset(Instant::now() + *this.body_timeout);
         }
         // Dropping the stream resets it.
-        this.waiting.as_mut().map_or(Poll::Pending, |(_, deadline)| deadline.as_mut().poll(cx))
+        deadline.as_mut().poll(cx)
     }
 }

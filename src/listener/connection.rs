@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -18,9 +18,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::activity::Activity;
+use super::addresses::Crowded;
 use super::connections::{Cause, Connections, Kind, Slot};
 use super::drain::DrainSignal;
 use super::http::Session;
+use super::proxy_line::{self, Header};
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::terms::Terms;
@@ -58,6 +60,7 @@ pub(super) struct Connection<A> {
     limits: Arc<Limits>,
     connections: Arc<Connections>,
     tls: Option<Arc<Terms>>,
+    proxy_line: bool,
     drain: DrainSignal,
 }
 
@@ -66,7 +69,7 @@ impl<A: Attend> Connection<A> {
         attend: &Arc<A>,
         limits: &Arc<Limits>,
         connections: &Arc<Connections>,
-        tls: Option<Arc<Terms>>,
+        (tls, proxy_line): (Option<Arc<Terms>>, bool),
         drain: DrainSignal,
     ) -> Self {
         Self {
@@ -74,6 +77,7 @@ impl<A: Attend> Connection<A> {
             limits: Arc::clone(limits),
             connections: Arc::clone(connections),
             tls,
+            proxy_line,
             drain,
         }
     }
@@ -83,18 +87,8 @@ impl<A: Attend> Connection<A> {
         let mut end = End { connections: Arc::clone(&self.connections), cause: Cause::Panicked };
         let socket = Arc::new(socket);
         let activity = Activity::new(slot);
-        let local = socket.local_addr().unwrap_or(address);
-        let peer = Arc::new(Peer {
-            address: unmapped(address),
-            local: unmapped(local),
-            tls: self.tls.is_some(),
-            certificate: OnceLock::new(),
-            inside: AtomicBool::new(false),
-            socket: Arc::clone(&socket),
-        });
-        let stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
         // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
-        end.cause = match Box::pin(self.open(stream, peer, &activity)).await {
+        end.cause = match Box::pin(self.open(&socket, address, &activity)).await {
             Ok(serving) => serving.await,
             Err(cause) => cause,
         };
@@ -112,9 +106,26 @@ impl<A: Attend> Connection<A> {
     }
 
     /// Finds the protocol; answers what is left to do, or why there is nothing.
-    async fn open(&self, mut stream: Stream, peer: Arc<Peer>, activity: &Arc<Activity>) -> Result<Serving, Cause> {
+    async fn open(
+        &self,
+        socket: &Arc<TcpStream>,
+        address: SocketAddr,
+        activity: &Arc<Activity>,
+    ) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
         let mut drain = self.drain.clone();
+        let mut stream = Stream::new(Arc::clone(socket), Arc::clone(activity), self.limits.body_timeout);
+        let named = if self.proxy_line { self.named(&mut stream, activity.slot(), deadline).await? } else { None };
+        let peer = Arc::new(Peer {
+            address: named.unwrap_or(address),
+            local: unmapped(socket.local_addr().unwrap_or(address)),
+            // Behind a proxy that does not say for whom it speaks may be anybody.
+            may_speak_for_others: named.is_some() || !self.proxy_line,
+            tls: self.tls.is_some(),
+            certificate: OnceLock::new(),
+            inside: AtomicBool::new(false),
+            socket: Arc::clone(socket),
+        });
         let Some(terms) = self.tls.as_deref() else {
             let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
@@ -147,6 +158,24 @@ impl<A: Attend> Connection<A> {
         }
     }
 
+    /// Reads the PROXY header; the client it names, if it names one.
+    async fn named(&self, stream: &mut Stream, slot: &Slot, deadline: Instant) -> Result<Option<SocketAddr>, Cause> {
+        let received = timeout_at(deadline, proxy_line::receive(stream));
+        match or_drained(received, &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
+            Ok(Ok(Some(Header::Client(client)))) => {
+                slot.count_as(client.ip()).map_err(|Crowded| Cause::Crowded)?;
+                Ok(Some(client))
+            }
+            Ok(Ok(Some(Header::Unnamed))) => Ok(None),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::debug!(%error, "no PROXY header from a trusted proxy");
+                Err(Cause::Unproxied)
+            }
+            Ok(Ok(None) | Err(_)) => Err(Cause::Departed),
+            Err(_) => Err(Cause::Silent),
+        }
+    }
+
     fn session(&self, peer: Arc<Peer>, activity: &Arc<Activity>) -> Session<A> {
         Session {
             attend: Arc::clone(&self.attend),
@@ -170,6 +199,23 @@ impl<A: Attend> Connection<A> {
     {
         Box::pin(self.session(peer, activity).http2(stream))
     }
+}
+
+/// Whether a connection of `address` may go on to where the first byte is read, and why not. Whoever is to be named by a PROXY header
+/// is counted when it has been read.
+pub(super) fn may_open(address: IpAddr, proxy_line: bool, slot: &Slot) -> Result<(), Cause> {
+    if proxy_line {
+        let is_trusted = slot.connections().addresses.trusts(address);
+        return if is_trusted { Ok(()) } else { Err(Cause::Untrusted) };
+    }
+    slot.count_as(address).map_err(|Crowded| Cause::Crowded)
+}
+
+/// Ends a connection that has had nothing from us, by a reset: a flood shall not leave the kernel with connections to close.
+pub(super) fn reject(socket: &TcpStream, slot: &Slot, cause: Cause) {
+    slot.connections().note_end(cause);
+    // A socket that cannot be told is closed in the usual way.
+    let _usual = SockRef::from(socket).set_linger(Some(Duration::ZERO)).is_err();
 }
 
 /// Turns a newcomer away, whatever he wants. Who speaks TLS is told nothing: a handshake takes the memory that is short.

@@ -5,14 +5,16 @@
 //! tunnel after an upgrade.
 //! **Cost**: a few relaxed atomic additions per connection, none per request; a change of the limit waits in line with those who
 //! accept.
-//! **Not here**: names and types of metrics (`telemetry`).
+//! **Not here**: names and types of metrics (`telemetry`), how many of them an address has (`addresses`).
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::addresses::{Addresses, Crowded};
 use super::tls;
 
 /// What an open connection is.
@@ -68,6 +70,8 @@ pub enum Cause {
     Idle,
     /// The client did not take what we sent for `body_timeout`.
     Stalled,
+    /// More frames, resets or malformed requests than a client has a use for.
+    Flooded,
     /// No TLS that we speak.
     TlsFailed,
     /// The TLS handshake did not end within `header_timeout`.
@@ -78,6 +82,12 @@ pub enum Cause {
     Cut,
     /// Turned away because memory was short.
     Refused,
+    /// Turned away because its address had as many connections as it may.
+    Crowded,
+    /// Turned away because a PROXY header is expected, and not from this peer.
+    Untrusted,
+    /// A trusted proxy sent no PROXY header, where one is expected.
+    Unproxied,
     /// Idle while memory was short, and nobody who was let in had spoken on it.
     Shed,
     /// The task of the connection panicked: a bug.
@@ -86,7 +96,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Done,
         Self::Departed,
         Self::Broken,
@@ -95,11 +105,15 @@ impl Cause {
         Self::HeaderTimeout,
         Self::Idle,
         Self::Stalled,
+        Self::Flooded,
         Self::TlsFailed,
         Self::TlsTimeout,
         Self::Drained,
         Self::Cut,
         Self::Refused,
+        Self::Crowded,
+        Self::Untrusted,
+        Self::Unproxied,
         Self::Shed,
         Self::Panicked,
     ];
@@ -116,11 +130,15 @@ impl Cause {
             Self::HeaderTimeout => "header_timeout",
             Self::Idle => "idle",
             Self::Stalled => "stalled",
+            Self::Flooded => "flooded",
             Self::TlsFailed => "tls_failed",
             Self::TlsTimeout => "tls_timeout",
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::Refused => "refused",
+            Self::Crowded => "crowded",
+            Self::Untrusted => "untrusted",
+            Self::Unproxied => "unproxied",
             Self::Shed => "shed",
             Self::Panicked => "panicked",
         }
@@ -134,6 +152,7 @@ pub struct Connections {
     /// Slots in use and free; more than the limit while a lowered one waits for them.
     existing: AtomicUsize,
     slots: Arc<Semaphore>,
+    pub(super) addresses: Addresses,
     /// Key exchanges under way.
     pub(super) handshakes: Semaphore,
     accepted: AtomicU64,
@@ -148,12 +167,13 @@ pub struct Connections {
 impl Connections {
     /// No connections yet, and no more than `limit` at once until [`Connections::set_limit`] says otherwise; handshakes rationed for `cores` processors.
     #[must_use]
-    pub fn new(limit: NonZeroUsize, cores: NonZeroUsize) -> Arc<Self> {
+    pub fn new(limit: NonZeroUsize, addresses: Addresses, cores: NonZeroUsize) -> Arc<Self> {
         let limit = limit.get().min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limit: AtomicUsize::new(limit),
             existing: AtomicUsize::new(limit),
             slots: Arc::new(Semaphore::new(limit)),
+            addresses,
             handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
             accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
@@ -219,6 +239,12 @@ impl Connections {
     #[must_use]
     pub fn ended(&self, cause: Cause) -> u64 {
         self.ended.get(cause as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Addresses that have connections open and are counted.
+    #[must_use]
+    pub fn addresses(&self) -> usize {
+        self.addresses.len()
     }
 
     /// Whether newcomers are turned away because memory is short.
@@ -292,6 +318,8 @@ pub(super) struct Slot {
     connections: Arc<Connections>,
     roll: Arc<Roll>,
     kind: AtomicU8,
+    /// What the connection is counted as, once it is.
+    address: OnceLock<IpAddr>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -305,6 +333,7 @@ impl Slot {
             connections: Arc::clone(connections),
             roll: Arc::clone(roll),
             kind: AtomicU8::new(Kind::Opening as u8),
+            address: OnceLock::new(),
             _permit: permit,
         }
     }
@@ -312,6 +341,17 @@ impl Slot {
     /// All connections of the process.
     pub(super) const fn connections(&self) -> &Arc<Connections> {
         &self.connections
+    }
+
+    /// Counts the connection as one of `address`, once.
+    pub(super) fn count_as(&self, address: IpAddr) -> Result<(), Crowded> {
+        let addresses = &self.connections.addresses;
+        if let Some(key) = addresses.enter(address, self.connections.limit())?
+            && let Err(second) = self.address.set(key)
+        {
+            addresses.leave(second);
+        }
+        Ok(())
     }
 
     /// The connection is now of another kind.
@@ -331,6 +371,9 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.leave(self.kind.load(Ordering::Relaxed));
+        if let Some(address) = self.address.get() {
+            self.connections.addresses.leave(*address);
+        }
         if self.roll.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.roll.empty.notify_waiters();
         }

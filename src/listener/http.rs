@@ -11,7 +11,8 @@
 //!
 //! On HTTP/2, h2 answers fields beyond `header_size` (names and values plus 32 bytes each, RFC 9113 §6.5.2) with 431, resets a
 //! stream with a malformed head or a body that does not add up to its `Content-Length`, and says GOAWAY
-//! `ENHANCE_YOUR_CALM` to floods. It does not count fields: `header_size` / 32 of them fit, and who wants fewer counts them
+//! `ENHANCE_YOUR_CALM` to more than the resets named here, to more empty DATA than its budget and to more CONTINUATION frames than
+//! `header_size` needs; of the other frames `floods` counts how many there are. It does not count fields: `header_size` / 32 of them fit, and who wants fewer counts them
 //! in `attend`.
 //!
 //! **Invariants**: no limit is hyper's default by accident; a panic in `attend` ends its own HTTP/1 connection or its own
@@ -33,9 +34,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::Activity;
-use super::answer::{Answer, Streams};
+use super::answer::{Answer, Counted, Streams};
 use super::connections::{Cause, Kind};
 use super::drain::DrainSignal;
+use super::floods::Guarded;
 use super::lifetime::{Protocol, live};
 use super::{Attend, Limits};
 use crate::proxy::pass;
@@ -118,7 +120,7 @@ impl<A: Attend> Session<A> {
     {
         self.activity.slot().become_kind(Kind::Http1);
         let connection = http1_builder(&self.limits)
-            .serve_connection(TokioIo::new(stream), service_fn(self.service()))
+            .serve_connection(TokioIo::new(stream), service_fn(self.service(|answer| answer)))
             .with_upgrades();
         let connection = std::pin::pin!(connection);
         live(connection, &self.activity, &self.limits, &mut self.drain).await
@@ -130,14 +132,18 @@ impl<A: Attend> Session<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http2);
+        let guarded = Guarded::new(stream, Arc::clone(&self.activity));
         let connection =
-            http2_builder(&self.limits).serve_connection(TokioIo::new(stream), service_fn(self.careful_service()));
+            http2_builder(&self.limits).serve_connection(TokioIo::new(guarded), service_fn(self.careful_service()));
         let connection = std::pin::pin!(connection);
         live(connection, &self.activity, &self.limits, &mut self.drain).await
     }
 
     /// Answers the requests of this connection, and notes how long each is in flight.
-    fn service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
+    fn service<B: 'static>(
+        &self,
+        body: fn(Answer<A::Body>) -> B,
+    ) -> impl Fn(Request<Incoming>) -> Attending<B> + use<A, B> {
         let attend = Arc::clone(&self.attend);
         let peer = Arc::clone(&self.peer);
         let activity = Arc::clone(&self.activity);
@@ -150,15 +156,15 @@ impl<A: Attend> Session<A> {
                 if peer.is_inside() {
                     in_flight.note_inside();
                 }
-                Ok(answer.map(|body| Answer::new(body, in_flight)))
+                Ok(answer.map(|answer| body(Answer::new(answer, in_flight))))
             })
         }
     }
 
     /// The same; short of memory it refuses the stream, and says that it was not processed (RFC 9113 §8.7), unless it shows
     /// something like a pass: whether that is good is asked where a request is served.
-    fn careful_service(&self) -> impl Fn(Request<Incoming>) -> Attending<A> + use<A> {
-        let service = self.service();
+    fn careful_service(&self) -> impl Fn(Request<Incoming>) -> Attending<Counted<Answer<A::Body>>> + use<A> {
+        let service = self.service(Counted::new);
         let activity = Arc::clone(&self.activity);
         move |request| {
             let connections = activity.slot().connections();
@@ -172,8 +178,7 @@ impl<A: Attend> Session<A> {
 }
 
 /// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
-type Attending<A> =
-    Pin<Box<dyn Future<Output = Result<Response<Answer<<A as Attend>::Body>>, h2::Error>> + Send + 'static>>;
+type Attending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, h2::Error>> + Send + 'static>>;
 
 fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();

@@ -19,6 +19,7 @@
 //! **Invariants**: there is always a timer armed no later than the next instant at which something must happen.
 //! **Cost**: one timer per connection, moved only when it fires or must fire earlier: not once per request.
 
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -140,10 +141,18 @@ pub(super) async fn live<P: Protocol>(
     .await
 }
 
+/// Whether h2 ended it because its client overdid something (RFC 9113 §7).
+fn says_calm(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.and_then(h2::Error::reason) == Some(h2::Reason::ENHANCE_YOUR_CALM)
+}
+
 /// Why a connection that hyper calls ended did so.
 fn ended(end: hyper::Result<()>, closing: Option<(Cause, Instant)>, activity: &Activity) -> Cause {
     match end {
         _ if activity.is_stalled() => Cause::Stalled,
+        _ if activity.is_flooded() => Cause::Flooded,
+        Err(error) if says_calm(&error) => Cause::Flooded,
         Ok(()) => closing.map_or(Cause::Done, |(cause, _)| cause),
         Err(error) if error.is_parse() && !error.is_incomplete_message() => Cause::Malformed,
         Err(_) if !activity.has_requested() => Cause::Departed,

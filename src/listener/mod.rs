@@ -4,8 +4,8 @@
 //! runtime, with that worker's sockets.
 //!
 //! ```text
-//! accept ─ slot ─→ opening ─→ TLS handshake (ALPN) ─→ http1 │ http2 ─→ closing
-//!                          └→ sniff (cleartext) ────↗       └→ tunnel (upgrade)
+//! accept ─ slot ─ address ─→ opening ─ PROXY header ─→ TLS handshake (ALPN) ─→ http1 │ http2 ─→ closing
+//!                                                   └→ sniff (cleartext) ────↗       └→ tunnel (upgrade)
 //! ```
 //!
 //! **Invariants**
@@ -17,21 +17,24 @@
 //! * A drain ends every connection, and none before its request in flight is answered or `drain_timeout` is over.
 //! * The protocol of a connection is chosen by ALPN or by its first bytes, under a deadline.
 //!
-//! **Cost**: an open HTTP/1 connection holds 280 bytes of task, 1,328 of protocol future and 104 of facts (a test pins them),
+//! **Cost**: an open HTTP/1 connection holds 320 bytes of task, 1,368 of protocol future and 128 of facts (a test pins them),
 //! and hyper's read buffer of 8 KiB; a kept-alive request is one `recvfrom`, one `writev`, and no timer. TLS adds 8 KiB.
 //! **Not here**: what a request means (`proxy`); how long a client may take over the body it sends (only its reader knows
 //! that it waits); starting threads (`runtime`).
 
 mod accept;
 mod activity;
+mod addresses;
 mod answer;
 mod connection;
 mod connections;
 mod drain;
+mod floods;
 mod http;
 mod lifetime;
 mod memory;
-mod sniff;
+pub mod proxy_line;
+pub mod sniff;
 mod socket;
 mod stream;
 mod terms;
@@ -46,6 +49,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Incoming;
 
+pub use addresses::Addresses;
 pub use connections::{Cause, Connections, Kind};
 pub use drain::{Drain, DrainSignal, Nudge, drain};
 pub use memory::Memory;
@@ -53,7 +57,7 @@ pub use socket::{BindError, Bound, bind};
 pub use terms::{Offer, Terms, TermsError, Validity};
 
 use crate::config::plan;
-use crate::proxy::peer::Peer;
+use crate::proxy::peer::{Peer, unmapped};
 use connection::Connection;
 use connections::{Roll, Slot};
 
@@ -119,7 +123,7 @@ pub async fn serve<A: Attend>(
 ) -> std::io::Result<()> {
     let roll = Arc::new(Roll::default());
     let mut loops = tokio::task::JoinSet::new();
-    for Bound { socket, tls } in sockets {
+    for Bound { socket, tls, proxy_line } in sockets {
         let attend = Arc::clone(&attend);
         let limits = Arc::clone(&limits);
         let connections = Arc::clone(&connections);
@@ -128,11 +132,17 @@ pub async fn serve<A: Attend>(
         loops.spawn(async move {
             let open = |stream, peer, permit| {
                 let slot = Slot::take(&connections, &roll, permit);
+                let peer = unmapped(peer);
+                if let Err(cause) = connection::may_open(peer.ip(), proxy_line, &slot) {
+                    connection::reject(&stream, &slot, cause);
+                    return;
+                }
                 if connections.is_memory_short() {
                     drop(tokio::spawn(connection::refuse(stream, slot, tls.is_some())));
                     return;
                 }
-                let connection = Connection::new(&attend, &limits, &connections, tls.clone(), signal.clone());
+                let connection =
+                    Connection::new(&attend, &limits, &connections, (tls.clone(), proxy_line), signal.clone());
                 // Detached: it is on the roll until it is done.
                 drop(tokio::spawn(connection.run(stream, peer, slot)));
             };

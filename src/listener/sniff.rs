@@ -16,33 +16,54 @@ const PREFACE: &[u8; AHEAD] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
     /// HTTP/1.0, HTTP/1.1, or nothing we know.
     Http1,
     /// HTTP/2.
     Http2,
 }
 
-/// Reads until it is clear which version the client speaks. [`None`] if it closes without a byte, as health checks do.
+/// What is known of a client after its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The version it speaks.
+    Speaks(Version),
+    /// Nothing: it closed without a byte, as health checks do.
+    Nothing,
+    /// Not enough.
+    More,
+}
+
+/// What `seen`, the first bytes of a connection, say; `is_end` tells that no more will come.
+#[must_use]
+pub fn judge(seen: &[u8], is_end: bool) -> Heard {
+    match (PREFACE.strip_prefix(seen), is_end) {
+        (Some([]), _) => Heard::Speaks(Version::Http2),
+        (Some(_), false) => Heard::More,
+        (Some(_), true) if seen.is_empty() => Heard::Nothing,
+        // Closed within the preface, or never in it: the parser of version 1 knows what to make of it.
+        _ => Heard::Speaks(if seen.starts_with(PREFACE) { Version::Http2 } else { Version::Http1 }),
+    }
+}
+
+/// Reads until it is clear which version the client speaks. [`None`] if it closes without a byte.
 pub(super) async fn sniff(stream: &mut Stream) -> io::Result<Option<Version>> {
     let mut bytes = [0; AHEAD];
     let mut len = 0;
-    let version = loop {
-        let Some(rest) = bytes.get_mut(len..) else { break Version::Http2 };
-        let read = stream.read(rest).await?;
-        len += read;
+    let mut is_end = false;
+    loop {
         let seen = bytes.get(..len).unwrap_or_default();
-        if !PREFACE.starts_with(seen) {
-            break Version::Http1;
+        match judge(seen, is_end) {
+            Heard::Nothing => return Ok(None),
+            Heard::Speaks(version) => {
+                stream.unread(seen);
+                return Ok(Some(version));
+            }
+            Heard::More => {
+                let read = stream.read(bytes.get_mut(len..).unwrap_or_default()).await?;
+                is_end = read == 0;
+                len += read;
+            }
         }
-        match (read, len) {
-            (_, AHEAD) => break Version::Http2,
-            (0, 0) => return Ok(None),
-            // Closed within the preface: the parser of version 1 knows what to make of it.
-            (0, _) => break Version::Http1,
-            _ => {}
-        }
-    };
-    stream.unread(bytes.get(..len).unwrap_or_default());
-    Ok(Some(version))
+    }
 }

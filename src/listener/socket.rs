@@ -27,6 +27,10 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
+/// Bytes that the kernel takes of an answer before the client has room for them. Otherwise it keeps megabytes for a
+/// slow reader, and says only after a third of them that he reads: he would be taken for one who does not.
+const UNSENT: u32 = 16 * 1024;
+
 /// A listening socket of one worker.
 #[derive(Debug)]
 pub struct Bound {
@@ -34,6 +38,8 @@ pub struct Bound {
     pub(super) socket: TcpListener,
     /// What to present to clients; [`None`] speaks cleartext.
     pub(super) tls: Option<Arc<Terms>>,
+    /// Whether every connection begins with a PROXY header.
+    pub(super) proxy_line: bool,
 }
 
 impl Bound {
@@ -108,6 +114,7 @@ fn bound(address: SocketAddr, user_timeout: Duration) -> io::Result<Socket> {
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(user_timeout))?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES),
     )?;
@@ -120,7 +127,7 @@ type Silent<'a> = (Socket, &'a plan::Listener, Option<Arc<Terms>>);
 
 fn listening((socket, listener, tls): Silent<'_>) -> Result<Bound, BindError> {
     socket.listen(BACKLOG).map_err(|cause| BindError::Socket { address: listener.address, cause })?;
-    Ok(Bound { socket: socket.into(), tls })
+    Ok(Bound { socket: socket.into(), tls, proxy_line: listener.proxy_protocol })
 }
 
 #[cfg(test)]
@@ -144,6 +151,7 @@ mod tests {
         assert!(accepted.tcp_nodelay().unwrap());
         assert!(accepted.keepalive().unwrap());
         assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(Duration::from_secs(7)));
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
     }
 
     #[test]
@@ -152,12 +160,14 @@ mod tests {
         let taken = taken.local_addr().map(|address| (address, taken)).unwrap();
         let two = NonZeroUsize::new(2).unwrap();
 
-        let free = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None };
+        let free = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None, proxy_protocol: false };
         let workers = bind(std::slice::from_ref(&free), &clients(), two).unwrap();
         assert_eq!(workers.len(), 2);
         assert_eq!(workers[0][0].local_address().unwrap(), workers[1][0].local_address().unwrap());
 
-        let error = bind(&[free, plan::Listener { address: taken.0, tls: None }], &clients(), two).unwrap_err();
+        let error =
+            bind(&[free, plan::Listener { address: taken.0, tls: None, proxy_protocol: false }], &clients(), two)
+                .unwrap_err();
         assert!(error.to_string().contains(&taken.0.to_string()), "{error}");
     }
 }

@@ -1,10 +1,11 @@
 //! The byte stream of one connection, below TLS.
 //!
 //! Adds to a TCP stream what no layer above can add: bytes read ahead are read again, a peer that does not take our bytes
-//! is given up after `body_timeout`, and what is seen is noted in the connection's [`Activity`].
+//! is given up after `body_timeout`, or when it takes less than [`SLOWEST`] over all, and what is seen is noted in the connection's [`Activity`].
 //!
 //! **Invariants**: after [`Stream::unread`] the reader sees every byte once, in order; a write never waits longer than
-//! `body_timeout` without progress (RFC 9110 leaves it to us: *slow read*).
+//! `body_timeout` without progress (RFC 9110 leaves it to us: *slow read*), nor do all together longer than `body_timeout` and the time that
+//! their bytes take at [`SLOWEST`].
 //! **Cost**: no allocation, and no timer unless a write has to wait.
 //! **Not here**: a client that owes us body bytes (only the reader of a body knows that it waits for one).
 
@@ -18,13 +19,16 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Activity;
 use crate::upstream::{GATHERED, gathered};
 
 /// Bytes that can be given back: the HTTP/2 preface, which is all that is ever read ahead.
 pub(super) const AHEAD: usize = 24;
+
+/// Bytes a second that a client must take over all, once `body_timeout` is over: as many as it must send of a body.
+const SLOWEST: u64 = 1024;
 
 /// The byte stream of one connection.
 #[derive(Debug)]
@@ -36,11 +40,13 @@ pub(super) struct Stream {
     ahead_len: u8,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
+    /// How long writes have waited beyond what their bytes are worth.
+    waited: Duration,
 }
 
 impl Stream {
     pub(super) const fn new(socket: Arc<TcpStream>, activity: Arc<Activity>, body_timeout: Duration) -> Self {
-        Self { socket, activity, body_timeout, ahead: [0; AHEAD], ahead_len: 0, stall: None }
+        Self { socket, activity, body_timeout, ahead: [0; AHEAD], ahead_len: 0, stall: None, waited: Duration::ZERO }
     }
 
     /// The socket below.
@@ -73,10 +79,19 @@ impl Stream {
         if let Poll::Ready(ready) = self.socket.poll_write_ready(cx) {
             return Poll::Ready(ready);
         }
-        let body_timeout = self.body_timeout;
-        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(body_timeout))).as_mut().poll(cx));
+        let patience = self.body_timeout.saturating_sub(self.waited);
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
         self.activity.note_stalled();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not take the answer")))
+    }
+
+    /// So many bytes were taken, after a wait if there was one.
+    fn settle(&mut self, written: usize) {
+        if let Some(stall) = self.stall.take() {
+            let left = stall.deadline().saturating_duration_since(Instant::now());
+            self.waited = self.body_timeout.saturating_sub(left);
+        }
+        self.waited = self.waited.saturating_sub(worth(written));
     }
 
     /// Writes by `write` as soon as the socket lets it.
@@ -90,12 +105,18 @@ impl Stream {
             match write(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
-                    self.stall = None;
+                    self.settle(done.as_ref().map_or(0, |written| *written));
                     return Poll::Ready(done);
                 }
             }
         }
     }
+}
+
+/// How long `bytes` may take.
+fn worth(bytes: usize) -> Duration {
+    let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / SLOWEST;
+    Duration::from_micros(micros)
 }
 
 /// Takes the socket for drained until the kernel says otherwise. A read that did not fill its buffer has emptied the socket
@@ -177,7 +198,16 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::listener::Addresses;
     use crate::listener::connections::{Connections, Roll, Slot};
+    use crate::listener::tests::clients;
+
+    #[test]
+    fn a_kibibyte_is_worth_a_second() {
+        assert_eq!(worth(1024), Duration::from_secs(1));
+        assert_eq!(worth(0), Duration::ZERO);
+        assert_eq!(worth(16 * 1024), Duration::from_secs(16));
+    }
 
     #[tokio::test]
     async fn bytes_given_back_are_read_again_before_the_rest_also_in_small_reads() {
@@ -185,7 +215,8 @@ mod tests {
         let mut client = TcpStream::connect(listening.local_addr().unwrap()).await.unwrap();
         let accepted = listening.accept().unwrap().0;
         accepted.set_nonblocking(true).unwrap();
-        let connections = Connections::new(std::num::NonZeroUsize::MIN, std::num::NonZeroUsize::MIN);
+        let connections =
+            Connections::new(std::num::NonZeroUsize::MIN, Addresses::of(&clients()), std::num::NonZeroUsize::MIN);
         let permit = Arc::clone(connections.slots()).try_acquire_owned().unwrap();
         let activity = Activity::new(Slot::take(&connections, &Arc::<Roll>::default(), permit));
         let socket = Arc::new(TcpStream::from_std(accepted).unwrap());

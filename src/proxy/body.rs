@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::proxy::failed;
+use crate::proxy::trailers;
 use crate::proxy::upload::Upload;
 use crate::proxy::visit::{InService, Visit};
 use crate::upstream::{self, Failure};
@@ -38,6 +39,14 @@ impl Body {
     }
 }
 
+/// Data as it is, trailers as they may be.
+fn fit_for_client(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(fields) = frame.trailers_mut() {
+        trailers::for_client(fields);
+    }
+    frame
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Failure;
@@ -49,6 +58,7 @@ impl http_body::Body for Body {
             Source::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
             Source::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(context)),
         };
+        let frame = frame.map(|frame| frame.map(fit_for_client));
         match &frame {
             Some(Ok(frame)) => visit.returned(frame.data_ref().map_or(0, Bytes::len)),
             Some(Err(failure)) => visit.broke(failed(failure)),

@@ -19,8 +19,10 @@ pub mod body;
 pub mod capacity;
 pub mod cookies;
 pub mod departure;
+pub mod forwarded;
 pub mod gateway;
 pub mod headers;
+mod hops;
 mod lines;
 mod observe;
 pub mod pass;
@@ -29,6 +31,7 @@ pub mod policy;
 pub mod room;
 pub mod route;
 pub mod target;
+mod trailers;
 pub mod tunnel;
 pub mod turn;
 pub mod upload;
@@ -39,15 +42,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::EXPECT;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use self::answer::{Answer, Reads};
 use self::body::{Body, Source};
+use self::forwarded::Chain;
 use self::gateway::{Gateway, Route};
 use self::headers::RequestId;
 use self::pass::{Bearer, unix_time};
@@ -81,6 +85,10 @@ struct Asker<'a> {
     peer: &'a Arc<Peer>,
     /// The client behind trusted proxies.
     address: IpAddr,
+    /// Who came to the peer through whom, as far as the peer is believed.
+    hops: Vec<IpAddr>,
+    /// Whether the client came by TLS, unless `X-Forwarded-Proto` says otherwise.
+    tls: bool,
     /// Whether the peer may speak for others.
     trusted: bool,
     id: RequestId,
@@ -100,7 +108,7 @@ impl Worker {
         let asker = self.asker(peer, &head);
         sabotage::swallow().await;
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
-        let mut upload = Some(Upload::new(incoming, self.gateway.plan().clients.body_timeout));
+        let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
         let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
             Ok(response) => response,
@@ -130,6 +138,7 @@ impl Worker {
     ) -> Result<Response<Source>, Answer> {
         let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
+        hops::spend(head)?;
         // Boxed, each step that few requests take: all others would carry room for it.
         if let Some(own) = self.own_path(&target) {
             return Box::pin(self.wicket(asker, head, own)).await.map(|response| response.map(Source::Own));
@@ -151,7 +160,7 @@ impl Worker {
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
         }
-        let secure = headers::came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
+        let secure = asker.tls;
         let door = doorway.map(|doorway| Door {
             doorway,
             asker,
@@ -234,6 +243,10 @@ impl Worker {
         match exchange(pool, request, in_service).await {
             Ok(Exchanged::Response { mut response, server }) => {
                 headers::for_client(response.headers_mut(), &asker.id);
+                if response.status() == StatusCode::NO_CONTENT {
+                    // RFC 9110 §8.6. Over HTTP/2 and in reply to HEAD hyper would pass it on.
+                    response.headers_mut().remove(CONTENT_LENGTH);
+                }
                 *response.version_mut() = Version::HTTP_11;
                 visit.answered(response.status(), server);
                 Ok(response.map(Source::Upstream))
@@ -253,10 +266,12 @@ impl Worker {
 
     fn asker<'a>(&self, peer: &'a Arc<Peer>, head: &Parts) -> Asker<'a> {
         let trusted_proxies = &self.gateway.plan().clients.trusted_proxies;
-        let trusted = address::is_trusted(peer.address.ip(), trusted_proxies);
-        let address = address::client_address(peer.address.ip(), &head.headers, trusted_proxies);
+        let trusted = peer.may_speak_for_others && address::is_trusted(peer.address.ip(), trusted_proxies);
+        let named = trusted.then(|| Chain::of(peer.address.ip(), &head.headers, trusted_proxies));
+        let chain = named.unwrap_or_else(|| Chain::own(peer.address.ip()));
         let id = RequestId::of(&head.headers, trusted, fastrand::u128(..));
-        Asker { peer, address, trusted, id }
+        let tls = chain.tls.unwrap_or_else(|| headers::came_by_tls(&head.headers, peer.tls, trusted));
+        Asker { peer, address: chain.client, hops: chain.hops, tls, trusted, id }
     }
 }
 
@@ -270,8 +285,9 @@ fn outbound(
 ) -> Result<Request<Upload>, Answer> {
     let context = headers::Context {
         peer: asker.peer.address.ip(),
+        hops: &asker.hops,
         trusted: asker.trusted,
-        tls: asker.peer.tls,
+        tls: asker.tls,
         certificate: asker.peer.certificate(),
         version: head.version,
         authority: target.authority.as_ref(),
@@ -332,13 +348,15 @@ fn failed(failure: &Failure) -> Reason {
 impl From<BadRequest> for Answer {
     fn from(error: BadRequest) -> Self {
         let answer = Self::from(error.reason());
-        let closes = answer.closes || matches!(error, BadRequest::Length(_));
+        let closes =
+            answer.closes || matches!(error, BadRequest::Length(_) | BadRequest::Target(_) | BadRequest::Host(_));
         Self { detail: Some(error.to_string()), closes, ..answer }
     }
 }
 
 impl From<UploadError> for Answer {
     fn from(error: UploadError) -> Self {
-        error.reason().into()
+        let answer = Self::from(error.reason());
+        Self { closes: answer.closes || matches!(error, UploadError::Trailers), ..answer }
     }
 }

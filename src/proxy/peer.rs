@@ -18,10 +18,13 @@ use crate::waiting_room::page::base64;
 /// The other end of a connection.
 #[derive(Debug)]
 pub struct Peer {
-    /// Address of the peer as accepted, IPv4-mapped IPv6 unmapped.
+    /// Address of the peer as accepted, or as a trusted proxy named it by the PROXY protocol; IPv4-mapped IPv6 unmapped.
     pub address: SocketAddr,
     /// Our address on this connection, unmapped likewise.
     pub local: SocketAddr,
+    /// Whether it may be a trusted proxy. One that was to name its client by the PROXY protocol and did not may not: the requests
+    /// are then somebody's of whom nothing is known.
+    pub may_speak_for_others: bool,
     /// Whether the connection is under TLS.
     pub tls: bool,
     /// Set by [`Peer::note_certificate`]; boxed, because hardly any client has one.

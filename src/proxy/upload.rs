@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
@@ -45,6 +46,9 @@ pub enum UploadError {
     /// Its framing broke, or the client went away in the middle.
     #[error("the request body broke off")]
     Broken(#[source] hyper::Error),
+    /// Trailers without a field: hyper's parser has taken a bare LF for their end, and what followed for more of them.
+    #[error("the request body ended in trailers that cannot be read")]
+    Trailers,
     /// No byte for `body_timeout`, or over all fewer than [`SLOWEST`] after that.
     #[error("the request body did not come in time")]
     Silent,
@@ -58,7 +62,7 @@ impl UploadError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Broken(_) => Reason::BodyBroken,
+            Self::Broken(_) | Self::Trailers => Reason::BodyBroken,
             Self::Silent => Reason::BodyTimeout,
             Self::TooLarge => Reason::BodyTooLarge,
         }
@@ -120,12 +124,14 @@ pub struct Upload {
     awaited: Option<Instant>,
     came: u64,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether trailers end by a frame and not by a line.
+    is_framed: bool,
 }
 
 impl Upload {
-    /// `body` with pauses shorter than `silence`, to be drained; [`Upload::bound`] lets it go further.
+    /// `body` of a request of `version` with pauses shorter than `silence`, to be drained; [`Upload::bound`] lets it go further.
     #[must_use]
-    pub fn new(body: Incoming, silence: Duration) -> Self {
+    pub fn new(body: Incoming, version: Version, silence: Duration) -> Self {
         let source = (!body.is_end_stream()).then_some(body);
         let received = source.as_ref().map(|_| Arc::default());
         Self {
@@ -138,6 +144,7 @@ impl Upload {
             awaited: None,
             came: 0,
             timer: None,
+            is_framed: version == Version::HTTP_2,
         }
     }
 
@@ -213,6 +220,9 @@ impl Upload {
                 Some(Err(error)) => {
                     self.source = None;
                     return Poll::Ready(Some(Err(UploadError::Broken(error))));
+                }
+                Some(Ok(frame)) if !self.is_framed && frame.trailers_ref().is_some_and(HeaderMap::is_empty) => {
+                    return Poll::Ready(Some(Err(UploadError::Trailers)));
                 }
                 // Trailers are not forwarded: no upstream of a sign-up needs them, and they smuggle fields past the checks.
                 Some(Ok(frame)) => {

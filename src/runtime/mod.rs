@@ -37,7 +37,7 @@ use signals::Signals;
 use crate::admin::{self, Admin, Readiness};
 use crate::clock::Clock;
 use crate::config::plan::{Key, Plan};
-use crate::listener::{self, BindError, Connections, DrainSignal};
+use crate::listener::{self, Addresses, BindError, Connections, DrainSignal};
 use crate::proxy::gateway::{Gateway, GatewayError};
 use crate::telemetry::{AccessLog, Registry, process};
 
@@ -93,7 +93,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = plan.runtime.workers.unwrap_or(cores);
     let descriptors = Descriptors::raise(cores);
-    let connections = Connections::new(descriptors.clients(&plan), cores);
+    let connections = Connections::new(descriptors.clients(&plan), Addresses::of(&plan.clients), cores);
     let memory = memory::watch(plan.clients.max_memory, &registry, &connections);
     let access_log = AccessLog::open(&plan.log.access).map_err(RunError::AccessLog)?;
     obtain_keys(&mut plan)?;

@@ -32,6 +32,10 @@ pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
     let help = "Requests on open HTTP/2 connections that were refused because memory was short.";
     count("weir_http2_streams_refused_total", help, Connections::refused_streams);
     let observed = Arc::clone(connections);
+    let addresses = move || observed.addresses() as f64;
+    let help = "Addresses with open connections that are counted by address.";
+    registry.observe_gauge("weir_connection_addresses", help, &[], addresses);
+    let observed = Arc::clone(connections);
     let limit = move || observed.limit() as f64;
     registry.observe_gauge("weir_connections_limit", "Connections of clients that may be open at once.", &[], limit);
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::connection::{Connection, Responding};
@@ -73,14 +73,14 @@ impl<B: Payload, G: Guard> Dispatched<B, G> {
         pool: &Pool<B>,
         slot: &Arc<Slot<B>>,
         mut connection: Connection<B>,
-        request: Parcel<B>,
+        request: Request<Load<B>>,
         guard: InFlight<G>,
         keeps: bool,
     ) -> Self {
         let dispatched = pool.clock().now();
         let asked_upgrade = connection.is_http1() && request.headers().contains_key(http::header::UPGRADE);
         let kept = if keeps { pool.upstream().keep_budget.reserve(request.body()) } else { None };
-        let again = kept.as_ref().and_then(|_| Head::of(&*request));
+        let again = kept.as_ref().and_then(|_| Head::of(&request));
         let request = request.map(|body| Upload::new(body, kept, pool.clock()));
         let progress = request.body().progress();
         let responding = connection.send(request, &guard.server().origin);

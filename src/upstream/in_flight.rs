@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 
 use super::ejection::Observation;
-use super::outcome::{Guard, Outcome};
+use super::outcome::{Guard, Outcome, Said};
 use super::server::ServerState;
 use crate::clock::Tick;
 
@@ -48,7 +48,7 @@ impl<G: Guard> InFlight<G> {
     }
 
     /// The guard hears that the request is sent once more.
-    pub(super) fn repeated(&mut self) {
+    pub fn repeated(&mut self) {
         if let Some(guard) = &mut self.guard {
             guard.repeated();
         }
@@ -65,6 +65,23 @@ impl<G: Guard> InFlight<G> {
         if let Some(guard) = &mut self.guard {
             guard.outcome(outcome);
         }
+    }
+
+    /// A response without a body was read to its end at `now`, to a request that was sent when it `began`: for virtual time.
+    pub fn heard<B>(mut self, response: &Response<B>, began: Tick, now: Tick) {
+        self.answered(response.status());
+        let (outcome, observation) = Said::by(response).verdict();
+        self.tell(outcome, observation, began, now);
+    }
+
+    /// The server broke the connection at `now`, after a request was sent that `began` then: for virtual time.
+    pub fn broken(mut self, began: Tick, now: Tick) {
+        self.tell(Outcome::Broken, Observation::Failure, began, now);
+    }
+
+    /// The server is silent for too long; the place is kept until it is dropped: for virtual time.
+    pub fn silent(&mut self, began: Tick, now: Tick) {
+        self.tell(Outcome::Timeout, Observation::Failure, began, now);
     }
 
     /// It is a tunnel from here on: not a request that the server works on.

@@ -122,7 +122,7 @@ async fn deliver<B: Payload, G: Guard>(
 ) -> Result<Exchanged<B, G>, Failure> {
     let slots = pool.slots();
     let mut choice = Choice::new(&slots);
-    let idempotent = pool.upstream().idempotent && is_idempotent(&*request);
+    let idempotent = pool.upstream().idempotent && is_idempotent(&request);
     let may_repeat = idempotent || sabotage::is(sabotage::Fault::DoubleForward);
     let mut failure = Failure::Unreachable(DialError::Closed);
     // The server that broke the first attempt: asked once more if there is no other.
@@ -192,7 +192,7 @@ async fn try_server<B: Payload, G: Guard>(
         };
         in_flight.server().record(Event::Requests);
         let keeps = may_repeat || !connection.is_http1();
-        let sent = Dispatched::send(pool, slot, connection, request, in_flight, keeps).await;
+        let sent = Dispatched::send(pool, slot, connection, *request, in_flight, keeps).await;
         let (again, unused, connection) = match sent {
             Sent::Head(response, flight) => return Tried::Answered(answered(response, flight)),
             Sent::Failed(failure) => return Tried::Failed(failure),

@@ -14,6 +14,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 
 use super::ahead::ReadAhead;
+use super::balance::Choice;
 use super::budget::RetryBudget;
 use super::count::Event;
 use super::health::{Fleet, Health};
@@ -165,6 +166,15 @@ impl Upstream {
         self.servers.borrow().states.iter().filter(|state| &*state.origin.label == name).map(Arc::clone).collect()
     }
 
+    /// The server that a request which comes at `now` tries first, without a connection, and whether it is the one of its probation: for
+    /// virtual time. [`None`] if there is none.
+    #[must_use]
+    pub fn first_choice(&self, now: Tick) -> Option<(Arc<ServerState>, bool)> {
+        let servers = self.servers.borrow();
+        let chosen = Choice::new(&servers.states).next(|| now)?;
+        Some((Arc::clone(servers.states.get(chosen.index)?), chosen.is_trial))
+    }
+
     /// Uses `servers` from now on. Those that were used before keep their state; new ones start slowly; the others get
     /// no new request, and finish those they have.
     pub fn replace_servers(&self, servers: &[plan::Server], now: Tick) -> Result<(), UpstreamError> {
@@ -267,7 +277,7 @@ impl Upstream {
     }
 
     /// Whether a request that was sent to `server` may be sent once more.
-    pub(super) fn may_retry(&self, server: &ServerState, now: Tick) -> bool {
+    pub fn may_retry(&self, server: &ServerState, now: Tick) -> bool {
         let successes = self.servers.borrow().states.iter().map(|state| state.health.window.sum(now).successes).sum();
         let mut retries = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
         let may = retries.try_spend(now, successes);

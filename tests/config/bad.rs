@@ -25,7 +25,9 @@ fn assert_all_refused(cases: &[Case]) {
 fn listeners() {
     assert_all_refused(&[
         (LISTENER, "adress = \"127.0.0.1:1\"", 3, "did you mean `address`?"),
-        (LISTENER, "proxy_protocol = \"off\"", 3, "unknown key `proxy_protocol` in [[listener]]"),
+        (LISTENER, "proxy_protocol = \"v1v2\"", 3, "nobody could connect"),
+        (LISTENER, "proxy_protocol = \"v1v1\"", 3, "did you mean \"v1v2\"?"),
+        (LISTENER, "proxy_protocol = true", 3, "`proxy_protocol` wants \"off\" or \"v1v2\", found true"),
         (LISTENER, "tls = true", 3, "`tls` wants a table, found true"),
         (LISTENER, "[[listener.certificate]]\ncertificate = \"c\"\nkey = \"k\"", 3, "no meaning without `tls`"),
         (LISTENER, "[[listener]]\naddress = \"127.0.0.1:8080\"", 4, "share a port"),

@@ -12,10 +12,13 @@ use super::{assert_well_told, parse};
 /// Every key that needs no file, one a line; each value is of the kind that follows it.
 const FULL: &str = r#"[[listener]]
 address = "127.0.0.1:8080" # text
+proxy_protocol = "v1v2" # text
 [admin]
 address = "127.0.0.1:9090" # text
 [clients]
 max_connections = 1000 # number
+connections_per_address = 100 # number
+ipv6_prefix = 56 # number
 trusted_proxies = ["10.0.0.0/8"] # list
 header_size = "16KiB" # size
 header_count = 64 # number

@@ -26,6 +26,8 @@ fn defaults() {
     assert_eq!(plan.admin.address.to_string(), "127.0.0.1:9090");
     assert_eq!((plan.clients.max_connections, plan.clients.max_memory), (None, None));
     assert!(plan.clients.trusted_proxies.is_empty());
+    assert_eq!((plan.clients.connections_per_address, plan.clients.ipv6_prefix), (None, 64));
+    assert!(!plan.listeners[0].proxy_protocol);
     assert_eq!(plan.clients.header_size, 16 << 10);
     assert_eq!(plan.clients.header_count, 64);
     assert_eq!(plan.clients.body_size, 1 << 20);
@@ -70,9 +72,10 @@ fn values() {
         UPSTREAM,
         "rate = \"400/s\"\n[[client_limit]]\nname = \"l\"\nkey = \"header:X-Id\"\nrate = \"20/m\"\nburst = 7\ncapacity = 5",
     );
+    let text = text.replacen("[[upstream]]", "proxy_protocol = \"v1v2\"\n[[upstream]]", 1);
     let plan = plan(&format!(
         "{text}client_limits = [\"l\"]\nqueue.length = 0\nbody_size = \"2MB\"\nmethods = [\"POST\", \"PUT\"]\n\
-         host = \"Daftar.Example\"\n[clients]\nbody_size = \"3KiB\"\nmax_connections = 7\nmax_memory = \"2GiB\"\n\
+         host = \"Daftar.Example\"\n[clients]\nbody_size = \"3KiB\"\nmax_connections = 7\nconnections_per_address = 50\nipv6_prefix = 56\nmax_memory = \"2GiB\"\n\
          trusted_proxies = [\"10.0.0.0/8\", \"::1/128\"]\n[log]\naccess = \"off\"\n"
     ));
     let rate = plan.upstreams[0].rate.expect("written");
@@ -89,6 +92,9 @@ fn values() {
     assert_eq!(plan.clients.body_size, 3 << 10);
     assert_eq!(plan.clients.max_connections.map(NonZeroUsize::get), Some(7));
     assert_eq!(plan.clients.max_memory, Some(2 << 30));
+    assert_eq!(plan.clients.connections_per_address.map(NonZeroUsize::get), Some(50));
+    assert_eq!(plan.clients.ipv6_prefix, 56);
+    assert!(plan.listeners[0].proxy_protocol);
     assert_eq!(plan.clients.trusted_proxies.len(), 2);
     assert_eq!(plan.log.access, AccessLog::Off);
 }
@@ -251,7 +257,7 @@ fn the_reference_is_complete() {
         assert_eq!(format!("{left_out:?}"), format!("{written:?}"), "default of {} {}", row[1], row[2]);
         compared += 1;
     }
-    assert_eq!(compared, 51, "defaults compared");
+    assert_eq!(compared, 54, "defaults compared");
 }
 
 /// A configuration with `line` in `table`.

@@ -7,15 +7,19 @@ use crate::weir::PATIENCE;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const CONTINUATION: u8 = 9;
 
-const ACK: u8 = 1;
+pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
+pub(crate) const PADDED: u8 = 8;
 /// `SETTINGS_INITIAL_WINDOW_SIZE` 0 (RFC 9113 §6.5.2).
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 /// RFC 9113 §7.
@@ -25,6 +29,12 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 pub(crate) struct Frames {
     stream: TcpStream,
     next_stream: u32,
+}
+
+/// The bytes of a frame.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A frame.
@@ -60,19 +70,28 @@ impl Frames {
     /// Begins a request and answers its stream. `fields` are names and values beyond the pseudo-fields.
     pub(crate) fn ask(&mut self, method: &str, path: &str, fields: &[(&str, &str)], ends: bool) -> u32 {
         let pseudo = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
-        let mut block = Vec::new();
-        for (name, value) in pseudo.iter().chain(fields) {
-            // Literal without indexing, new name (RFC 7541 §6.2.2); lengths below 127 need no continuation.
-            block.push(0);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
-                block.extend_from_slice(text.as_bytes());
-            }
-        }
+        let fields: Vec<_> = pseudo.iter().chain(fields).map(|(name, value)| (*name, value.as_bytes())).collect();
+        self.ask_raw(&fields, ends)
+    }
+
+    /// Begins a request of just these fields and answers its stream.
+    pub(crate) fn ask_raw(&mut self, fields: &[(&str, &[u8])], ends: bool) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
-        self.send(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block);
+        self.send(HEADERS, END_HEADERS | if ends { END_STREAM } else { 0 }, stream, &block(fields));
         stream
+    }
+
+    /// The next request is on this stream.
+    pub(crate) fn skip_to(&mut self, stream: u32) {
+        self.next_stream = stream;
+    }
+
+    /// Asks for `path`, if that can still be sent.
+    pub(crate) fn try_ask(&mut self, path: &str) -> io::Result<()> {
+        let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", path)];
+        let fields = fields.map(|(name, value)| (name, value.as_bytes()));
+        self.try_send(&frame(HEADERS, END_HEADERS | END_STREAM, self.next_stream, &block(&fields)))
     }
 
     /// Takes so many bytes more of a stream, or of all with 0.
@@ -92,9 +111,21 @@ impl Frames {
 
     /// Sends a frame.
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.stream.write_all(&[&head, payload].concat()).unwrap();
+        self.try_send(&frame(kind, flags, stream, payload)).unwrap();
+    }
+
+    /// Sends any bytes, as far as they are taken.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        self.stream.write_all(bytes)
+    }
+
+    /// Connects and sends `bytes` where the preface should be.
+    pub(crate) fn instead_of_preface(address: SocketAddr, bytes: &[u8]) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(bytes).unwrap();
+        Self { stream, next_stream: 1 }
     }
 
     /// The next frame that is not the connection's own housekeeping, which is answered.
@@ -107,11 +138,25 @@ impl Frames {
             self.stream.read_exact(&mut payload)?;
             let frame = Frame { kind, flags, stream: u32::from_be_bytes(stream), payload };
             match frame.kind {
-                SETTINGS if frame.flags & ACK == 0 => self.send(SETTINGS, ACK, 0, &[]),
-                PING if frame.flags & ACK == 0 => self.send(PING, ACK, 0, &frame.payload),
+                // Whoever has closed wants no answer.
+                SETTINGS if frame.flags & ACK == 0 => drop(self.try_send(&self::frame(SETTINGS, ACK, 0, &[]))),
+                PING if frame.flags & ACK == 0 => drop(self.try_send(&self::frame(PING, ACK, 0, &frame.payload))),
                 SETTINGS | PING | WINDOW_UPDATE => {}
                 _ => return Ok(frame),
             }
         }
     }
+}
+
+/// Fields as literals without indexing, with new names (RFC 7541 §6.2.2); lengths below 127 need no continuation.
+pub(crate) fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name.as_bytes(), value] {
+            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
+            block.extend_from_slice(text);
+        }
+    }
+    block
 }

@@ -1,6 +1,6 @@
 //! weir as its users meet it: the real binary, real sockets, real clients, and an origin that remembers what it got.
 //!
-//! Every test starts a weir of its own on free ports of 127.0.0.1 and kills it at its end. Tools are Debian's (curl, wrk,
+//! Every test starts a weir of its own on free ports of 127.0.0.1 and kills it at its end. Tools are Debian's (curl, slowhttptest, wrk,
 //! nghttp2-client, prometheus); a missing one fails the test with the name of its package.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and its steps are functions")]
@@ -17,18 +17,28 @@ mod tools;
 mod weir;
 
 mod aborts;
+mod attack;
 mod bad_input;
 mod capacity;
 mod client_limits;
 mod curl;
 mod descriptors;
+mod differential;
 mod failures;
 mod fairness;
+mod floods;
+mod http1_semantics;
+mod http2_conformance;
+mod http2_requests;
+mod identity;
+mod injection;
+mod lies;
 mod line;
 mod load;
 mod lobby;
 mod memory;
 mod passes;
+mod paths;
 mod permits;
 mod reading;
 mod refusals;

@@ -274,7 +274,9 @@ fn metrics_of_a_room() {
     ] {
         let line = metrics.0.lines().find_map(|line| line.strip_prefix(name));
         let value: f64 = line.unwrap_or_else(|| panic!("no {name} in\n{}", metrics.0)).parse().unwrap();
-        assert!(value.is_finite() && value >= 0.0, "{name}{value}");
+        // Of a room that has called people for less than a second nobody knows how long it will take.
+        let is_unknown = name.starts_with("weir_room_estimate_seconds") && value.is_nan();
+        assert!(is_unknown || (value.is_finite() && value >= 0.0), "{name}{value}");
     }
     promtool_has_nothing_to_say(&metrics.0);
     inside.let_pass(1);

@@ -12,8 +12,10 @@ mod origin;
 mod overload;
 mod peers;
 mod people;
+mod plan;
 mod run;
 mod services;
+mod sim;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -82,6 +84,10 @@ enum Command {
     Faults(services::Options),
     /// Prove what weir does for a service that is overrun, slows down, stalls or fails, without being told its capacity
     Overload(overload::Options),
+    /// Run a scenario against weir's own decisions in virtual time, as fast as it goes, and judge it
+    Sim(sim::Options),
+    /// Say before the day how it will go: how long the line gets, when the last is served, what is asked of the gateway
+    Plan(plan::Options),
     /// Judge a run again by what is in its folder
     Check(judge::Check),
     /// Write the reports of a run again: report.html, report.json, report.csv, seconds.csv, junit.xml
@@ -177,6 +183,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Services(options) => services::serve(&options),
         Command::Faults(options) => services::relay(&options),
         Command::Overload(options) => overload::command(&options),
+        Command::Sim(options) => sim::command(&options),
+        Command::Plan(options) => plan::command(&options),
         Command::Check(options) => judge::check(&options),
         Command::Report(options) => judge::report(&options),
         Command::Compare(options) => compare::command(&options),

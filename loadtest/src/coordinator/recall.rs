@@ -49,13 +49,21 @@ pub fn read(folder: &Folder) -> anyhow::Result<Facts> {
         // Nobody promises anything.
         _ => Declared { identity: false, ..Declared::default() },
     };
-    let people = people.iter().filter_map(|person| expected(&scenario, person)).collect();
-    Ok(Facts { scenario, people, declared })
+    Ok(Facts { people: expected(&scenario, &people), scenario, declared })
 }
 
-fn expected(scenario: &Scenario, person: &population::Person) -> Option<Person> {
-    let persona = scenario.personas.get(usize::from(person.persona))?;
-    let arrives = micros(person.arrives);
-    let leaves = leaves(persona, arrives, &mut fastrand::Rng::with_seed(person.seed));
-    Some(Person { persona: person.persona, arrives, leaves })
+/// Those of a run that was simulated.
+#[must_use]
+pub fn simulated(scenario: Scenario, people: &[population::Person], declared: Declared) -> Facts {
+    Facts { people: expected(&scenario, people), scenario, declared }
+}
+
+fn expected(scenario: &Scenario, people: &[population::Person]) -> Vec<Person> {
+    let expected = |person: &population::Person| {
+        let persona = scenario.personas.get(usize::from(person.persona))?;
+        let arrives = micros(person.arrives);
+        let leaves = leaves(persona, arrives, &mut fastrand::Rng::with_seed(person.seed));
+        Some(Person { persona: person.persona, arrives, leaves })
+    };
+    people.iter().filter_map(expected).collect()
 }

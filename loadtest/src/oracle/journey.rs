@@ -113,9 +113,9 @@ impl Journey {
         self.joined != NEVER && !self.standing.drawn && !self.standing.lost && !self.standing.attacks
     }
 
-    /// Whether his request came to the door with a place.
+    /// Whether his request came to the door with a place: he had been told it, or, having stood in line in vain, that it is his turn.
     pub(super) fn returned(&self) -> bool {
-        self.joined < self.start_sent
+        self.joined.min(self.knew) < self.start_sent
     }
 }
 
@@ -128,4 +128,17 @@ pub(super) fn place(told: &Told) -> Option<u32> {
 /// Whether a person of this kind shows what belongs to others.
 pub(super) const fn borrows(attack: Option<Attack>) -> bool {
     matches!(attack, Some(Attack::Forge | Attack::Replay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_told_that_it_is_his_turn_comes_with_a_place() {
+        let told = Journey { knew: 4, start_sent: 5, started: 6, ..Journey::nobody() };
+        assert!(told.returned());
+        assert!(!Journey { knew: 6, ..told }.returned(), "he knew only as it began");
+        assert!(Journey { joined: 3, knew: 6, ..told }.returned());
+    }
 }

@@ -302,7 +302,7 @@ pub(super) struct Flights {
 }
 
 /// Writes what `answer` said into `told`.
-fn tell(told: &mut Told, answer: &Answer) {
+pub(crate) fn tell(told: &mut Told, answer: &Answer) {
     told.ending = Ending::Answered;
     told.word = answer.word;
     told.status = answer.status;

@@ -12,6 +12,8 @@ pub mod slice;
 mod crowd;
 mod request;
 mod route;
+
+pub(crate) use self::crowd::tell;
 #[cfg(test)]
 pub(crate) mod tests;
 

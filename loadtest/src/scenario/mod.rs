@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use self::fault::{Fault, FaultKind};
 pub use self::persona::Persona;
-pub use self::read::{read, read_copy};
+pub use self::read::{read, read_copy, read_text};
 pub use self::scale::scaled;
 pub use self::service::Service;
 use crate::figure::Threshold;

@@ -18,19 +18,24 @@ use crate::origin::server::IDEMPOTENCY_KEY;
 /// # Errors
 /// weir would not take it.
 pub fn promised(path: &Path, scenario: &Scenario) -> Result<Declared, Report> {
-    let plan = config::load(path)?.plan;
+    Ok(of(&config::load(path)?.plan, scenario))
+}
+
+/// What `plan` promises about them.
+#[must_use]
+pub fn of(plan: &Plan, scenario: &Scenario) -> Declared {
     let held = plan.routes.iter().map(|route| route.queue.wait).max();
     let inside = plan.pass.as_ref().map(|pass| pass.wait);
     let default = Declared::default();
     let held = held.unwrap_or(default.held);
-    Ok(Declared {
-        limits: limits(&plan, scenario),
+    Declared {
+        limits: limits(plan, scenario),
         identity: plan.waiting_rooms.iter().any(|room| room.identity.as_ref().is_some_and(is_key)),
         held,
         held_called: default.held_called.max(held),
         held_inside: inside.unwrap_or(default.held_inside).max(held),
         ..default
-    })
+    }
 }
 
 fn limits(plan: &Plan, scenario: &Scenario) -> Vec<Limit> {

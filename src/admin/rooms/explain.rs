@@ -33,7 +33,7 @@ pub(super) fn document(room: &Room, known: &Explanation) -> Value {
         "stand": word(&known.stand),
         "place": known.line.map(|(ahead, _)| ahead.saturating_add(1)),
         "ahead": known.line.map(|(ahead, _)| ahead),
-        "estimate": known.line.map(|(_, line)| estimate(&line)),
+        "estimate": known.line.and_then(|(_, line)| line.as_ref().map(estimate)),
         "joined": known.ticket.map(|(issued, _)| instant(issued)),
         "ticket_expired": known.ticket.map(|(_, expired)| expired),
         "returned": returned,
@@ -113,7 +113,7 @@ fn sentence(room: &Room, known: &Explanation) -> Sentence {
 
 /// Of somebody in line.
 fn in_line(known: &Explanation) -> Sentence {
-    let (ahead, line) = known.line.map_or((0, None), |(ahead, line)| (ahead, Some(line)));
+    let (ahead, line) = known.line.unwrap_or_default();
     let (beyond, paused) = match known.stand {
         Stand::Waiting { beyond, paused, .. } => (beyond, paused),
         _ => (false, false),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn whoever_is_in_line_waits_for_people_and_for_what_else_there_is() {
         use crate::waiting_room::eta::Estimate;
-        let estimate = Estimate { p50: Duration::from_secs(90), p90: Duration::from_mins(3), reason: None };
+        let estimate = Some(Estimate { p50: Duration::from_secs(90), p90: Duration::from_mins(3), reason: None });
         let known = |ahead, beyond, paused, returned| Explanation {
             number: 7,
             position: 7,

@@ -89,7 +89,7 @@ fn of_room(room: &Room) -> Value {
         "inside": { "admitted": survey.inside.admitted, "sending": survey.inside.sending, "unclear": survey.inside.ambiguous },
         "no_show": survey.pace.no_show,
         "pace": pace(room),
-        "newcomer": estimate(&survey.estimate),
+        "newcomer": survey.estimate.as_ref().map(estimate),
         "quota": quota(&survey),
         "journal": {
             "healthy": survey.journal.healthy,

@@ -87,7 +87,7 @@ pub struct Inside {
     sessions: Arc<Concurrency>,
     /// So many of them are held.
     held: Arc<AtomicUsize>,
-    /// Of those lately who are not in progress, those with a pass less those without, within `0..=2 *` [`MAJORITY`].
+    /// Of those lately who are not in progress, those with a pass less those without, within bounds.
     familiar: AtomicUsize,
 }
 

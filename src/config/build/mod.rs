@@ -39,6 +39,7 @@ const HEALTHY_STATUSES: RangeInclusive<u16> = 200..=299;
 /// The plan of `draft`; `None` if a fault is recorded. Relative paths start at `directory`.
 pub(super) fn build(draft: Draft, directory: &Path, faults: &mut Faults<'_>) -> Option<Plan> {
     check_addresses(&draft.listeners, &draft.admin, faults);
+    check_proxy_protocol(&draft.listeners, &draft.clients, faults);
     let limits = Names::of("client_limit", draft.client_limits.iter().map(|limit| limit.name.as_ref()), faults);
     let upstreams = Names::of("upstream", draft.upstreams.iter().map(|upstream| upstream.name.as_ref()), faults);
     let dependencies =
@@ -123,6 +124,17 @@ fn check_addresses(listeners: &[draft::Listener], admin: &draft::Admin, faults: 
     }
 }
 
+/// A listener that takes connections of trusted proxies only, where none is trusted, takes none.
+fn check_proxy_protocol(listeners: &[draft::Listener], clients: &draft::Clients, faults: &mut Faults<'_>) {
+    let expected =
+        listeners.iter().filter_map(|listener| listener.proxy_protocol.as_ref()).filter(|written| written.value);
+    for written in expected.filter(|_| clients.trusted_proxies.is_empty()) {
+        let message = "`proxy_protocol` is believed from `trusted_proxies` only, and there are none".to_owned();
+        let help = "name the networks of your load balancers in `trusted_proxies` of [clients]".to_owned();
+        faults.add(&written.span, message, Some("nobody could connect".to_owned()), Some(help));
+    }
+}
+
 /// Whether a connection could reach both; port 0 is a free port, each time another.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let same_family = one.is_ipv4() == other.is_ipv4();
@@ -136,6 +148,8 @@ fn clients(draft: draft::Clients, faults: &mut Faults<'_>) -> Clients {
     }
     Clients {
         max_connections: draft.max_connections,
+        connections_per_address: draft.connections_per_address,
+        ipv6_prefix: draft.ipv6_prefix,
         max_memory: draft.max_memory,
         trusted_proxies: draft.trusted_proxies.into_iter().map(|net| net.value).collect(),
         header_size: draft.header_size,

@@ -22,7 +22,8 @@ pub(super) fn listener(draft: draft::Listener, files: &Files<'_>, faults: &mut F
         None if draft.tls_is_written => return None,
         None => None,
     };
-    Some(Listener { address: draft.address?.value, tls })
+    let proxy_protocol = draft.proxy_protocol.is_some_and(|written| written.value);
+    Some(Listener { address: draft.address?.value, tls, proxy_protocol })
 }
 
 fn presented(

@@ -15,12 +15,16 @@ const UNKNOWN_NAMES: [(&str, UnknownNames); 2] = [("default", UnknownNames::Defa
 const CLIENT_CERTIFICATES: [(&str, Ask); 3] =
     [("off", Ask::Off), ("optional", Ask::Optional), ("required", Ask::Required)];
 
+/// Whether a listener expects the PROXY protocol.
+const PROXY_PROTOCOL: [(&str, bool); 2] = [("off", false), ("v1v2", true)];
+
 /// `[[listener]]`
 #[derive(Debug)]
 pub(in crate::config) struct Listener {
     pub(in crate::config) address: Option<Written<SocketAddr>>,
     pub(in crate::config) tls: Option<Tls>,
     pub(in crate::config) tls_is_written: bool,
+    pub(in crate::config) proxy_protocol: Option<Written<bool>>,
     /// Beside that of `tls`.
     pub(in crate::config) certificates: Vec<CertificateFiles>,
 }
@@ -58,6 +62,8 @@ impl Listener {
             address: table.required("address", text("an IP address and a port", syntax::socket_address)),
             tls: table.table("tls", "[listener.tls]", Tls::read),
             tls_is_written: table.has("tls"),
+            proxy_protocol: table
+                .optional("proxy_protocol", text("\"off\" or \"v1v2\"", |found| word(found, &PROXY_PROTOCOL))),
             certificates: table.tables("certificate", "[[listener.certificate]]", CertificateFiles::read),
         }
     }

@@ -19,8 +19,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::bounds::{
     BODY_SIZE, CAPACITY, CLIENT_TIMEOUT, CLIENT_WAITING, DEFAULT_ADMIN, DEFAULT_QUEUE, DRAIN_TIMEOUT, HEADER_COUNT,
-    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT, WORKERS,
-    at_least_one, at_once, burst, secs,
+    HEADER_SIZE, HTTP2_STREAMS, IDLE_TIMEOUT, IPV6_PREFIX, MAX_CONNECTIONS, MAX_MEMORY, MIB, QUEUE_LENGTH, QUEUE_WAIT,
+    WORKERS, at_least_one, at_once, burst, secs,
 };
 use super::explain::{Faults, Span};
 use super::names;
@@ -67,6 +67,8 @@ pub(super) struct Admin {
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) max_connections: Option<NonZeroUsize>,
+    pub(super) connections_per_address: Option<NonZeroUsize>,
+    pub(super) ipv6_prefix: u8,
     pub(super) max_memory: Option<u64>,
     pub(super) trusted_proxies: Vec<Written<IpNet>>,
     pub(super) header_size: usize,
@@ -162,6 +164,8 @@ impl Admin {
 impl Clients {
     const DEFAULT: Self = Self {
         max_connections: None,
+        connections_per_address: None,
+        ipv6_prefix: 64,
         max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 << 10,
@@ -179,6 +183,8 @@ impl Clients {
             |value: &DeValue<'_>| size(HEADER_SIZE)(value).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self {
             max_connections: table.or("max_connections", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            connections_per_address: table.or("connections_per_address", None, auto_or(at_least_one(MAX_CONNECTIONS))),
+            ipv6_prefix: table.or("ipv6_prefix", usual.ipv6_prefix, number(IPV6_PREFIX)),
             max_memory: table.or("max_memory", None, auto_or_text(size(MAX_MEMORY))),
             trusted_proxies: table
                 .list("trusted_proxies", "networks", text("a network such as \"10.0.0.0/8\"", syntax::network))

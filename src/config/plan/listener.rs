@@ -15,6 +15,10 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is presented and asked for; [`None`] speaks cleartext HTTP/1.1, and HTTP/2 with prior knowledge.
     pub tls: Option<Tls>,
+    /// Every connection begins with a header of the PROXY protocol, version 1 or 2, and comes from one of [`Clients::trusted_proxies`].
+    ///
+    /// [`Clients::trusted_proxies`]: super::Clients::trusted_proxies
+    pub proxy_protocol: bool,
 }
 
 /// What a listener presents to its clients, and asks of them.

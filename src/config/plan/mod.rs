@@ -60,9 +60,14 @@ pub struct Admin {
 pub struct Clients {
     /// Connections open at once over all listeners; [`None`] takes it from `RLIMIT_NOFILE` at start.
     pub max_connections: Option<NonZeroUsize>,
+    /// Connections of one address open at once, IPv6 by [`Clients::ipv6_prefix`]; [`None`] is a part of all that may be open. Trusted
+    /// proxies are not counted.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// Leading bits of an IPv6 address that tell clients apart, here and in [`ClientKey::Address`].
+    pub ipv6_prefix: u8,
     /// Bytes the process may use before newcomers are refused; [`None`] takes it from the machine at start.
     pub max_memory: Option<u64>,
-    /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+    /// Peers whose `X-Forwarded-*`, `Forwarded`, `X-Request-Id` and PROXY headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a request head.
     pub header_size: usize,
@@ -122,7 +127,7 @@ pub struct ClientConcurrency {
 /// What tells clients apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientKey {
-    /// The client's address; IPv6 folded to its /64.
+    /// The client's address; IPv6 folded to [`Clients::ipv6_prefix`].
     Address,
     /// The value of a cookie; for a request without it see [`Without`].
     Cookie(String),

@@ -231,7 +231,7 @@ async fn a_connection_costs_what_is_written_here() {
     let (_drain, signal) = drain();
     let limits = Arc::new(limits());
     let peer = server.address;
-    let connection = || Connection::new(&server.service, &limits, &server.connections, None, signal.clone());
+    let connection = || Connection::new(&server.service, &limits, &server.connections, (None, false), signal.clone());
 
     let socket = Arc::new(socket);
     let activity = Activity::new(slot);
@@ -240,6 +240,7 @@ async fn a_connection_costs_what_is_written_here() {
         peer: Arc::new(Peer {
             address: peer,
             local: peer,
+            may_speak_for_others: true,
             tls: false,
             certificate: std::sync::OnceLock::new(),
             inside: AtomicBool::new(false),
@@ -254,5 +255,5 @@ async fn a_connection_costs_what_is_written_here() {
     let permit = server.connections.slots().clone().try_acquire_owned().unwrap();
     let slot = Slot::take(&server.connections, &Arc::default(), permit);
     let task = size_of_val(&connection().run(server.connect().await, peer, slot));
-    assert_eq!((task, http1, size_of::<Activity>()), (280, 1328, 104));
+    assert_eq!((task, http1, size_of::<Activity>()), (320, 1368, 128));
 }

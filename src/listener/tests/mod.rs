@@ -4,6 +4,8 @@ mod bounds;
 mod draining;
 mod exhaustion;
 mod protocols;
+mod proxied;
+mod proxy_lines;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,7 +28,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{Attend, Bound, Cause, Connections, Drain, Kind, Limits, bind, drain, serve};
+use super::{Addresses, Attend, Bound, Cause, Connections, Drain, Kind, Limits, bind, drain, serve};
 use crate::config::plan;
 use crate::proxy::peer::Peer;
 
@@ -37,6 +39,8 @@ const LONG: Duration = Duration::from_secs(20);
 pub(super) fn clients() -> plan::Clients {
     plan::Clients {
         max_connections: None,
+        connections_per_address: None,
+        ipv6_prefix: 64,
         max_memory: None,
         trusted_proxies: Vec::new(),
         header_size: 16 * 1024,
@@ -156,13 +160,20 @@ impl Server {
     }
 
     fn with(limits: Limits, max_connections: usize, tls: bool) -> Self {
+        Self::of(limits, max_connections, (tls, false), clients())
+    }
+
+    /// A listener that speaks TLS or expects a PROXY header, or both.
+    fn of(limits: Limits, max_connections: usize, (tls, proxy_protocol): (bool, bool), clients: plan::Clients) -> Self {
         let (certificate, key) = certificate();
-        let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: tls.then(|| presented(key)) };
-        let clients = plan::Clients { body_timeout: limits.body_timeout, ..clients() };
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = plan::Listener { address, tls: tls.then(|| presented(key)), proxy_protocol };
+        let clients = plan::Clients { body_timeout: limits.body_timeout, ..clients };
         let sockets: Vec<Bound> = bind(&[listener], &clients, NonZeroUsize::MIN).unwrap().remove(0);
         let address = sockets[0].local_address().unwrap();
         let service = Arc::<Service>::default();
-        let connections = Connections::new(NonZeroUsize::new(max_connections).unwrap(), NonZeroUsize::MIN);
+        let connections =
+            Connections::new(NonZeroUsize::new(max_connections).unwrap(), Addresses::of(&clients), NonZeroUsize::MIN);
         let (drain, signal) = drain();
         let running =
             tokio::spawn(serve(sockets, Arc::clone(&service), Arc::new(limits), Arc::clone(&connections), signal));

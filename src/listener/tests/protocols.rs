@@ -23,7 +23,7 @@ where
 }
 
 /// A client that trusts `server` and offers `alpn`.
-fn client(server: &Server, alpn: &[&[u8]]) -> TlsConnector {
+pub(super) fn client(server: &Server, alpn: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(server.certificate.clone()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -243,10 +243,10 @@ async fn a_head_beyond_the_limit_is_answered_431_on_its_stream() {
 
 #[tokio::test]
 async fn every_worker_serves_its_share_of_one_address() {
-    let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None };
+    let listener = plan::Listener { address: "127.0.0.1:0".parse().unwrap(), tls: None, proxy_protocol: false };
     let workers = bind(&[listener], &clients(), NonZeroUsize::new(2).unwrap()).unwrap();
     let address = workers[0][0].local_address().unwrap();
-    let connections = Connections::new(NonZeroUsize::new(100).unwrap(), NonZeroUsize::MIN);
+    let connections = Connections::new(NonZeroUsize::new(100).unwrap(), Addresses::of(&clients()), NonZeroUsize::MIN);
     let (drain, signal) = drain();
     let services = [Arc::<Service>::default(), Arc::default()];
     let threads: Vec<_> = workers

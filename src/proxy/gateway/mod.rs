@@ -112,6 +112,23 @@ impl Gateway {
         access_log: AccessLog,
         registry: &Registry,
     ) -> Result<Arc<Self>, GatewayError> {
+        let doorways = room::open(&plan, &clock)?;
+        Self::behind(plan, doorways, clock, access_log, registry)
+    }
+
+    /// The same in virtual time, which begins at `unix` (since 1970): its rooms remember nothing, it writes nothing and starts no thread.
+    pub fn volatile(plan: Plan, clock: Clock, unix: std::time::Duration) -> Result<Arc<Self>, GatewayError> {
+        let doorways = room::volatile(&plan, &clock, unix)?;
+        Self::behind(plan, doorways, clock, AccessLog::OFF, &Registry::new())
+    }
+
+    fn behind(
+        plan: Plan,
+        doorways: Vec<Arc<Doorway>>,
+        clock: Clock,
+        access_log: AccessLog,
+        registry: &Registry,
+    ) -> Result<Arc<Self>, GatewayError> {
         let responses = Arc::default();
         let upstreams = plan
             .upstreams
@@ -126,7 +143,6 @@ impl Gateway {
             .zip(&gates.upstreams)
             .filter_map(|((plan, upstream), gate)| Capacity::new(plan, upstream, gate, clock.now()).map(Arc::new))
             .collect();
-        let doorways = room::open(&plan, &clock)?;
         let client_limits: Vec<_> = plan.client_limits.iter().map(|limit| Arc::new(ClientLimit::new(limit))).collect();
         let routes: Vec<_> = (0..plan.routes.len())
             .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, &doorways, registry))
@@ -253,7 +269,13 @@ impl Gateway {
     /// Who a client is, as far as `limit` is concerned; [`None`] if it does not apply.
     #[must_use]
     pub fn client(&self, limit: &ClientLimit, address: IpAddr, headers: &HeaderMap) -> Option<ClientHash> {
-        address::client_hash(limit.key(), limit.without(), address, headers, &self.hasher)
+        address::client_hash(
+            limit.key(),
+            limit.without(),
+            (address, self.plan.clients.ipv6_prefix),
+            headers,
+            &self.hasher,
+        )
     }
 
     /// Gives passes to those who are admitted, if there are any.

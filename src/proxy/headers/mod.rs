@@ -23,8 +23,8 @@ use http::{HeaderMap, Method, Version};
 pub use self::id::RequestId;
 
 use self::values::{address, is_traceparent, traceparent};
-use crate::proxy::address::X_FORWARDED_FOR;
 use crate::proxy::cookies;
+use crate::proxy::forwarded;
 use crate::proxy::pass::WEIR_PASS;
 use crate::proxy::target::BadRequest;
 
@@ -33,9 +33,11 @@ pub const WEIR_TICKET: HeaderName = HeaderName::from_static("weir-ticket");
 
 /// Name of the request id, in requests, answers and logs.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static(forwarded::X_FORWARDED_FOR);
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const FORWARDED: &str = "forwarded";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const OURS: &str = "weir-";
 
@@ -62,26 +64,37 @@ const END_TO_END: [HeaderName; 7] =
     [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, AUTHORIZATION, COOKIE, VIA, http::header::CONTENT_TYPE];
 
 /// Fields by which proxies and frameworks let somebody say who asked, for which host and for which path. An upstream that
-/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied.
-/// A trusted proxy may say all of it.
-const CLAIMS: [&str; 7] = [
-    "forwarded",
+/// believes one of them must not hear it from a client: it could take another's address, or a path whose limits were not applied. Nor from a
+/// trusted proxy, which passes on those that it does not know as its client wrote them.
+const CLAIMS: [&str; 14] = [
+    FORWARDED,
+    "client-ip",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-originating-ip",
+    "x-azure-clientip",
+    "x-host",
     "x-rewrite-url",
     "true-client-ip",
     "cf-connecting-ip",
+    "fastly-client-ip",
 ];
-/// The same by their beginnings: `X-Forwarded-For` and all its kin, `X-Original-URL`, `-Host`, `-Method` and so on.
-const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded", "x-original-"];
+/// The same by their beginning: `X-Original-URL`, `-Host`, `-Method` and so on.
+const CLAIM_FAMILY: &str = "x-original-";
+/// `X-Forwarded-For` and all its kin: what a trusted proxy says of its client.
+const TRUSTED_CLAIM_FAMILY: &str = "x-forwarded";
 
 /// What is known of a request when its fields are rewritten.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The peer's address: the last hop of the chain we write.
     pub peer: IpAddr,
-    /// Whether the peer's own chain is kept and continued.
+    /// Who came to the peer through whom, as far as the peer is believed: the beginning of the chain we write.
+    pub hops: &'a [IpAddr],
+    /// Whether what the peer says of its client is kept.
     pub trusted: bool,
     /// Whether the client came by TLS.
     pub tls: bool,
@@ -154,7 +167,7 @@ pub fn for_upstream(headers: &mut HeaderMap, context: &Context<'_>, random: u128
         headers.insert(CLIENT_CERT, certificate.clone());
     }
     headers.append(VIA, via(context.version));
-    forwarded(headers, context, host);
+    tell_hops(headers, context, host);
     headers.insert(X_REQUEST_ID, context.id.value());
     if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
         headers.insert(TRACEPARENT, traceparent(random));
@@ -168,6 +181,7 @@ pub fn for_client(headers: &mut HeaderMap, id: &RequestId) {
             && name != WEIR_PASS.as_str()
             && name != WEIR_TICKET.as_str()
     });
+    one_length(headers);
     cookies::strip_answer(headers);
     headers.insert(X_REQUEST_ID, id.value());
 }
@@ -178,6 +192,27 @@ pub fn for_switching_client(headers: &mut HeaderMap, id: &RequestId) {
     for_client(headers, id);
     headers.remove(CONTENT_LENGTH);
     switch(headers);
+}
+
+/// A length that is said several times, as a list or in several fields, is said once (RFC 9110 §8.6). Bodies that it frames have been
+/// checked by the parser; where there is none, as in reply to HEAD, a length that contradicts itself is none.
+fn one_length(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return };
+    if lengths.next().is_none() && is_number(first.as_bytes()) {
+        return;
+    }
+    let all = headers.get_all(CONTENT_LENGTH);
+    let mut items = all.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let one = items.next().filter(|one| is_number(one) && items.all(|item| item == *one));
+    match one.and_then(|one| HeaderValue::from_bytes(one).ok()) {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, length)),
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 /// How often `Via` names us.
@@ -206,10 +241,13 @@ fn switch(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static(WEBSOCKET));
 }
 
-/// Fields of requests that no upstream may see. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
+/// Fields of requests that no upstream may see. `Forwarded` is read and not passed on: the chain that is believed stands in
+/// `X-Forwarded-For`, and a second one could tell another tale. `_` is among them because CGI and what descends from it read `X_Real_Ip` as
 /// `X-Real-Ip` (RFC 3875 §4.1.18); nginx drops such names as well.
 fn is_unwelcome(name: &str, trusted: bool) -> bool {
-    name.contains('_') || name.starts_with(OURS) || CERTIFICATES.contains(&name) || (!trusted && is_claim(name))
+    let ours = name.starts_with(OURS) || CERTIFICATES.contains(&name);
+    let claimed = is_claim(name) && !(trusted && name.starts_with(TRUSTED_CLAIM_FAMILY));
+    name.contains('_') || ours || claimed
 }
 
 /// Fields that say who somebody is.
@@ -220,7 +258,7 @@ fn is_identity(name: &HeaderName) -> bool {
 
 /// Fields by which a proxy says what it was asked for, and by whom.
 fn is_claim(name: &str) -> bool {
-    CLAIM_FAMILIES.iter().any(|family| name.starts_with(family)) || CLAIMS.contains(&name)
+    name.starts_with(TRUSTED_CLAIM_FAMILY) || name.starts_with(CLAIM_FAMILY) || CLAIMS.contains(&name)
 }
 
 /// Leaves what `passes` of the fields that are no hop-by-hop ones.
@@ -267,23 +305,20 @@ fn host(headers: &mut HeaderMap, authority: Option<&Authority>) -> Option<Header
     Some(host)
 }
 
-/// Continues the chain that a trusted peer wrote; those of others have been removed, and a new one starts.
-fn forwarded(headers: &mut HeaderMap, context: &Context<'_>, host: Option<HeaderValue>) {
-    let is_said = |headers: &HeaderMap, name| context.trusted && headers.contains_key(name);
-    let chain = if is_said(headers, X_FORWARDED_FOR) {
-        let hops = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|field| field.to_str().ok());
-        let hops: Vec<&str> = hops.collect();
-        HeaderValue::try_from(format!("{}, {}", hops.join(", "), context.peer)).ok()
-    } else {
+/// Writes the chain anew: whom a trusted peer named, as far as it is believed, and the peer.
+fn tell_hops(headers: &mut HeaderMap, context: &Context<'_>, host: Option<HeaderValue>) {
+    let chain = if context.hops.is_empty() {
         Some(address(context.peer))
+    } else {
+        let hops = context.hops.iter().map(|hop| format!("{hop}, "));
+        HeaderValue::try_from(hops.collect::<String>() + &context.peer.to_string()).ok()
     };
     if let Some(chain) = chain {
         headers.insert(X_FORWARDED_FOR, chain);
     }
-    if !is_said(headers, X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if context.tls { "https" } else { "http" }));
-    }
-    if let Some(host) = host.filter(|_| !is_said(headers, X_FORWARDED_HOST)) {
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if context.tls { "https" } else { "http" }));
+    // Whoever is not trusted has not said one: it was removed.
+    if let Some(host) = host.filter(|_| !(context.trusted && headers.contains_key(X_FORWARDED_HOST))) {
         headers.insert(X_FORWARDED_HOST, host);
     }
 }

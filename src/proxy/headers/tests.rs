@@ -1,4 +1,5 @@
 use super::*;
+use crate::proxy::forwarded::Chain;
 
 fn fields(list: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -12,8 +13,11 @@ fn forward(list: &[(&'static str, &str)], trusted: bool, upgrade: bool) -> Resul
     let mut headers = fields(list);
     let authority: Authority = "daftar.example".parse().unwrap();
     let id = RequestId::of(&headers, trusted, 7);
+    let peer = "192.0.2.1".parse().unwrap();
+    let chain = Chain::of(peer, &headers, &["2.2.2.2/32".parse().unwrap()]);
     let context = Context {
-        peer: "192.0.2.1".parse().unwrap(),
+        peer,
+        hops: if trusted { &chain.hops } else { &[] },
         trusted,
         tls: true,
         certificate: None,
@@ -108,8 +112,9 @@ fn the_chain_of_an_untrusted_peer_starts_here() {
 fn the_chain_of_a_trusted_peer_goes_on() {
     let headers = forward(
         &[
-            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "6.6.6.6, 1.1.1.1"),
             ("x-forwarded-for", "2.2.2.2"),
+            ("forwarded", "for=1.1.1.1, for=2.2.2.2"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-host", "outer.example"),
             ("x-request-id", "given"),
@@ -120,7 +125,9 @@ fn the_chain_of_a_trusted_peer_goes_on() {
     .unwrap();
     assert_eq!(value(&headers, "x-forwarded-for"), "1.1.1.1, 2.2.2.2, 192.0.2.1");
     assert_eq!(headers.get_all("x-forwarded-for").iter().count(), 1);
-    assert_eq!(value(&headers, "x-forwarded-proto"), "http");
+    assert!(!headers.contains_key("forwarded"));
+    // What is believed of it is in the context, from wherever it came.
+    assert_eq!(value(&headers, "x-forwarded-proto"), "https");
     assert_eq!(value(&headers, "x-forwarded-host"), "outer.example");
     assert_eq!(value(&headers, "x-request-id"), "given");
 }
@@ -241,7 +248,12 @@ fn only_a_trusted_peer_may_say_who_asks_and_for_what() {
     let trusted = forward(&claims, true, false).unwrap();
     for name in CLAIMED {
         assert!(!untrusted.contains_key(name), "{name}");
-        assert_eq!(value(&trusted, name), "1.1.1.1", "{name}");
+        // It is read, and what is believed of it stands in `X-Forwarded-For`.
+        let told = match name {
+            _ if name.starts_with("x-forwarded") => "1.1.1.1",
+            _ => "",
+        };
+        assert_eq!(value(&trusted, name), told, "{name}");
         assert_eq!(forward(&[("connection", name)], true, false), Err(BadRequest::Connection), "{name}");
     }
 }
@@ -267,4 +279,28 @@ fn each_gateway_signs_and_a_circle_is_refused() {
     assert!(forward(&five, false, false).is_ok());
     let six = [&five[..], &[("via", "2 weir")]].concat();
     assert_eq!(forward(&six, false, false), Err(BadRequest::Loop));
+}
+
+#[test]
+fn a_length_is_said_once() {
+    let id = RequestId::of(&HeaderMap::new(), false, 7);
+    for (lengths, once) in [
+        (&["5"][..], Some("5")),
+        (&["5", "5"], Some("5")),
+        (&["5, 5"], Some("5")),
+        (&["5 ,5", "5"], Some("5")),
+        (&["5", "7"], None),
+        (&["5, 7"], None),
+        (&["+5"], None),
+        (&[""], None),
+        (&["5,"], None),
+    ] {
+        let mut headers = HeaderMap::new();
+        for length in lengths {
+            headers.append(CONTENT_LENGTH, length.parse().unwrap());
+        }
+        for_client(&mut headers, &id);
+        let left: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().map(|length| length.to_str().unwrap()).collect();
+        assert_eq!(left, once.into_iter().collect::<Vec<_>>(), "{lengths:?}");
+    }
 }

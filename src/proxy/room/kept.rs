@@ -53,6 +53,7 @@ pub(in crate::proxy) fn keep(
 }
 
 /// Whether whoever is answered so is inside from now on.
-pub(in crate::proxy) fn is_served(status: StatusCode) -> bool {
+#[must_use]
+pub fn is_served(status: StatusCode) -> bool {
     status.is_success() || status.is_redirection()
 }

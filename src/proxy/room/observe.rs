@@ -75,11 +75,11 @@ pub fn all(registry: &Registry, doorways: &[Arc<Doorway>]) {
         let (name, help) = ("weir_room_journal_dropped_total", "Records for which the journal had no room.");
         let journal = Arc::clone(room);
         registry.observe_counter(name, help, &[("room", room.name())], move || journal.journal().dropped);
-        let help = "How long somebody who joins now will wait at most, in so many cases of a hundred.";
+        let help = "How long somebody who joins now will wait at most, in so many cases of a hundred; not a number while nobody can know.";
         for (percentile, read) in PERCENTILES {
             let labels = [("room", &**room.name()), ("percentile", percentile)];
             let room = Arc::clone(room);
-            let observe = move || read(room.newcomer()).as_secs_f64();
+            let observe = move || room.newcomer().map_or(f64::NAN, |estimate| read(estimate).as_secs_f64());
             registry.observe_gauge("weir_room_estimate_seconds", help, &labels, observe);
         }
     }

@@ -7,19 +7,31 @@ use std::time::Duration;
 
 use super::Doorway;
 use crate::clock::{Clock, Tick};
-use crate::config::plan::{Plan, Route, WaitingRoomId};
+use crate::config::plan::{Plan, Route, WaitingRoom, WaitingRoomId};
 use crate::proxy::gateway::{Gateway, GatewayError};
 use crate::proxy::pass::unix_time;
-use crate::waiting_room::room::{Load, Room};
+use crate::waiting_room::room::{Load, Room, RoomError};
 
 /// Opens every waiting room of `plan`.
 pub fn open(plan: &Plan, clock: &Clock) -> Result<Vec<Arc<Doorway>>, GatewayError> {
+    each(plan, |planned, passage, patience| Room::open(planned, passage, patience, clock, unix_time()))
+}
+
+/// The same with nothing on the disk and no thread, as they begin at `unix` (since 1970): for virtual time.
+pub fn volatile(plan: &Plan, clock: &Clock, unix: Duration) -> Result<Vec<Arc<Doorway>>, GatewayError> {
+    each(plan, |planned, passage, patience| Room::volatile(planned, passage, patience, clock, unix))
+}
+
+fn each(
+    plan: &Plan,
+    open: impl Fn(&WaitingRoom, Duration, Duration) -> Result<Arc<Room>, RoomError>,
+) -> Result<Vec<Arc<Doorway>>, GatewayError> {
     let passage = plan.pass.as_ref().map_or(Duration::ZERO, |pass| pass.life);
     let alone = plan.waiting_rooms.len() == 1;
-    let one = |(position, planned): (usize, &crate::config::plan::WaitingRoom)| {
+    let one = |(position, planned): (usize, &WaitingRoom)| {
         let into = |route: &&Route| route.waiting_room == Some(WaitingRoomId(position));
         let patience = plan.routes.iter().filter(into).map(|route| route.queue.wait).min().unwrap_or_default();
-        let room = Room::open(planned, passage, patience, clock, unix_time());
+        let room = open(planned, passage, patience);
         let room = room.map_err(|cause| GatewayError::Room { name: planned.name.clone(), cause })?;
         Ok(Arc::new(Doorway::new(room, planned, alone)))
     };

@@ -21,6 +21,7 @@ use crate::proxy::answer::{self, Answer};
 use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
+use crate::waiting_room::eta::Estimate;
 use crate::waiting_room::page::{self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting};
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
@@ -277,13 +278,13 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
             None => State::Paused(waiting(place, 0, None, now)),
         },
         Stand::Waiting { ahead, estimate, beyond, closes, paused } => {
-            let wait = Wait { p50: estimate.p50, p90: estimate.p90 };
+            // While nobody is called, nothing is known of when.
+            let estimate = estimate.filter(|_| !paused);
             let waiting = Waiting {
-                // While nobody is called, nothing is known of when.
-                jump: estimate.reason.filter(|_| !paused),
+                jump: estimate.and_then(|estimate| estimate.reason),
                 beyond_quota: beyond,
                 closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: room.at_close() }),
-                ..waiting(place, ahead, Some(wait).filter(|_| !paused), now)
+                ..waiting(place, ahead, estimate.map(|Estimate { p50, p90, .. }| Wait { p50, p90 }), now)
             };
             if paused { State::Paused(waiting) } else { State::Waiting(waiting) }
         }

@@ -28,7 +28,7 @@ use super::told::{Links, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
 use crate::proxy::answer::{self, Answer, without_body};
-use crate::proxy::headers::{X_REQUEST_ID, came_by_tls};
+use crate::proxy::headers::X_REQUEST_ID;
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
 use crate::proxy::{Asker, Worker};
@@ -189,11 +189,10 @@ impl Worker {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_REQUEST_ID, asker.id.value());
         // The person who shares the browser stays.
-        if doorway.kept(&head.headers, unix).is_some_and(|kept| kept.number() == place.number()) {
-            let secure = came_by_tls(&head.headers, asker.peer.tls, asker.trusted);
-            if let Some(cookie) = cookie_field(doorway.cookie(), "", Duration::ZERO, secure) {
-                fields.insert(SET_COOKIE, cookie);
-            }
+        if doorway.kept(&head.headers, unix).is_some_and(|kept| kept.number() == place.number())
+            && let Some(cookie) = cookie_field(doorway.cookie(), "", Duration::ZERO, asker.tls)
+        {
+            fields.insert(SET_COOKIE, cookie);
         }
         Ok(response)
     }
@@ -236,5 +235,5 @@ const fn is_over(stand: &Stand) -> bool {
 }
 
 fn is_near(look: &Look) -> bool {
-    matches!(&look.stand, Stand::Waiting { estimate, .. } if estimate.p50 <= NEAR)
+    matches!(&look.stand, Stand::Waiting { estimate: Some(estimate), .. } if estimate.p50 <= NEAR)
 }

@@ -5,9 +5,11 @@
 //! that of those who were told a p90 nine in ten are called before it.
 //!
 //! **Invariants**
+//! * Before a second was counted nothing is told: whatever a gate shows that has hardly been used, it is a guess. An operator's fixed pace is none.
 //! * Every duration is finite, `p50 ≤ p90`, and both grow with the number of people ahead.
 //! * While an estimate differs by more than [`JUMP`] from what anybody was told within [`REMEMBERED`] without his
 //!   doing, a reason is given.
+//! * Whoever was called before he was needed, or went straight to the gate, is in the line before those who wait: no pause of the service.
 //! * A pause teaches nothing; during one the range is what it will be when it ends. Nor does a time in which nobody waits.
 //!
 //! **Cost**: [`Eta::observe`] some hundred additions a second; [`Forecast::estimate`] one `sqrt` and one `exp`, no allocation.
@@ -23,7 +25,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use self::poll::{AT_ONCE, FLOOR, first_return, opening_visit};
+pub use self::poll::{AT_ONCE, FLOOR, SLEEP, first_return, opening_visit};
 use self::speed::{Reading, Speed};
 use self::spread::{BUCKETS, Spread, bucket};
 use crate::clock::Tick;
@@ -59,12 +61,12 @@ pub enum Jump {
     NoShows,
 }
 
-/// When somebody is going to be called, from now.
+/// When it is somebody's turn, from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
-    /// As likely earlier as later.
+    /// He is called as likely earlier as later.
     pub p50: Duration,
-    /// Earlier than this in nine cases of ten.
+    /// He is called earlier than this in nine cases of ten, and as long on his way to the service as others are.
     pub p90: Duration,
     /// Why it is not what it was.
     pub reason: Option<Jump>,
@@ -77,8 +79,12 @@ pub struct Seen {
     pub called: u64,
     /// Of them, those believed to come or in line: they leave no trace of the speed yet (`Pace::pending`).
     pub pending: f64,
+    /// How many of them are more than shall be: so many fewer are called next (`Pace::surplus`).
+    pub surplus: f64,
     /// People a second that the room expects to call (`Pace::speed`): all there is before anybody was called.
     pub expected: f64,
+    /// That is what an operator has said, not what a gate was seen to do.
+    pub stated: bool,
     /// Share of those called who do not come (`Pace::no_show`).
     pub no_show: f64,
     /// Nobody is called, on purpose.
@@ -110,6 +116,9 @@ struct Told {
 #[derive(Clone, Copy, Debug)]
 pub struct Forecast {
     reading: Reading,
+    /// See [`Seen`].
+    pending: f64,
+    surplus: f64,
     /// The fastest that anybody has reason to expect: what it was lately.
     brisk: f64,
     quantiles: [f64; BUCKETS],
@@ -118,12 +127,14 @@ pub struct Forecast {
 }
 
 impl Eta {
-    /// Nothing has been seen; `expected` people a second are expected to be called.
+    /// Nothing has been seen, and nothing is expected.
     #[must_use]
-    pub fn new(now: Tick, expected: f64) -> Self {
-        let reading = Reading::expected(expected);
+    pub fn new(now: Tick) -> Self {
+        let reading = Reading::expected(0.0, false);
         let forecast = Forecast {
             reading,
+            pending: 0.0,
+            surplus: 0.0,
             brisk: reading.speed,
             quantiles: [spread::NORMAL; BUCKETS],
             reason: None,
@@ -133,6 +144,12 @@ impl Eta {
         Self { speed, spread, told: VecDeque::new(), paused: false, resumed: None, forecast }
     }
 
+    /// What to tell as of the last look.
+    #[must_use]
+    pub const fn forecast(&self) -> Forecast {
+        self.forecast
+    }
+
     /// Looks at the room; what to tell from now on. Once a second is enough, ten times does no harm.
     pub fn observe(&mut self, now: Tick, seen: &Seen) -> Forecast {
         if self.paused && !seen.paused {
@@ -140,14 +157,20 @@ impl Eta {
         }
         self.paused = seen.paused;
         let gone = seen.called as f64 - seen.pending;
+        (self.forecast.pending, self.forecast.surplus) = (people(seen.pending), people(seen.surplus));
+        if self.forecast.reading.is_guess() {
+            self.forecast.reading = Reading::expected(seen.expected, seen.stated);
+        }
         if seen.paused || seen.idle {
             self.speed.skip(now, gone);
         } else if self.speed.observe(now, gone) {
-            self.forecast.reading = self.speed.reading(seen.expected);
+            self.forecast.reading = self.speed.reading(Reading::expected(seen.expected, seen.stated));
             self.spread.observe(self.speed.clock(), seen.called, self.forecast.reading);
             self.forecast.quantiles = self.spread.quantiles();
         }
-        self.remember(now, seen.no_show);
+        if !self.forecast.reading.is_guess() {
+            self.remember(now, seen.no_show);
+        }
         let speeds = self.told.iter().map(|told| told.speed);
         self.forecast.brisk = speeds.fold(self.forecast.reading.speed, f64::max);
         self.forecast.paused = seen.paused;
@@ -186,15 +209,24 @@ impl Eta {
 }
 
 impl Forecast {
-    /// When somebody with `ahead` live people before him is called.
+    /// The same before anything was seen, of a room that is paused or not.
     #[must_use]
-    pub fn estimate(&self, ahead: u64) -> Estimate {
-        let people = ahead as f64 + 1.0;
+    pub const fn before(self, paused: bool) -> Self {
+        Self { paused, ..self }
+    }
+
+    /// When somebody with `ahead` live people before him is called; [`None`] while nobody can know, for a second at the least.
+    #[must_use]
+    pub fn estimate(&self, ahead: u64) -> Option<Estimate> {
+        if self.reading.is_guess() {
+            return None;
+        }
+        let people = ahead as f64 + 1.0 + self.surplus;
         let speed = if sabotage::is(Fault::EtaLies) { 4.0 * self.reading.speed } else { self.reading.speed };
         let half = people / speed;
         let quantile = self.quantiles.get(bucket(half)).copied().unwrap_or(spread::NORMAL);
-        let most = half * (quantile * self.reading.deviation(people)).exp();
-        Estimate { p50: duration(half), p90: duration(most), reason: self.reason }
+        let most = half * (quantile * self.reading.deviation(people)).exp() + self.pending / speed;
+        Some(Estimate { p50: duration(half), p90: duration(most), reason: self.reason })
     }
 
     /// People a second who are called.
@@ -202,6 +234,11 @@ impl Forecast {
     pub const fn speed(&self) -> f64 {
         self.reading.speed
     }
+}
+
+/// `count`, if it is one.
+fn people(count: f64) -> f64 {
+    if count.is_finite() { count.max(0.0) } else { 0.0 }
 }
 
 fn duration(seconds: f64) -> Duration {

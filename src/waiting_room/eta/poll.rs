@@ -13,11 +13,14 @@ const FIRST: Duration = Duration::from_secs(5);
 /// ... and up to so much more by chance: only then something is remembered of him.
 const FIRST_SPREAD: Duration = Duration::from_secs(10);
 
-/// Nobody asks more often.
+/// Nobody asks more often, ...
 pub const FLOOR: Duration = Duration::from_secs(2);
 
 /// ... but whoever was held so long that he would ask again now: no client can be told a shorter time.
 pub const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Whoever joins comes no sooner than this, the least that jitter leaves of it.
+pub const SLEEP: Duration = Duration::from_millis(1_800);
 
 /// In a pause nobody asks more often than this: it may last, and then nobody's turn is missed.
 const FLOOR_PAUSED: Duration = Duration::from_secs(5);
@@ -35,8 +38,8 @@ const JITTER: f64 = 0.1;
 /// A speed that was counted for less than so many seconds, or fewer people, is a guess, ...
 const YOUNG: (f64, f64) = (16.0, 50.0);
 
-/// ... upon which nobody sleeps longer than twice the time it was counted for, or a second for so many people ahead, as if a fast service had been
-/// measured: the first of a crowd are back before the services stand still, and all of a country are some thousand polls a second.
+/// ... upon which nobody sleeps longer than a second for so many people ahead, as if a fast service had been measured: the front asks as often as
+/// is allowed, and all of a country are some thousand visits a second.
 const YOUNG_SPEED: f64 = 1_000.0;
 
 /// At an opening so many may come a second: a small part of what a worker answers.
@@ -68,13 +71,16 @@ impl Forecast {
     /// When somebody with `ahead` people before him asks again; `chance` in `0..1`.
     #[must_use]
     pub fn poll_after(&self, ahead: u64, chance: f64) -> Duration {
-        let wait = (ahead as f64 + 1.0) / self.brisk;
-        let mut most = CEILING.as_secs_f64();
-        if self.reading.seconds < YOUNG.0 || self.reading.people < YOUNG.1 {
-            most = most.min((2.0 * self.reading.seconds).max(ahead as f64 / YOUNG_SPEED));
-        }
         let floor = if self.paused { FLOOR_PAUSED } else { FLOOR };
-        jittered((wait / VISITS).min(most).max(floor.as_secs_f64()), chance)
+        let wait = ahead as f64 / self.awake();
+        jittered(wait.min(CEILING.as_secs_f64()).max(floor.as_secs_f64()), chance)
+    }
+
+    /// So many people a second may be called, from now on, and find everybody awake who is called, but for the shortest sleep.
+    #[must_use]
+    pub fn awake(&self) -> f64 {
+        let young = self.reading.seconds < YOUNG.0 || self.reading.people < YOUNG.1;
+        (VISITS * self.brisk).max(if young { YOUNG_SPEED } else { 0.0 })
     }
 }
 

@@ -30,8 +30,11 @@ const CHANCE: f64 = 3.0;
 /// ... and a drift of this share, which is not worth a shorter memory.
 const DRIFT: f64 = 0.1;
 
-/// What remains unknown of the times to come, however long the past was steady: standard deviation of the logarithm.
-const UNKNOWN: f64 = 0.01;
+/// What remains unknown of the times to come, as the standard deviation of the logarithm: how long it has been so says how long it will; ...
+const UNKNOWN: f64 = 1.0;
+
+/// ... but something does remain, however long the past was steady.
+const UNKNOWN_LEAST: f64 = 0.01;
 
 /// No speed is believed to be less, in people a second.
 const SLOWEST: f64 = 1e-4;
@@ -48,17 +51,23 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Nothing was counted.
-    pub(super) fn expected(speed: f64) -> Self {
+    /// Nothing was counted. What was `stated` by somebody who decides it is worth some seconds all the same.
+    pub(super) fn expected(speed: f64, stated: bool) -> Self {
         let speed = if speed.is_finite() { speed.max(SLOWEST) } else { SLOWEST };
-        Self { speed, people: 0.0, seconds: 0.0 }
+        Self { speed, people: 0.0, seconds: if stated { SHORTEST as f64 } else { 0.0 } }
+    }
+
+    /// Whether it is worth nothing.
+    pub(super) fn is_guess(&self) -> bool {
+        self.seconds < 1.0
     }
 
     /// Standard deviation of the logarithm of the time in which `people` will be called: what chance did to the counts, and
     /// will do.
     pub(super) fn deviation(&self, people: f64) -> f64 {
         let counted = self.people.max(self.speed * EXPECTED).max(1.0);
-        (DISPERSION / counted + DISPERSION / people + UNKNOWN * UNKNOWN).sqrt()
+        let unknown = (UNKNOWN / (1.0 + self.seconds)).max(UNKNOWN_LEAST);
+        (DISPERSION / counted + DISPERSION / people + unknown * unknown).sqrt()
     }
 }
 
@@ -104,7 +113,7 @@ impl Speed {
     }
 
     /// The speed; `expected` where there is nothing else.
-    pub(super) fn reading(&self, expected: f64) -> Reading {
+    pub(super) fn reading(&self, expected: Reading) -> Reading {
         let mut length = SHORTEST.min(self.slots.len());
         let (mut people, mut seconds) = self.sum(0, length);
         while length >= SHORTEST && length < self.slots.len() {
@@ -119,8 +128,8 @@ impl Speed {
             length += more;
         }
         let assumed = if length < SHORTEST { EXPECTED } else { 0.0 };
-        let speed = (people + Reading::expected(expected).speed * assumed).max(0.5) / (seconds + assumed).max(1.0);
-        Reading { speed: speed.max(SLOWEST), people: people.max(0.0), seconds }
+        let speed = (people + expected.speed * assumed).max(0.5) / (seconds + assumed).max(1.0);
+        Reading { speed: speed.max(SLOWEST), people: people.max(0.0), seconds: seconds.max(expected.seconds) }
     }
 
     /// People and seconds of `count` slots, the newest `skipped` left out.

@@ -25,8 +25,17 @@ struct Room {
 
 impl Room {
     fn new(expected: f64, seed: u64) -> Self {
-        let mut eta = Eta::new(Tick::ZERO, expected);
-        let seen = Seen { called: 0, pending: 0.0, expected, no_show: 0.0, paused: false, idle: false };
+        let mut eta = Eta::new(Tick::ZERO);
+        let seen = Seen {
+            called: 0,
+            pending: 0.0,
+            surplus: 0.0,
+            expected,
+            stated: false,
+            no_show: 0.0,
+            paused: false,
+            idle: false,
+        };
         let forecast = eta.observe(Tick::ZERO, &seen);
         Self { eta, forecast, chance: fastrand::Rng::with_seed(seed), second: 0, seen, history: vec![0] }
     }
@@ -91,7 +100,8 @@ fn watch(seconds: u64, waits: &[f64], seed: u64, mut speed: impl FnMut(u64) -> f
         for wait in waits.iter().filter(|_| second > 60 && second % 7 == 0) {
             let ahead = (wait * room.forecast.speed()) as u64;
             let until = room.seen.called + ahead + 1;
-            told.push(Told { at: second + 1, until, estimate: room.forecast.estimate(ahead) });
+            let estimate = room.forecast.estimate(ahead);
+            told.extend(estimate.map(|estimate| Told { at: second + 1, until, estimate }));
         }
     }
     (told, room)
@@ -157,17 +167,17 @@ fn a_step_is_followed_in_half_a_minute() {
 fn a_jump_has_a_reason() {
     let mut room = Room::new(100.0, 7);
     (0..700).for_each(|_| room.second(100.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, None);
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, None);
     (0..60).for_each(|_| room.second(50.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, Some(Jump::ServiceSlower));
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, Some(Jump::ServiceSlower));
     (0..700).for_each(|_| room.second(50.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, None, "long ago");
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, None, "long ago");
     (0..60).for_each(|_| room.second(150.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, Some(Jump::ServiceFaster));
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, Some(Jump::ServiceFaster));
     (0..700).for_each(|_| room.second(150.0));
     room.seen.no_show = 0.5;
     (0..60).for_each(|_| room.second(300.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, Some(Jump::NoShows));
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, Some(Jump::NoShows));
 }
 
 /// An hour of a pause teaches nothing.
@@ -175,18 +185,18 @@ fn a_jump_has_a_reason() {
 fn a_pause_changes_no_estimate_but_says_so() {
     let mut room = Room::new(100.0, 8);
     (0..300).for_each(|_| room.second(100.0));
-    let before = room.forecast.estimate(6_000);
+    let before = room.forecast.estimate(6_000).unwrap();
     room.seen.paused = true;
     (0..3_600).for_each(|_| room.second(0.0));
-    let paused = room.forecast.estimate(6_000);
+    let paused = room.forecast.estimate(6_000).unwrap();
     assert_eq!((paused.p50, paused.reason), (before.p50, Some(Jump::Paused)));
     room.seen.paused = false;
     (0..10).for_each(|_| room.second(100.0));
-    let resumed = room.forecast.estimate(6_000);
+    let resumed = room.forecast.estimate(6_000).unwrap();
     assert_eq!(resumed.reason, Some(Jump::Resumed));
     assert!((resumed.p50.as_secs_f64() / 60.0 - 1.0).abs() < 0.05, "{resumed:?}");
     (0..REMEMBERED.as_secs()).for_each(|_| room.second(100.0));
-    assert_eq!(room.forecast.estimate(6_000).reason, None);
+    assert_eq!(room.forecast.estimate(6_000).unwrap().reason, None);
 }
 
 /// Whatever is seen, a range is one, and who is behind waits longer.
@@ -196,19 +206,20 @@ fn every_range_is_finite_and_in_order() {
     let wild =
         |chance: &mut fastrand::Rng| [0.0, f64::NAN, f64::INFINITY, -5.0, 1e300, chance.f64()][chance.usize(0..6)];
     for _ in 0..200 {
-        let mut eta = Eta::new(Tick::ZERO, wild(&mut chance));
+        let mut eta = Eta::new(Tick::ZERO);
         let mut now = Tick::ZERO;
         let mut called = 0;
         for _ in 0..100 {
             now = now.after(Duration::from_millis(chance.u64(0..5_000)));
             called += chance.u64(0..1_000) * chance.u64(0..2);
             let (expected, no_show) = (wild(&mut chance), chance.f64());
-            let pending = chance.f64() * 2_000.0;
-            let seen = Seen { called, pending, expected, no_show, paused: chance.bool(), idle: chance.bool() };
+            let (pending, surplus) = (chance.f64() * 2_000.0, wild(&mut chance));
+            let (stated, paused, idle) = (chance.bool(), chance.bool(), chance.bool());
+            let seen = Seen { called, pending, surplus, expected, stated, no_show, paused, idle };
             let forecast = eta.observe(now, &seen);
             let mut before = Duration::ZERO;
             for ahead in [0, 1, 100, 164_000, 1_432_132, u64::MAX] {
-                let estimate = forecast.estimate(ahead);
+                let Some(estimate) = forecast.estimate(ahead) else { continue };
                 assert!(estimate.p50 >= before && estimate.p90 >= estimate.p50, "{seen:?}: {estimate:?}");
                 let poll = forecast.poll_after(ahead, chance.f64());
                 assert!(poll >= Duration::from_millis(1_800) && poll <= Duration::from_hours(6), "{poll:?}");
@@ -276,6 +287,43 @@ fn a_lobby_does_not_come_at_one_moment() {
     assert!(after.iter().all(|visits| f64::from(*visits) <= 1.5 * f64::from(mean)), "{mean}: {after:?}");
     let before = moments[..36_000].iter().max();
     assert!(before.is_some_and(|most| f64::from(*most) <= 1.5 * f64::from(mean)), "{before:?} of {mean}");
+}
+
+/// Before a second was counted nobody is told anything; then the range is wide, and becomes narrow.
+#[test]
+fn what_nobody_knows_is_not_told() {
+    let mut room = Room::new(64.0, 10);
+    assert_eq!(room.forecast.estimate(600), None);
+    let width = |room: &Room| {
+        let estimate = room.forecast.estimate(600).unwrap();
+        estimate.p90.as_secs_f64() / estimate.p50.as_secs_f64()
+    };
+    let widths = [1, 3, 12, 44].map(|seconds| {
+        (0..seconds).for_each(|_| room.second(100.0));
+        width(&room)
+    });
+    assert!(widths.is_sorted_by(|wider, narrower| wider > narrower), "{widths:?}");
+    assert!(widths[0] >= 1.8 && widths[3] <= 1.1, "{widths:?}");
+    // An operator's word is one from the beginning.
+    let stated = Seen { expected: 10.0, stated: true, ..room.seen };
+    let told = Eta::new(Tick::ZERO).observe(Tick::ZERO, &stated).estimate(599).unwrap();
+    assert_eq!(told.p50, Duration::from_mins(1));
+}
+
+/// Whoever was called too early comes before those who wait: they are called later by as much. Whose turn it is stands in line all the same.
+#[test]
+fn those_called_too_early_are_waited_for() {
+    let mut room = Room::new(100.0, 11);
+    (0..60).for_each(|_| room.second(100.0));
+    let told = |room: &Room| room.forecast.estimate(1_000).map(|told| [told.p50, told.p90].map(|at| at.as_secs_f64()));
+    let before = told(&room).unwrap();
+    let now = Tick::ZERO.after(Duration::from_secs(room.second));
+    room.forecast = room.eta.observe(now, &Seen { surplus: 500.0, ..room.seen });
+    let after = told(&room).unwrap();
+    assert!((after[0] - before[0] - 5.0).abs() < 0.5, "{before:?} {after:?}");
+    room.forecast = room.eta.observe(now, &Seen { pending: 200.0, ..room.seen });
+    let after = told(&room).unwrap();
+    assert!((after[1] - before[1] - 2.0).abs() < 0.1, "{before:?} {after:?}");
 }
 
 /// At an opening whose speed nobody knows the front comes again soon, and the country does not all at once.

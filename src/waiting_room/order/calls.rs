@@ -40,6 +40,8 @@ pub(super) struct Calls {
     trails: [Trail; 2],
     /// How many numbers had been given when, by the clock on the wall.
     joins: [Trail; 2],
+    /// People called in all.
+    total: u64,
     no_show: f64,
     /// People called that stand behind the estimate.
     seen: f64,
@@ -50,6 +52,8 @@ struct Cohort {
     /// The position after the last that was called with it.
     end: u64,
     at: Tick,
+    /// Since when they can come; [`None`] of newcomers, who were there.
+    awake: Option<Tick>,
     called: u64,
     came: AtomicU64,
 }
@@ -69,7 +73,7 @@ impl Calls {
     pub(super) fn new(serving: u64) -> Self {
         let trail = |floor| SAMPLES.map(|(interval, most)| Trail { interval, most, samples: VecDeque::new(), floor });
         let (trails, joins) = (trail(serving), trail(0));
-        Self { start: serving, cohorts: VecDeque::new(), trails, joins, no_show: 0.0, seen: 0.0 }
+        Self { start: serving, cohorts: VecDeque::new(), trails, joins, total: 0, no_show: 0.0, seen: 0.0 }
     }
 
     /// The first position that is still awaited.
@@ -77,23 +81,29 @@ impl Calls {
         self.start
     }
 
+    /// People called in all, live ones only.
+    pub(super) const fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Share of those called that never came.
     pub(super) const fn no_show(&self) -> f64 {
         self.no_show
     }
 
-    /// `called` people were called, up to the position `end`.
-    pub(super) fn call(&mut self, end: u64, called: u64, now: Tick) {
+    /// `called` people were called, up to the position `end`, and can come since `awake`; [`None`] if they are there.
+    pub(super) fn call(&mut self, end: u64, called: u64, now: Tick, awake: Option<Tick>) {
         for trail in &mut self.trails {
             trail.add(end, now);
         }
+        self.total = self.total.saturating_add(called);
         let full = self.cohorts.len() >= COHORTS;
         match self.cohorts.back_mut() {
-            Some(last) if full || now.since(last.at) < COHORT => {
+            Some(last) if full || now.since(last.at) < COHORT && last.awake.is_some() == awake.is_some() => {
                 last.end = end;
                 last.called += called;
             }
-            _ => self.cohorts.push_back(Cohort { end, at: now, called, came: AtomicU64::new(0) }),
+            _ => self.cohorts.push_back(Cohort { end, at: now, awake, called, came: AtomicU64::new(0) }),
         }
     }
 
@@ -137,11 +147,13 @@ impl Calls {
         Some(now.since(cohort.at))
     }
 
-    /// Each cohort that was called less than `span` before `now`: when, how many, and how many of them have come.
+    /// Each cohort that was called less than `span` before `now`, newcomers left out: since when it can come, how many, and how many of them have.
     pub(super) fn each(&self, now: Tick, span: Duration, mut visit: impl FnMut(Tick, u64, u64)) {
         let old = self.cohorts.partition_point(|cohort| now.since(cohort.at) >= span);
         for cohort in self.cohorts.range(old..) {
-            visit(cohort.at, cohort.called, cohort.came.load(Ordering::Relaxed));
+            if let Some(awake) = cohort.awake {
+                visit(awake, cohort.called, cohort.came.load(Ordering::Relaxed));
+            }
         }
     }
 
@@ -197,7 +209,7 @@ mod tests {
         for (missing, rounds) in [(3, 200), (7, 400)] {
             for _ in 0..rounds {
                 now += 100;
-                calls.call(end + 10, 10, tick(now));
+                calls.call(end + 10, 10, tick(now), Some(tick(now)));
                 for position in end..end + 10 - missing {
                     assert_eq!(calls.came(position, tick(now + 40)), Some(Duration::from_millis(40)));
                 }
@@ -221,7 +233,7 @@ mod tests {
         let hours = |hours: u64| hours * 36_000 * 10;
         for step in 0..hours(30) / 10 {
             let end = 5 + (step + 1) * 10;
-            calls.call(end, 10, at(end - 1));
+            calls.call(end, 10, at(end - 1), None);
             calls.expire(at(end - 1));
         }
         let end = 5 + hours(30);
@@ -268,10 +280,10 @@ mod tests {
     #[test]
     fn a_pause_does_not_blur_the_last_call() {
         let mut calls = Calls::new(0);
-        calls.call(10, 10, tick(100));
-        calls.call(20, 10, tick(900));
+        calls.call(10, 10, tick(100), None);
+        calls.call(20, 10, tick(900), None);
         calls.expire(tick(3_600_000));
-        calls.call(30, 10, tick(7_200_000));
+        calls.call(30, 10, tick(7_200_000), None);
         assert_eq!(calls.called_at(15), Some(tick(900)));
         assert_eq!(calls.called_at(25), Some(tick(7_200_000)));
     }

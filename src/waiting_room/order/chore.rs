@@ -11,13 +11,14 @@ use super::draw::{Draw, DrawError};
 use super::entry::{Entry, State, Unit};
 use super::ring::{SPAN, chunk_start, index, parts};
 use crate::clock::Tick;
+use crate::waiting_room::eta::SLEEP;
 
 /// So long after a join its holder is counted although he has not come back. The page asks again after 5 to 15 s; a slow telephone
 /// gets as much again, twice.
 pub const GRACE: Duration = Duration::from_mins(1);
 
-/// How much was issued is noted so often; numbers settle at this grain.
-const GRAIN: Duration = Duration::from_secs(1);
+/// How much was issued is noted so often; numbers settle at this grain, and so exactly it is known when somebody joined.
+const GRAIN: Duration = Duration::from_millis(200);
 
 /// Entries that a sweep looks at: a million people in a few seconds of ticks.
 const SWEPT: u64 = 4 * SPAN;
@@ -41,6 +42,15 @@ pub struct Swept {
     pub number: u64,
     /// The wave in which he was admitted, modulo 4.
     pub wave: u8,
+}
+
+impl Chore {
+    /// Since when whoever joined as `number` can come: for some time after he joined nobody does.
+    fn awake(&self, number: u64) -> Tick {
+        let later = self.issued.partition_point(|(_, issued)| *issued <= number);
+        let joined = later.checked_sub(1).and_then(|at| self.issued.get(at));
+        joined.map_or(Tick::ZERO, |(at, _)| at.after(SLEEP))
+    }
 }
 
 impl Order {
@@ -68,6 +78,21 @@ impl Order {
     /// Calls the next `people` who are awaited, all between them, and all up to the next who is awaited, but nobody behind the fence; the new serving. Nobody is called
     /// twice, and nothing is left over for later if fewer wait.
     pub fn advance(&self, now: Tick, people: u64) -> u64 {
+        self.call(now, people, |chore, to| Some(chore.awake(to.saturating_sub(1)).max(now)))
+    }
+
+    /// Calls the next one, a newcomer who is there and found nobody waiting.
+    pub fn welcome(&self, now: Tick) -> u64 {
+        self.call(now, 1, |_, _| None)
+    }
+
+    /// For how long from `now` on whoever is called next cannot come: he joined just before, and was told to come later.
+    #[must_use]
+    pub fn asleep(&self, now: Tick) -> Duration {
+        self.chore().awake(self.serving()).since(now)
+    }
+
+    fn call(&self, now: Tick, people: u64, awake: impl FnOnce(&Chore, u64) -> Option<Tick>) -> u64 {
         let chore = self.chore();
         let from = self.serving();
         let end = self.issued().min(self.fence.load(Ordering::Acquire)).max(from);
@@ -84,8 +109,9 @@ impl Order {
             }
         }
         if to > from {
+            let awake = awake(&chore, to);
             self.change_calls(|calls| {
-                calls.call(to, people - left, now);
+                calls.call(to, people - left, now, awake);
                 calls.expire(now);
                 self.serving.store(to, Ordering::Release);
             });

@@ -43,7 +43,13 @@ impl Order {
         self.ahead(self.issued().min(self.fence.load(Ordering::Acquire)))
     }
 
-    /// Those who were called within half a minute of `now` and are awaited or have come, oldest first, appended to `cohorts`.
+    /// How many were called since this process began: live ones, and newcomers who found nobody waiting.
+    #[must_use]
+    pub fn called(&self) -> u64 {
+        self.calls().total()
+    }
+
+    /// Those who waited, were called within half a minute of `now` and are awaited or have come, oldest first, appended to `cohorts`.
     pub fn cohorts(&self, now: Tick, cohorts: &mut Vec<Cohort>) {
         self.calls().each(now, LATELY, |called, people, come| cohorts.push(Cohort { called, people, come }));
     }

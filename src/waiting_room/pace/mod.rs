@@ -15,7 +15,9 @@
 //! * A gate that starves is never a reason to call fewer.
 //! * Nobody is called while those in line and those believed to come are more than the work in line, what is free, and
 //!   [`PRESS_MOST`] times what the services take in the mean time to come.
-//! * At a measured pace never more than [`RUSH`] times what the services take are called a second, and a second's worth at once.
+//! * At a measured pace never more than [`RUSH`] times what the services take are called a second, nor than are awake by what they were told
+//!   (`eta`), and a second's worth at once.
+//! * Whoever cannot come yet is not taken for somebody who stays away.
 //!
 //! **Cost**: some nanoseconds a cohort, once a step; nothing a request.
 //! **Bound**: as many cohorts as there are steps in sixteen seconds.
@@ -82,7 +84,7 @@ pub enum PacePlan {
 /// Those called in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cohort {
-    /// When.
+    /// Since when they can come: their call, or later if they had joined just before it, and were told to come then.
     pub called: Tick,
     /// How many.
     pub people: u64,
@@ -111,11 +113,26 @@ pub struct Gauge<'a> {
     pub free: u64,
     /// Live people who are not called.
     pub waiting: u64,
+    /// So many of them a second may be called and are awake then: whoever is called sooner was told to come later (`eta`). Infinite if all are.
+    pub awake: f64,
+    /// For so long whoever is called next cannot come: he joined just now, and was told to come then.
+    pub asleep: Duration,
     /// Those called lately, oldest first: for sixteen seconds at least. Whoever of them has not come counts against what the quota
     /// has left.
     pub cohorts: &'a [Cohort],
+    /// Those who were called, waited at the gate in vain, and are to come again. Nobody is called the later for them: some do not, and a gate
+    /// that starves is worth more than a line that is too long for a while.
+    pub owed: &'a [Cohort],
     /// Places that the quota has left; [`None`] without one.
     pub left: Option<u64>,
+}
+
+impl Gauge<'_> {
+    /// Those called who have a place of the quota each, if they come and take it.
+    #[must_use]
+    pub fn promised(&self) -> u64 {
+        self.cohorts.iter().map(Cohort::outstanding).sum::<u64>().saturating_add(self.held)
+    }
 }
 
 /// Decides how many to call. Owned by the chore that steps it, about ten times a second.
@@ -181,10 +198,24 @@ impl Pace {
         }
     }
 
-    /// Of those called until `now`, how many are believed to come, and how many are in line.
+    /// Of those called until `now`, how many are believed to come, for the first time or again, and how many are in line.
     #[must_use]
     pub fn pending(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
-        gauge.held as f64 + self.returns.coming(now, gauge.cohorts, None)
+        gauge.held as f64 + self.returns.coming(now, gauge.cohorts, None) + owed(gauge, None)
+    }
+
+    /// How many of the [pending](Self::pending) are more than shall be: while there are any, nobody is called.
+    #[must_use]
+    pub fn surplus(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
+        match self.plan {
+            PacePlan::Measured => {
+                let way = self.returns.delay() + gauge.asleep.as_secs_f64();
+                let later = owed(gauge, None) - owed(gauge, Some(now.after(LEAD)));
+                let stock = self.line(gauge) + self.rate * way;
+                ((self.pending(now, gauge) - later - stock) / self.returns.share()).max(0.0)
+            }
+            PacePlan::Fixed(_) | PacePlan::Paused => 0.0,
+        }
     }
 
     /// How many to call at `now`. The caller calls them, or fewer if fewer are there, and tells them as a cohort in the next gauge.
@@ -199,8 +230,7 @@ impl Pace {
             PacePlan::Measured => self.room(now, gauge).min(self.allowed(gauge, passed)),
             PacePlan::Fixed(pace) => self.fixed(now, gauge, pace, passed),
         };
-        let outstanding = gauge.cohorts.iter().map(Cohort::outstanding).sum::<u64>();
-        let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(outstanding.saturating_add(gauge.held)));
+        let bound = gauge.left.map_or(u64::MAX, |left| left.saturating_sub(gauge.promised()));
         let called = whole(wanted).min(gauge.waiting).min(bound);
         self.credit = (self.credit - called as f64).clamp(0.0, self.most_credit());
         self.allowance = self.allowance.map(|allowance| (allowance - called as f64).max(0.0));
@@ -227,7 +257,12 @@ impl Pace {
         }
     }
 
-    /// People a gate of `rate` has room for: what is missing of the base stock, and of the line as it will be in [`LEAD`]; whichever is less.
+    /// How many shall be in line or let in at once.
+    fn line(&self, gauge: &Gauge<'_>) -> f64 {
+        (self.rate * self.work).max(LINE_LEAST) + gauge.free as f64
+    }
+
+    /// People a gate of `rate` has room for: what is missing of the base stock, and of the line as it will be [`LEAD`] after they can come; whichever is less.
     /// The first alone would answer to a faster service with people for the whole of a long time to come, the
     /// second alone would call without end while nobody can come yet.
     fn room(&self, now: Tick, gauge: &Gauge<'_>) -> f64 {
@@ -235,18 +270,19 @@ impl Pace {
             return 0.0;
         }
         let asked = self.rate.max(self.press);
-        let line = (self.rate * self.work).max(LINE_LEAST) + gauge.free as f64;
+        let line = self.line(gauge);
+        let lead = LEAD + gauge.asleep;
         let held = gauge.held as f64;
-        let soon = self.returns.coming(now, gauge.cohorts, Some(LEAD));
+        let soon = self.returns.coming(now, gauge.cohorts, Some(lead));
         let ever = self.returns.coming(now, gauge.cohorts, None);
-        let ahead = line + asked * LEAD.as_secs_f64() - held - soon;
-        let stock = line + asked * self.returns.delay() - held - ever;
+        let ahead = line + asked * lead.as_secs_f64() - held - soon;
+        let stock = line + asked * (self.returns.delay() + gauge.asleep.as_secs_f64()) - held - ever;
         (ahead / self.returns.share_within(LEAD)).min(stock / self.returns.share()).max(0.0)
     }
 
     /// People who may be called now without a rush, `passed` after the last step.
     fn allowed(&mut self, gauge: &Gauge<'_>, passed: Duration) -> f64 {
-        let rush = RUSH * self.rate.max(self.returns.flow());
+        let rush = (RUSH * self.rate.max(self.returns.flow())).min(gauge.awake);
         let most = gauge.free as f64 + LINE_LEAST + rush;
         let allowed = self.allowance.map_or(most, |left| (left + rush * passed.as_secs_f64()).min(most));
         *self.allowance.insert(allowed)
@@ -273,6 +309,12 @@ impl Pace {
             self.press /= PRESS_GROWTH;
         }
     }
+}
+
+/// How many come again until `by`.
+fn owed(gauge: &Gauge<'_>, by: Option<Tick>) -> f64 {
+    let owed = gauge.owed.iter().filter(|cohort| by.is_none_or(|by| cohort.called <= by));
+    owed.map(Cohort::outstanding).sum::<u64>() as f64
 }
 
 /// The gate could let somebody in, and nobody is there.

@@ -132,9 +132,10 @@ impl Returns {
         let span = span.map_or(f64::INFINITY, |span| span.as_secs_f64());
         let chance = |cohort: &Cohort| {
             let age = now.since(cohort.called).as_secs_f64();
-            cohort.outstanding() as f64 * -(self.until(age) - self.until(age + span)).exp_m1()
+            let left = (span - cohort.called.since(now).as_secs_f64()).max(0.0);
+            cohort.outstanding() as f64 * -(self.until(age) - self.until(age + left)).exp_m1()
         };
-        cohorts.iter().filter(|cohort| awaited(now, cohort)).map(chance).sum()
+        cohorts.iter().filter(|cohort| !is_over(now, cohort)).map(chance).sum()
     }
 
     /// Share of those called who come.
@@ -166,9 +167,14 @@ impl Returns {
     }
 }
 
-/// Not so old that nobody of it is expected any more.
+/// They can come, and nobody has waited for so long that none is expected any more.
 fn awaited(now: Tick, cohort: &Cohort) -> bool {
-    now.since(cohort.called).as_secs_f64() < COARSE[COARSE.len() - 1]
+    cohort.called <= now && !is_over(now, cohort)
+}
+
+/// So old that nobody of it is expected any more.
+fn is_over(now: Tick, cohort: &Cohort) -> bool {
+    now.since(cohort.called).as_secs_f64() >= COARSE[COARSE.len() - 1]
 }
 
 /// Begin and end of an age in seconds.

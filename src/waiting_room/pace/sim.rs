@@ -6,19 +6,25 @@
 #![expect(clippy::cast_possible_truncation, clippy::similar_names, reason = "small figures of a simulation")]
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::{Cohort, Gauge, Pace, PacePlan};
 use crate::clock::Tick;
-use crate::waiting_room::eta::{Eta, Forecast, Seen, first_return};
+use crate::waiting_room::eta::{Eta, Forecast, SLEEP, Seen, first_return};
 
 /// Steps of the simulation, of the chore, and of the gate's measurement, in milliseconds.
 const STEP: u64 = 10;
 const CHORE: u64 = 100;
 const MEASURE: u64 = 250;
 
-/// How long the gate's route holds a request in line.
+/// How exactly it is known when somebody joined.
+const GRAIN: u64 = 200;
+
+/// How many a second of a newly started gate are believed to be done: 16 permits, each held for a quarter of a second.
+pub(super) const COLD: f64 = 64.0;
+
+/// How long the gate's route holds a request in line, unless a test says otherwise.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Completions a second with `n` in flight: the universal scalability law (Gunther 1993), 491/s at its peak of 64.
@@ -55,6 +61,10 @@ pub(super) struct World {
     pub(super) issued: u64,
     /// Somebody joins whenever fewer than this wait.
     pub(super) kept: u64,
+    /// So many people come a second, and find the gate or a place.
+    pub(super) arrivals: f64,
+    /// How long the gate's route holds a request.
+    pub(super) patience: Duration,
     pub(super) left: Option<u64>,
     pub(super) rate: f64,
     pub(super) log: Vec<Second>,
@@ -64,10 +74,21 @@ pub(super) struct World {
     now: u64,
     chance: fastrand::Rng,
     flying: Vec<f64>,
-    line: VecDeque<u64>,
+    /// Since when who is in line.
+    line: VecDeque<(u64, u64)>,
+    /// The part of somebody who has not come yet.
+    coming: f64,
     quarter: (u64, bool),
     serving: u64,
     ranges: VecDeque<(u64, Cohort)>,
+    /// How many numbers had been given when.
+    joined: VecDeque<(u64, u64)>,
+    /// Who has come after he was called.
+    welcomed: HashSet<u64>,
+    /// When those come again who waited in vain.
+    owed: Vec<u64>,
+    /// Visits of called people who found the line too long, or stood in it for too long.
+    pub(super) refused: u64,
     /// When whom: the crowd.
     due: BinaryHeap<Reverse<(u64, u64)>>,
 }
@@ -76,9 +97,17 @@ impl World {
     /// A service of `scale` times the law's capacity; nobody is there.
     pub(super) fn new(plan: PacePlan, scale: f64, rate: f64, seed: u64) -> Self {
         let pace = Pace::new(plan, PATIENCE, Tick::ZERO);
-        let mut eta = Eta::new(Tick::ZERO, pace.speed(rate));
-        let seen =
-            Seen { called: 0, pending: 0.0, expected: pace.speed(rate), no_show: 0.0, paused: false, idle: false };
+        let mut eta = Eta::new(Tick::ZERO);
+        let seen = Seen {
+            called: 0,
+            pending: 0.0,
+            surplus: 0.0,
+            expected: pace.speed(rate),
+            stated: false,
+            no_show: 0.0,
+            paused: false,
+            idle: false,
+        };
         Self {
             forecast: eta.observe(Tick::ZERO, &seen),
             eta,
@@ -89,6 +118,8 @@ impl World {
             away: false,
             issued: 0,
             kept: 0,
+            arrivals: 0.0,
+            patience: PATIENCE,
             left: None,
             rate,
             log: Vec::new(),
@@ -97,9 +128,14 @@ impl World {
             chance: fastrand::Rng::with_seed(seed),
             flying: Vec::new(),
             line: VecDeque::new(),
+            coming: 0.0,
             quarter: (0, true),
             serving: 0,
             ranges: VecDeque::new(),
+            joined: VecDeque::from([(0, 0)]),
+            welcomed: HashSet::new(),
+            owed: Vec::new(),
+            refused: 0,
             due: BinaryHeap::new(),
         }
     }
@@ -107,6 +143,7 @@ impl World {
     /// `waiting` people who have been waiting for long, of whom the first `followed` are followed.
     pub(super) fn crowd(mut self, waiting: u64, followed: u64) -> Self {
         self.issued = waiting;
+        self.joined.clear();
         for number in 0..followed {
             let interval = self.interval(number);
             let at = self.chance.u64(0..=interval);
@@ -122,9 +159,56 @@ impl World {
     }
 
     fn join(&mut self) {
-        let first = self.now + first_return(self.chance.f64()).as_millis() as u64;
+        let first = first_return(self.chance.f64()).as_millis() as u64;
+        let first = self.now + first.min(self.interval(self.issued));
         self.due.push(Reverse((first, self.issued)));
         self.issued += 1;
+    }
+
+    /// Newcomers: while nobody waits in the room they go straight into line, as long as it is believed to be in time.
+    fn newcomers(&mut self) {
+        self.coming += self.arrivals * STEP as f64 / 1e3;
+        while self.coming >= 1.0 {
+            self.coming -= 1.0;
+            if self.waiting() > 0 || self.wait() > self.patience {
+                self.join();
+                continue;
+            }
+            let number = self.issued;
+            self.line.push_back((self.now, number));
+            self.issued += 1;
+            self.serving += 1;
+            self.welcomed.insert(number);
+        }
+    }
+
+    /// The next `people` are called, the last of whom is `asleep` for so long.
+    fn call(&mut self, people: u64, asleep: Duration) {
+        let called = Tick::from_nanos(self.now * 1_000_000).after(asleep);
+        self.ranges.push_back((self.serving, Cohort { called, people, come: 0 }));
+        self.serving += people;
+    }
+
+    /// For how long `number` cannot come.
+    fn asleep(&self, number: u64) -> Duration {
+        let joined = self.joined.partition_point(|(_, issued)| *issued <= number);
+        let joined = joined.checked_sub(1).and_then(|at| self.joined.get(at));
+        joined.map_or(Duration::ZERO, |(at, _)| {
+            (SLEEP + Duration::from_millis(*at)).saturating_sub(Duration::from_millis(self.now))
+        })
+    }
+
+    /// `number`, who was called, is there; whether for the first time.
+    fn come(&mut self, number: u64) {
+        let at = self.ranges.partition_point(|(first, _)| *first <= number);
+        if let Some((_, cohort)) = at.checked_sub(1).and_then(|at| self.ranges.get_mut(at)) {
+            cohort.come += 1;
+        }
+    }
+
+    /// How long somebody who comes now is believed to stand in line.
+    fn wait(&self) -> Duration {
+        Duration::from_secs_f64(self.line.len() as f64 / self.rate.max(0.1))
     }
 
     /// Milliseconds until `number` polls again.
@@ -144,6 +228,12 @@ impl World {
         self.serving
     }
 
+    /// People in line, and those called who have not come and are believed to.
+    pub(super) fn expected(&self) -> f64 {
+        let outstanding: u64 = self.ranges.iter().map(|(_, cohort)| cohort.outstanding()).sum();
+        self.line.len() as f64 + outstanding as f64 * (1.0 - self.no_show)
+    }
+
     pub(super) fn waiting(&self) -> u64 {
         self.issued - self.serving
     }
@@ -160,6 +250,7 @@ impl World {
                 if self.now.is_multiple_of(CHORE) {
                     second.called += self.chore();
                 }
+                self.newcomers();
                 self.people();
                 second.done += self.serve();
                 second.possible += usl(self.limit) * self.scale * STEP as f64 / 1e3;
@@ -177,30 +268,43 @@ impl World {
             self.join();
         }
         let tick = Tick::from_nanos(self.now * 1_000_000);
+        if self.now.is_multiple_of(GRAIN) {
+            self.joined.push_back((self.now, self.issued));
+        }
+        while self.joined.front().is_some_and(|(at, _)| at + 10_000 < self.now) {
+            self.joined.pop_front();
+        }
         while self.ranges.front().is_some_and(|(_, cohort)| tick.since(cohort.called) > Duration::from_mins(2)) {
             self.ranges.pop_front();
         }
         let cohorts: Vec<_> = self.ranges.iter().map(|(_, cohort)| *cohort).collect();
-        let wait = self.line.len() as f64 / self.rate.max(0.1);
+        self.owed.retain(|at| *at > self.now);
+        let again = |at: &u64| Cohort { called: Tick::from_nanos(at * 1_000_000), people: 1, come: 0 };
+        let owed: Vec<_> = self.owed.iter().map(again).collect();
         let gauge = Gauge {
             rate: self.rate,
             held: self.line.len() as u64,
-            wait: Duration::from_secs_f64(wait),
+            wait: self.wait(),
             free: self.limit.saturating_sub(self.flying.len()) as u64,
             waiting: self.waiting(),
+            awake: self.forecast.awake(),
+            asleep: self.asleep(self.serving),
             cohorts: &cohorts,
+            owed: &owed,
             left: self.left,
         };
+        let gone = self.serving;
         let people = self.pace.step(tick, &gauge);
         assert!(people <= self.waiting(), "called who is not there");
         if people > 0 {
-            self.ranges.push_back((self.serving, Cohort { called: tick, people, come: 0 }));
-            self.serving += people;
+            self.call(people, self.asleep(self.serving + people - 1));
         }
         let seen = Seen {
-            called: self.serving,
+            called: gone,
             pending: self.pace.pending(tick, &gauge),
+            surplus: self.pace.surplus(tick, &gauge),
             expected: self.pace.speed(self.rate),
+            stated: matches!(self.pace.plan(), PacePlan::Fixed(_)),
             no_show: self.pace.no_show(),
             paused: self.pace.plan() == PacePlan::Paused,
             idle: gauge.waiting == 0,
@@ -218,16 +322,31 @@ impl World {
                 let at = self.now + self.interval(number);
                 self.due.push(Reverse((at, number)));
             } else if self.chance.f64() < self.no_show {
-            } else if self.line.len() as f64 > self.rate.max(1.0) * PATIENCE.as_secs_f64() {
-                self.due.push(Reverse((self.now + self.chance.u64(2_000..4_000), number)));
             } else {
-                let at = self.ranges.partition_point(|(first, _)| *first <= number);
-                if let Some((_, cohort)) = at.checked_sub(1).and_then(|at| self.ranges.get_mut(at)) {
-                    cohort.come += 1;
+                if self.welcomed.insert(number) {
+                    self.come(number);
                 }
-                self.line.push_back(self.now);
+                if self.wait() > self.patience {
+                    self.refuse(number);
+                } else {
+                    self.line.push_back((self.now, number));
+                }
             }
         }
+        // Whoever was held in vain comes again.
+        let patience = self.patience.as_millis() as u64;
+        while self.line.front().is_some_and(|(since, _)| since + patience <= self.now) {
+            let Some((_, number)) = self.line.pop_front() else { return };
+            self.refuse(number);
+        }
+    }
+
+    /// `number` waits in vain, and comes again.
+    fn refuse(&mut self, number: u64) {
+        self.refused += 1;
+        let again = self.now + self.chance.u64(2_000..4_000);
+        self.due.push(Reverse((again, number)));
+        self.owed.push(again);
     }
 
     /// Works for one step, lets in who fits, measures; how many are done.

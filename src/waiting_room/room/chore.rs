@@ -43,8 +43,6 @@ pub(super) struct Control {
     pub(super) progress: Progress,
     /// As configured, or as an operator has said since: what a pause ends in.
     pub(super) configured: PacePlan,
-    /// Live people called since the start.
-    called: u64,
     cohorts: Vec<Cohort>,
     identities: usize,
     /// Numbers given as of the last tick.
@@ -64,7 +62,6 @@ impl Control {
             eta,
             progress,
             configured,
-            called: 0,
             cohorts: Vec::new(),
             identities: 0,
             issued,
@@ -94,7 +91,12 @@ impl Room {
         let quota = standing.calling.and_then(|wave| self.quota_of(wave));
         control.cohorts.clear();
         let mut cohorts = std::mem::take(&mut control.cohorts);
+        // As of the same instant as those who are on their way: whoever is called now is neither, until the next tick.
+        let so_far = self.order.called();
         self.order.cohorts(now.0, &mut cohorts);
+        let called = cohorts.len();
+        self.owed.awaited(now.0, &mut cohorts);
+        let (called, owed) = cohorts.split_at(called);
         self.set_fence(&standing);
         let waiting = self.order.callable();
         let gauge = Gauge {
@@ -103,16 +105,19 @@ impl Room {
             wait: load.wait,
             free: load.free,
             waiting: if standing.calling.is_some() { waiting } else { 0 },
-            cohorts: &cohorts,
+            awake: self.shown().forecast.awake(),
+            asleep: self.order.asleep(now.0),
+            cohorts: called,
+            owed,
             left: quota.map(|quota| u64::from(quota.left())),
         };
+        let promised = gauge.promised();
         let people = control.pace.step(now.0, &gauge);
         let paused = settles || control.pace.plan() == PacePlan::Paused || quota.is_some_and(Quota::is_unknown);
         let calls = standing.calling.is_some() && !paused;
         // Without anybody who is awaited all are passed who were given a number and never came back.
         if calls && (people > 0 || waiting == 0) {
             self.order.advance(now.0, people);
-            control.called += people;
         }
         // Also of newcomers who were let in at once since the last tick.
         let serving = self.order.serving();
@@ -121,20 +126,23 @@ impl Room {
             records.push(self.journal.append(Record::Serving { position: serving }));
         }
         let seen = Seen {
-            called: control.called,
+            called: so_far,
             pending: control.pace.pending(now.0, &gauge),
+            surplus: control.pace.surplus(now.0, &gauge),
+            stated: matches!(control.pace.plan(), PacePlan::Fixed(_)),
             expected: control.pace.speed(load.rate),
             no_show: control.pace.no_show(),
             paused: !calls,
-            idle: waiting == 0,
+            // How fast the last places come back says nothing of how fast people are let in.
+            idle: waiting == 0 || gauge.left.is_some_and(|left| left <= promised),
         };
         let forecast = control.eta.observe(now.0, &seen);
         control.cohorts = cohorts;
         let unused = self.straight.swap(0, Ordering::AcqRel);
-        let owed = self.owed.load(Ordering::Acquire) > now.0.as_nanos();
-        let straight = if owed { 0 } else { control.pace.straight(unused, waiting) };
+        let reserved = self.reserved.load(Ordering::Acquire) > now.0.as_nanos();
+        let straight = if reserved { 0 } else { control.pace.straight(unused, waiting) };
         self.straight.store(straight, Ordering::Release);
-        let shown = Shown { standing, forecast, paused, crowded: waiting > people, undrawn };
+        let shown = Shown { standing, forecast, paused, crowded: waiting > people, promised, undrawn };
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
         records
     }

@@ -35,8 +35,8 @@ pub enum Stand {
     Waiting {
         /// People before him.
         ahead: u64,
-        /// How long it will take.
-        estimate: Estimate,
+        /// How long it will take; [`None`] while nobody can know.
+        estimate: Option<Estimate>,
         /// Nothing will be left for him if everybody before him succeeds.
         beyond: bool,
         /// When newcomers are no longer taken.
@@ -232,10 +232,12 @@ impl Room {
             Phase::Open { closes, .. } => closes,
             _ => None,
         };
+        // Whoever was called is before him as well. When somebody will give up a place, nobody knows.
+        let beyond = quota.is_some_and(|quota| quota.is_beyond(ahead.saturating_add(shown.promised)));
         Stand::Waiting {
             ahead,
-            estimate: shown.forecast.estimate(ahead),
-            beyond: quota.is_some_and(|quota| quota.is_beyond(ahead)),
+            estimate: shown.forecast.estimate(ahead).filter(|_| !beyond),
+            beyond,
             closes,
             paused: shown.paused,
         }

@@ -21,6 +21,7 @@ mod lane;
 mod lobby;
 mod look;
 pub mod operator;
+mod owed;
 mod place;
 mod published;
 mod recover;
@@ -107,8 +108,12 @@ pub struct Room {
     shown: RwLock<Shown>,
     /// Newcomers who may go straight in until the next tick.
     straight: AtomicU64,
+    /// Newcomers who have a number, or are given one, and are called at this instant.
+    welcoming: AtomicU64,
     /// None do before this instant: until then those are expected back who were called and waited at the gate in vain.
-    owed: AtomicU64,
+    reserved: AtomicU64,
+    /// Them.
+    owed: owed::Owed,
     control: Mutex<Control>,
     /// People called, late ones let in: for the lane of the late.
     lane: Mutex<lane::Lane>,
@@ -139,7 +144,9 @@ pub(super) struct Shown {
     pub(super) paused: bool,
     /// Whether somebody waits who has not been called.
     pub(super) crowded: bool,
-    /// From and to which number people wait for a draw that is being held; empty if none is.
+    /// People who have been called and may each still take a place of the quota.
+    pub(super) promised: u64,
+    /// From and to which number people wait for a draw that is being held.
     pub(super) undrawn: (u64, u64),
 }
 
@@ -270,14 +277,18 @@ impl Room {
     #[must_use]
     pub fn lets_straight_in(&self) -> bool {
         let shown = self.shown();
-        if sabotage::is_one_in(4, Fault::LetNewcomersOvertake) {
-            return true;
-        }
         matches!(shown.standing.phase, Phase::Open { .. })
             && !shown.paused
             && !shown.crowded
-            && self.order.issued() == self.order.serving()
+            && !self.somebody_waits()
             && self.straight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
+    }
+
+    /// Whether a number is out that is not called, and is not of a newcomer who is being let in by another worker.
+    fn somebody_waits(&self) -> bool {
+        // In this order: of whom the first count knows, either the second or the third does.
+        let (issued, welcoming) = (self.order.issued(), self.welcoming.load(Ordering::SeqCst));
+        issued > self.order.serving().saturating_add(welcoming)
     }
 
     /// Whether newcomers are given places.

@@ -43,8 +43,8 @@ pub struct Survey {
     pub inside: Inside,
     /// How people are called.
     pub pace: Pacing,
-    /// How long a newcomer would wait.
-    pub estimate: Estimate,
+    /// How long a newcomer would wait, if that is known.
+    pub estimate: Option<Estimate>,
     /// Of the wave whose people are called, if it has one.
     pub quota: Option<QuotaSurvey>,
     /// Its journal.
@@ -104,7 +104,7 @@ pub struct Explanation {
     /// Where he stands.
     pub stand: Stand,
     /// People before him, and how long until he is called; [`None`] of whoever does not wait, or was called.
-    pub line: Option<(u64, Estimate)>,
+    pub line: Option<(u64, Option<Estimate>)>,
     /// When his ticket was signed (since 1970), and whether it is too old by now; [`None`] if he was asked for by number.
     pub ticket: Option<(Duration, bool)>,
     /// Whether he has come back since he joined, and whether soon enough to be counted.
@@ -206,9 +206,9 @@ impl Room {
         self.identities.len()
     }
 
-    /// How long somebody who joins now would wait.
+    /// How long somebody who joins now would wait; [`None`] while nobody can know.
     #[must_use]
-    pub fn newcomer(&self) -> Estimate {
+    pub fn newcomer(&self) -> Option<Estimate> {
         self.shown().forecast.estimate(self.order.waiting())
     }
 

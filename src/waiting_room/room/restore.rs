@@ -16,18 +16,19 @@
 //! [`GRACE`]: crate::waiting_room::order::GRACE
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use super::chore::Control;
 use super::lane::Lane;
+use super::owed::Owed;
 use super::recover::Recovery;
 use super::replay::{Extent, Told};
 use super::turn::STRIPES;
 use super::{Events, LEASE_LEAST, LEASE_PART, Room, RoomError, Shown, whole_seconds};
 use crate::clock::Clock;
 use crate::config::plan::{self, Key, Rate, Secret};
-use crate::waiting_room::eta::{Eta, Seen};
+use crate::waiting_room::eta::Eta;
 use crate::waiting_room::journal::{Journal, OpenError, Opened, Record};
 use crate::waiting_room::pace::{Pace, PacePlan};
 use crate::waiting_room::page::Page;
@@ -45,27 +46,75 @@ pub(super) fn open(
     random: impl FnMut() -> Option<[u8; 32]>,
 ) -> Result<Room, RoomError> {
     let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), plan.at_close)?;
-    let (mut told, opened, changes) = read(plan, secret, &schedule, unix)?;
+    let (told, opened, changes) = read(plan, secret, &schedule, unix)?;
     let journal = opened.start(clock.clone()).map_err(RoomError::Writer)?;
     // The first of this process: what follows is written after them.
     for record in changes {
         drop(journal.append(record));
     }
+    begin(plan, secret, page, (passage, patience), (clock, unix), (schedule, told, journal), random)
+}
+
+impl Room {
+    /// The room of `plan` as it begins at `unix`, which forgets everything with the process and has no thread: for virtual time. Arguments as of
+    /// [`Room::open`].
+    ///
+    /// # Errors
+    /// The plan has no key, or its waves overlap.
+    pub fn volatile(
+        plan: &plan::WaitingRoom,
+        passage: Duration,
+        patience: Duration,
+        clock: &Clock,
+        unix: Duration,
+    ) -> Result<Arc<Self>, RoomError> {
+        let secret = match &plan.key {
+            Key::Known(secret) | Key::New(secret) => secret,
+            Key::Missing(path) => return Err(RoomError::Key(path.clone())),
+        };
+        volatile(plan, secret, (passage, patience), clock, unix).map(Arc::new)
+    }
+}
+
+/// A room with nothing behind it. What a lottery draws is not secret: it is the same each time.
+fn volatile(
+    plan: &plan::WaitingRoom,
+    secret: &Secret,
+    times: (Duration, Duration),
+    clock: &Clock,
+    unix: Duration,
+) -> Result<Room, RoomError> {
+    let schedule = Schedule::new(plan.waves.iter().map(planned).collect(), plan.at_close)?;
+    let mut told = Told::new(plan, secret, &schedule, whole_seconds(unix), &Extent::default(), unix);
+    told.end(plan, unix);
+    let parts = (schedule, told, Journal::volatile());
+    begin(plan, secret, Page::default(), times, (clock, unix), parts, || Some(secret.0))
+}
+
+fn begin(
+    plan: &plan::WaitingRoom,
+    secret: &Secret,
+    page: Page,
+    (passage, patience): (Duration, Duration),
+    (clock, unix): (&Clock, Duration),
+    (schedule, mut told, journal): (Schedule, Told, Journal),
+    random: impl FnMut() -> Option<[u8; 32]>,
+) -> Result<Room, RoomError> {
     let lobbies = plan.waves.iter().enumerate().filter(|(_, wave)| wave.opens.is_some()).map(|(index, _)| index);
     told.lottery.commit(lobbies, &journal, random)?;
     let configured = pace_plan(plan.pace);
     let now = clock.now();
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
-    let mut eta = Eta::new(now, caller.speed(0.0));
-    let nothing =
-        Seen { called: 0, pending: 0.0, expected: caller.speed(0.0), no_show: 0.0, paused: false, idle: false };
-    let forecast = eta.observe(now, &nothing);
+    let eta = Eta::new(now);
+    let forecast = eta.forecast();
     let recovery = told.recovery.map(|ordered| Recovery::new(!ordered, told.people));
     let settling = recovery.as_ref().is_some_and(Recovery::is_settling);
+    let paused = caller.plan() == PacePlan::Paused || settling;
     let shown = Shown {
         standing: schedule.standing(told.progress),
-        forecast,
-        paused: caller.plan() == PacePlan::Paused || settling,
+        forecast: forecast.before(paused),
+        paused,
+        promised: 0,
         crowded: told.order.waiting() > 0,
         undrawn: told.lottery.undrawn(),
     };
@@ -90,7 +139,9 @@ pub(super) fn open(
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
         straight: AtomicU64::new(straight),
-        owed: AtomicU64::new(0),
+        welcoming: AtomicU64::new(0),
+        reserved: AtomicU64::new(0),
+        owed: Owed::new(),
         order: told.order,
         schedule,
         waves: plan.waves.clone().into(),

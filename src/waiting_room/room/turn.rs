@@ -106,16 +106,22 @@ impl Room {
     /// is in the journal when he has [entered](Self::enter); whoever is told of his place without that waits for it. [`None`] if none can be given.
     #[must_use]
     pub fn welcome(&self, identity: Option<&[u8]>, class: crate::config::plan::Class, now: Now) -> Option<Joined> {
-        let joined = self.join(identity, class, now.1)?;
-        // Whoever asked at the same instant is before him; nobody else is.
-        self.order.advance(now.0, 1);
-        self.order.came(joined.place.ticket.number, now.0);
-        Some(joined)
+        self.welcoming.fetch_add(1, Ordering::SeqCst);
+        let joined = self.join(identity, class, now.1);
+        if let Some(joined) = &joined {
+            // Whoever asked at the same instant is before him; nobody else is.
+            self.order.welcome(now.0);
+            self.order.came(joined.place.ticket.number, now.0);
+        }
+        self.welcoming.fetch_sub(1, Ordering::SeqCst);
+        joined
     }
 
     /// Somebody who was called has waited at the gate in vain, and comes back at `again`: nobody new goes straight to it until then.
     pub fn turned_away(&self, again: Tick) {
-        self.owed.fetch_max(again.after(BACK).as_nanos(), Ordering::AcqRel);
+        let back = again.after(BACK);
+        self.owed.expect(back);
+        self.reserved.fetch_max(back.as_nanos(), Ordering::AcqRel);
         self.straight.store(0, Ordering::Release);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
 //! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
-//! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`).
+//! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`); not where some go only part of the way.
 //! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it.
 //! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
 //! waited at the end, and what a stall or a dying service held, is not counted.
@@ -55,6 +55,9 @@ impl Bottleneck {
 
     pub(super) fn registered(&self, evidence: &Evidence<'_>) -> f64 {
         let run = evidence.run;
+        if run.scenario.stages.iter().any(|stage| stage.goes_on < 1.0) {
+            return f64::NAN;
+        }
         let visits = run.visits().get(usize::from(self.service)).copied().unwrap_or(1).max(1);
         let supply = self.totals.iter().map(|total| (seconds(total.at), total.capacity / f64::from(visits)));
         let supply = Supply::new(supply.collect());

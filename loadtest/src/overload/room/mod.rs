@@ -11,5 +11,5 @@ pub mod told;
 pub mod watch;
 
 pub use self::figure::RoomFigure;
-pub use self::told::{Asked, Stand, Told};
+pub use self::told::{Asked, Range, Stand, Told};
 pub use self::watch::Serving;

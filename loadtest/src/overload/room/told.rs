@@ -41,10 +41,8 @@ pub struct Told {
 pub enum Stand {
     /// Not yet.
     Waiting {
-        /// As likely earlier as later.
-        p50: Seconds,
-        /// Earlier in nine cases of ten.
-        p90: Seconds,
+        /// How long it will take, if that was told.
+        range: Option<Range>,
     },
     /// It is.
     Turn,
@@ -59,10 +57,13 @@ struct Document {
     poll_after_seconds: u64,
 }
 
-#[derive(Deserialize)]
-struct Range {
-    p50: f64,
-    p90: f64,
+/// How long it will take.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Range {
+    /// As likely earlier as later.
+    pub p50: Seconds,
+    /// Earlier in nine cases of ten.
+    pub p90: Seconds,
 }
 
 impl Told {
@@ -71,7 +72,7 @@ impl Told {
     pub fn read(text: &[u8]) -> Option<Self> {
         let Document { state, ticket_number, eta_seconds, poll_after_seconds } = serde_json::from_slice(text).ok()?;
         let stand = match (state.as_str(), eta_seconds) {
-            ("waiting", Some(Range { p50, p90 })) => Stand::Waiting { p50, p90 },
+            ("waiting", range) => Stand::Waiting { range },
             ("turn", _) => Stand::Turn,
             _ => return None,
         };
@@ -89,7 +90,7 @@ mod tests {
     fn a_state_and_a_problem_are_read() {
         let text = br#"{"state":"waiting","room":"room","place":8,"ahead":7,"eta_seconds":{"p50":12,"p90":14},
             "poll_after_seconds":4,"ticket":"x","ticket_number":41,"request_id":"y"}"#;
-        let stand = Stand::Waiting { p50: 12.0, p90: 14.0 };
+        let stand = Stand::Waiting { range: Some(Range { p50: 12.0, p90: 14.0 }) };
         assert_eq!(Told::read(text), Some(Told { number: 40, stand, again: Duration::from_secs(4) }));
         let text = br#"{"status":503,"state":"turn","ticket_number":1,"poll_after_seconds":2}"#;
         assert_eq!(Told::read(text).map(|told| (told.number, told.stand)), Some((0, Stand::Turn)));
@@ -98,7 +99,6 @@ mod tests {
     #[test]
     fn what_says_too_little_tells_nothing() {
         for text in [
-            r#"{"state":"waiting","ticket_number":1,"poll_after_seconds":2}"#,
             r#"{"state":"lobby","ticket_number":1,"poll_after_seconds":2}"#,
             r#"{"state":"turn","ticket_number":0,"poll_after_seconds":2}"#,
             r#"{"state":"turn","ticket_number":1}"#,

@@ -66,6 +66,15 @@ pub fn read_copy(path: &Path, name: &str) -> Result<Scenario, Report> {
     parse(&document::text(path)?, path, name, Beside::Trusted(directory))
 }
 
+/// Reads the scenario `text`. Nothing beside it is looked at.
+///
+/// # Errors
+/// The report says everything that is wrong with it.
+pub fn read_text(text: &str) -> Result<Scenario, Report> {
+    let path = Path::new("scenario.toml");
+    parse(text, path, "scenario", Beside::Trusted(Path::new("")))
+}
+
 /// Where relative paths start, and whether what they name must be there.
 #[derive(Clone, Copy, Debug)]
 enum Beside<'d> {

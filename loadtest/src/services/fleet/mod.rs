@@ -26,7 +26,7 @@ use crate::ledger::{Effect, RequestId, Sample, Served};
 use crate::origin::model::Done;
 use crate::scenario::{Scenario, Service, ServiceIndex};
 
-/// Grain of the samples, and of a warm-up.
+/// Grain of the samples, and of a warm-up, unless another is set.
 pub const TICK: Duration = Duration::from_millis(50);
 
 /// The stage of a request for none of the scenario's.
@@ -100,6 +100,7 @@ pub struct Fleet<C> {
     failed: HashMap<(ServiceIndex, RequestId), u32>,
     strangers: u32,
     now: Duration,
+    tick: Duration,
     next_tick: Duration,
     last_step: Duration,
     /// Those to come, the next one last.
@@ -140,6 +141,7 @@ impl<C: Caller> Fleet<C> {
             failed: HashMap::new(),
             strangers: 0,
             now: Duration::ZERO,
+            tick: TICK,
             next_tick: Duration::ZERO,
             last_step: Duration::ZERO,
             edges,
@@ -147,6 +149,12 @@ impl<C: Caller> Fleet<C> {
             served: Vec::new(),
             samples: Vec::new(),
         }
+    }
+
+    /// Samples every `tick` instead of every [`TICK`].
+    #[must_use]
+    pub fn sampled_every(self, tick: Duration) -> Self {
+        Self { tick, ..self }
     }
 
     /// Position of a server among all: what the other functions call `server`.
@@ -193,15 +201,15 @@ impl<C: Caller> Fleet<C> {
                 break;
             }
             self.now = self.now.max(next);
-            self.run();
             if next == step {
+                self.run(|_| true);
                 self.step(step);
+            } else {
+                self.run(|server| server.due().is_some_and(|due| due <= next));
             }
         }
-        if now > self.now {
-            self.now = now;
-            self.run();
-        }
+        // Models that have nothing to give until then stay behind: they are moved when somebody comes to them.
+        self.now = self.now.max(now);
     }
 
     /// When the next thing happens if nobody comes.
@@ -230,9 +238,9 @@ impl<C: Caller> Fleet<C> {
         self.edges.last().map_or(self.next_tick, |edge| self.next_tick.min(*edge))
     }
 
-    /// Moves all models to now.
-    fn run(&mut self) {
-        for (index, server) in self.servers.iter_mut().enumerate() {
+    /// Moves the models of these servers to now.
+    fn run(&mut self, which: impl Fn(&Server) -> bool) {
+        for (index, server) in self.servers.iter_mut().enumerate().filter(|(_, server)| which(server)) {
             server.advance(self.now, |done| self.finished.push_back((index, done)));
         }
         self.drain();
@@ -257,7 +265,7 @@ impl<C: Caller> Fleet<C> {
             server.look(at);
         }
         if at == self.next_tick {
-            self.next_tick = at + TICK;
+            self.next_tick = at + self.tick;
         }
         if is_edge {
             for server in 0..self.servers.len() {

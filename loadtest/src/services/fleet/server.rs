@@ -22,6 +22,8 @@ pub(super) struct Server {
     /// In flight and not in the model: it waits for a service that it needs, or hangs.
     pub(super) held: usize,
     model: Model<u64>,
+    /// Of the model, as of its last change.
+    due: Option<Duration>,
     bound: usize,
     /// Of one healthy server, a second.
     healthy: f64,
@@ -41,6 +43,7 @@ impl Server {
             sinkhole: false,
             held: 0,
             model: Model::new(definition.curve, usize::MAX),
+            due: None,
             bound: usize::try_from(definition.in_flight).unwrap_or(usize::MAX),
             healthy: definition.curve.capacity(),
             share: 0.0,
@@ -60,13 +63,18 @@ impl Server {
     }
 
     /// An instant at which the next completion has happened.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.model.next_due()?.checked_add(ROUNDING)
+    pub(super) const fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    fn changed(&mut self) {
+        self.due = self.model.next_due().and_then(|due| due.checked_add(ROUNDING));
     }
 
     /// Moves the model to `now`.
     pub(super) fn advance(&mut self, now: Duration, done: impl FnMut(Done<u64>)) {
         self.model.advance(now, done);
+        self.changed();
     }
 
     /// Starts what was held until now.
@@ -74,12 +82,14 @@ impl Server {
         self.held = self.held.saturating_sub(1);
         // The model has no bound of its own: this server's counts what is held as well.
         self.model.start(work, call).ok();
+        self.changed();
     }
 
     /// Everything it holds is lost.
     pub(super) fn break_off(&mut self) {
         self.model.break_off();
         self.held = 0;
+        self.changed();
     }
 
     /// Counts the capacity there was for `span` until now; before [`Server::look`].
@@ -93,6 +103,7 @@ impl Server {
         self.sinkhole = self.timeline.is_sinkhole(at);
         self.share = self.timeline.capacity(at);
         self.model.set_conditions(self.timeline.conditions(at));
+        self.changed();
     }
 
     pub(super) fn sample(&self, at: Duration) -> Sample {

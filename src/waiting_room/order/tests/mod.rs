@@ -4,6 +4,7 @@ mod plain;
 mod storm;
 
 use super::*;
+use crate::waiting_room::eta::SLEEP;
 
 const BEGAN: u32 = 1_586_600_000;
 
@@ -65,6 +66,27 @@ fn whoever_never_comes_back_costs_no_turn_and_keeps_his_place() {
     assert_eq!(order.redeem(30, 0, tick(72), unix(72)), Ok(()));
     assert_eq!(order.advance(tick(73), 5), 100, "and past all behind the last");
     assert_eq!((order.waiting(), order.outstanding()), (0, 3));
+}
+
+/// Whoever joined just now was told to come later; a newcomer who finds nobody waiting is there.
+#[test]
+fn since_when_those_called_can_come() {
+    let order = order(CHUNK, 10);
+    let tenths = |tenths: u64| Tick::ZERO.after(Duration::from_millis(100 * tenths));
+    let cohorts = |now| {
+        let mut cohorts = Vec::new();
+        order.cohorts(now, &mut cohorts);
+        cohorts.into_iter().map(|cohort| (cohort.called, cohort.people, cohort.come)).collect::<Vec<_>>()
+    };
+    order.settle(tick(10), unix(10));
+    (10..20).for_each(|number| assert_eq!(order.issue(), Some(number)));
+    assert_eq!((order.asleep(tick(10)), order.advance(tick(10), 10)), (Duration::ZERO, 10));
+    assert_eq!(order.asleep(tenths(105)), Duration::from_millis(1_300));
+    assert_eq!((order.advance(tenths(105), 4), order.welcome(tenths(105))), (14, 15));
+    assert!(order.came(14, tenths(105)).is_some());
+    assert_eq!(cohorts(tenths(105)), [(tick(10), 10, 0), (tick(10).after(SLEEP), 4, 0)]);
+    assert_eq!((order.advance(tick(60), 5), order.called()), (20, 20));
+    assert_eq!(cohorts(tick(60)), [(tick(60), 5, 0)]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod kills;
 mod recover;
 mod restarts;
+mod rush;
 mod schedules;
 mod torn;
 mod turns;
@@ -84,9 +85,14 @@ impl Bench {
 
     /// Time passes, in one step, and the chore looks.
     fn pass(&mut self, span: Duration) {
+        self.pass_before(span, &FREE);
+    }
+
+    /// The same before routes of which `load` is known.
+    fn pass_before(&mut self, span: Duration, load: &Load) {
         self.clock.advance(span);
         self.passed += span;
-        for record in self.room.tick(self.now(), &FREE) {
+        for record in self.room.tick(self.now(), load) {
             wait(record);
         }
         self.room.announce();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::run::Run;
 use super::super::scenario::Seconds;
 use super::super::stats::quantile;
-use super::{Asked, RoomFigure, Stand};
+use super::{Asked, Range, RoomFigure, Stand};
 
 /// Shorter waits are not judged: what is told is told in whole seconds, rounded up, which is up to a tenth of this.
 const LONG_WAIT: Seconds = 10.0;
@@ -56,7 +56,7 @@ impl Called {
 /// to the call.
 fn estimates(run: &Run) -> impl Iterator<Item = (Seconds, Seconds, Seconds)> + '_ {
     run.asked.iter().filter(|asked| is_measured(run, asked.ended)).filter_map(|asked| {
-        let Stand::Waiting { p50, p90 } = asked.told.stand else { return None };
+        let Stand::Waiting { range: Some(Range { p50, p90 }) } = asked.told.stand else { return None };
         let wait = Called::of(run, asked.told.number)?.middle() - asked.ended.as_secs_f64();
         (wait >= LONG_WAIT).then_some((p50, p90, wait))
     })

@@ -30,8 +30,11 @@ fn run(people: u32, edit: impl FnOnce(&mut Run)) -> Run {
 
 /// Person and number `who` is told at `at` that it takes `p50`, and to come again in 3 s.
 fn waits(who: u32, at: Seconds, p50: Seconds) -> Asked {
-    let told =
-        Told { number: u64::from(who), stand: Stand::Waiting { p50, p90: p50 + 2.0 }, again: Duration::from_secs(3) };
+    let told = Told {
+        number: u64::from(who),
+        stand: Stand::Waiting { range: Some(Range { p50, p90: p50 + 2.0 }) },
+        again: Duration::from_secs(3),
+    };
     Asked { person: who, intended: span(at), sent: span(at), ended: span(at), holds: false, told }
 }
 

@@ -8,7 +8,7 @@
 //! **Cost**: two short allocations a request, host and path.
 //! **Not here**: paths (`path`), routes (`route`), header fields (`headers`).
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version};
@@ -51,6 +51,9 @@ pub enum BadRequest {
     /// A body length that could be read in two ways.
     #[error("the body length {0}")]
     Length(&'static str),
+    /// A field value that begins or ends with white space. In HTTP/1 that is no part of the value.
+    #[error("a field value begins or ends with white space")]
+    Field,
     /// An expectation other than `100-continue`.
     #[error("only the expectation 100-continue can be met")]
     Expectation,
@@ -60,6 +63,9 @@ pub enum BadRequest {
     /// `Connection` has bytes that are not visible ASCII.
     #[error("the Connection field is not a list of names")]
     UnreadableConnection,
+    /// `Max-Forwards` is not one number.
+    #[error("the Max-Forwards field is not a number")]
+    Hops,
     /// It came from where it is going.
     #[error("the request goes in a circle")]
     Loop,
@@ -75,9 +81,13 @@ impl BadRequest {
             Self::Loop => Reason::LoopDetected,
             Self::TooLong => Reason::UriTooLong,
             Self::Expectation => Reason::ExpectationFailed,
-            Self::Target(_) | Self::Host(_) | Self::Length(_) | Self::Connection | Self::UnreadableConnection => {
-                Reason::BadRequest
-            }
+            Self::Target(_)
+            | Self::Host(_)
+            | Self::Length(_)
+            | Self::Field
+            | Self::Hops
+            | Self::Connection
+            | Self::UnreadableConnection => Reason::BadRequest,
         }
     }
 }
@@ -89,12 +99,16 @@ impl Target {
             return Err(BadRequest::Fields);
         }
         method(&head.method)?;
+        if head.version == Version::HTTP_2 {
+            values(&head.headers)?;
+        }
         length(&head.headers)?;
         expectation(&head.headers)?;
         let uri = &head.uri;
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > TARGET_MAX) {
             return Err(BadRequest::TooLong);
         }
+        scheme_and_query(uri)?;
         let authority = authority(uri, &head.headers, head.version)?;
         let path = normal_path(uri.path()).map_err(BadRequest::Target)?.into_owned();
         let host = authority.as_ref().map(|authority| host_name(authority.host())).unwrap_or_default();
@@ -108,6 +122,26 @@ fn method(method: &Method) -> Result<(), BadRequest> {
         Method::TRACE => Err(BadRequest::NotImplemented("TRACE")),
         _ => Ok(()),
     }
+}
+
+/// What HTTP/1 cannot say must not become something else there (RFC 9113 §8.2.1); h2 looks at single bytes only.
+fn values(headers: &HeaderMap) -> Result<(), BadRequest> {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let has_edges = |value: &HeaderValue| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last());
+    if headers.values().any(has_edges) { Err(BadRequest::Field) } else { Ok(()) }
+}
+
+/// Of schemes only those this gateway is asked by (RFC 9110 §4.2); the query in the characters a query has (RFC 3986 §3.4), for the path
+/// is looked at elsewhere.
+fn scheme_and_query(uri: &Uri) -> Result<(), BadRequest> {
+    let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if uri.scheme_str().is_some_and(|scheme| !is_ours(scheme)) {
+        return Err(BadRequest::Target("has a scheme other than http and https"));
+    }
+    if uri.query().is_some_and(|query| !query.bytes().all(|byte| (0x21..=0x7e).contains(&byte))) {
+        return Err(BadRequest::Target("contains a character that does not belong into a query"));
+    }
+    Ok(())
 }
 
 /// hyper refuses most conflicts before; what it lets pass is refused here (RFC 9112 §6.3). `Content-Length` beside
@@ -169,22 +203,28 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<
     }
 }
 
-/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore.
+/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore, no empty label but
+/// that of the root.
 fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     const NOT_A_HOST: BadRequest = BadRequest::Host("is not a host name");
     let authority: Authority = text.parse().map_err(|_| NOT_A_HOST)?;
     let host = authority.host();
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let sound = match literal {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
-        }
+    let is_name = || {
+        let labels = host.strip_suffix('.').unwrap_or(host);
+        labels.split('.').all(|label| !label.is_empty())
+            && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
     };
+    let sound = literal.map_or_else(is_name, |address| address.parse::<std::net::Ipv6Addr>().is_ok());
     // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
     let rest = text.strip_prefix(host).ok_or(NOT_A_HOST)?;
-    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
     if sound && port { Ok(authority) } else { Err(NOT_A_HOST) }
+}
+
+/// Digits alone: a number may also have a sign.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }
 
 /// `host` as routes compare it.
@@ -193,97 +233,4 @@ fn host_name(host: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(target: &str, headers: &[(&'static str, &str)]) -> Parts {
-        let mut builder = http::Request::builder().uri(target);
-        for (name, value) in headers {
-            builder = builder.header(*name, *value);
-        }
-        builder.body(()).unwrap().into_parts().0
-    }
-
-    fn of(head: &Parts) -> Result<Target, BadRequest> {
-        Target::of(head, 8)
-    }
-
-    fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
-        of(&request(target, headers)).err().map(|error| error.reason())
-    }
-
-    #[test]
-    fn reads_host_and_path() {
-        let target = of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
-        assert_eq!((target.host.as_str(), target.path.as_str()), ("daftar.example", "/register"));
-        assert_eq!(target.authority.unwrap().as_str(), "Daftar.Example:8080");
-        let target = of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
-        assert_eq!(target.host, "a.example");
-        let target = of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
-        assert_eq!(target.host, "[2001:db8::1]");
-        assert_eq!(of(&request("/", &[("host", "a.example.")])).unwrap().host, "a.example");
-    }
-
-    #[test]
-    fn refuses_hosts_that_are_none_or_two() {
-        for host in ["", " ", "a b", "a,b", "user@a", "a/b", "a_b", "a:", "a:99999", "[::1", "a:b", "[zz]", "a:80:80"] {
-            assert_eq!(reason("/", &[("host", host)]), Some(Reason::BadRequest), "{host:?}");
-        }
-        assert_eq!(reason("/", &[]), Some(Reason::BadRequest));
-        assert_eq!(reason("/", &[("host", "a"), ("host", "a")]), Some(Reason::BadRequest));
-        assert_eq!(reason("http://evil/", &[("host", "good")]), Some(Reason::BadRequest));
-    }
-
-    #[test]
-    fn an_old_client_may_do_without_host() {
-        let mut old = request("/x", &[]);
-        old.version = Version::HTTP_10;
-        assert_eq!(of(&old).unwrap().host, "");
-    }
-
-    #[test]
-    fn refuses_lengths_that_can_be_read_in_two_ways() {
-        let host = ("host", "a");
-        let refused = |fields: &[(&'static str, &str)]| {
-            let mut all = vec![host];
-            all.extend_from_slice(fields);
-            reason("/", &all)
-        };
-        assert_eq!(refused(&[("content-length", "5")]), None);
-        assert_eq!(refused(&[("transfer-encoding", "Chunked")]), None);
-        for value in ["", "+5", "-1", "5, 5", "0x5", "5 "] {
-            assert_eq!(refused(&[("content-length", value)]), Some(Reason::BadRequest), "{value:?}");
-        }
-        assert_eq!(refused(&[("content-length", "5"), ("content-length", "5")]), Some(Reason::BadRequest));
-        assert_eq!(refused(&[("transfer-encoding", "gzip, chunked")]), Some(Reason::NotImplemented));
-        assert_eq!(refused(&[("transfer-encoding", "xchunked")]), Some(Reason::NotImplemented));
-    }
-
-    #[test]
-    fn meets_one_expectation_only() {
-        assert_eq!(reason("/", &[("host", "a"), ("expect", "100-Continue")]), None);
-        assert_eq!(reason("/", &[("host", "a"), ("expect", "200-maybe")]), Some(Reason::ExpectationFailed));
-    }
-
-    #[test]
-    fn refuses_methods_of_tunnels_and_mirrors() {
-        for method in [Method::CONNECT, Method::TRACE] {
-            let mut request = request("/", &[("host", "a")]);
-            request.method = method;
-            assert_eq!(of(&request).unwrap_err().reason(), Reason::NotImplemented);
-        }
-    }
-
-    #[test]
-    fn counts_the_fields_of_a_head() {
-        let many: Vec<_> = std::iter::once(("host", "a")).chain((0..8).map(|_| ("x-many", "1"))).collect();
-        assert_eq!(reason("/", &many), Some(Reason::HeadTooLarge));
-        assert_eq!(reason("/", &many[..8]), None);
-    }
-
-    #[test]
-    fn a_target_too_long_is_said_to_be_so() {
-        let long = format!("/{}", "x".repeat(TARGET_MAX));
-        assert_eq!(reason(&long, &[("host", "a")]), Some(Reason::UriTooLong));
-    }
-}
+mod tests;
