@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload sabotage attack laws test tools fmt clippy unit long loom fuzz deny doc build
+.PHONY: help demo overload sabotage attack laws bench test tools fmt clippy unit long loom fuzz deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connecti
 
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
 	$(CARGO) bench --locked --bench overload
+
+bench: ## what a request costs weir and, where they are installed, nginx, HAProxy and Envoy: CPU time, memory; three minutes after the build
+	$(CARGO) bench --locked --bench side_by_side
 
 test: tools fmt clippy doc unit loom deny ## everything CI runs
 	@echo "make test: everything passed"

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Activity;
+use crate::upstream::{GATHERED, gathered};
 
 /// Bytes that can be given back: the HTTP/2 preface, which is all that is ever read ahead.
 pub(super) const AHEAD: usize = 24;
@@ -163,7 +164,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_write_by(cx, |socket| socket.try_write_vectored(bufs))
+        match gathered(bufs, &mut [0; GATHERED]) {
+            Some(buf) => self.poll_write(cx, buf),
+            None => self.get_mut().poll_write_by(cx, |socket| socket.try_write_vectored(bufs)),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

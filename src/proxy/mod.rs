@@ -114,8 +114,9 @@ impl Worker {
             Ok(response) => response,
             Err(answer) => {
                 // A client that waits for `100 Continue` has sent no body, and shall not.
-                if let Some(upload) = upload.as_mut().filter(|_| !head.headers.contains_key(EXPECT)) {
-                    upload.drain().await;
+                let owes = |upload: &&mut Upload| !upload.is_complete() && !head.headers.contains_key(EXPECT);
+                if let Some(upload) = upload.as_mut().filter(owes) {
+                    Box::pin(upload.drain()).await;
                 }
                 visit.refused(answer.reason, answer.status());
                 let reads = || reads.unwrap_or_else(|| Reads::of(&head.headers));
@@ -138,8 +139,9 @@ impl Worker {
         let target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
         hops::spend(head)?;
-        if let Some(answer) = self.wicket(asker, head, &target).await {
-            return answer.map(|response| response.map(Source::Own));
+        // Boxed, each step that few requests take: all others would carry room for it.
+        if let Some(own) = self.own_path(&target) {
+            return Box::pin(self.wicket(asker, head, own)).await.map(|response| response.map(Source::Own));
         }
         let route = self.gateway.route(&head.method, &target)?;
         visit.routed(route);
@@ -169,16 +171,16 @@ impl Worker {
         });
         let mut visitor = Visitor::new(bearer, None);
         if let Some(door) = &door {
-            visitor = self.approach(door, bearer).await?;
+            visitor = Box::pin(self.approach(door, bearer)).await?;
             visit.classed(visitor.bearer.person.class);
         }
         let (is_unknown, in_cookie) = (visitor.place.is_none(), !head.uri.query().is_some_and(room::carried::is_anew));
         let permit = match (self.admit(asker, head, (route, door.as_ref()), &mut visitor, body, visit).await, &door) {
-            (Err(answer), Some(door)) => return Err(self.turned_away(door, &mut visitor, answer).await),
+            (Err(answer), Some(door)) => return Err(Box::pin(self.turned_away(door, &mut visitor, answer)).await),
             (admitted, _) => admitted?,
         };
         let turn = match &door {
-            Some(door) => self.enter(door, &mut visitor, route).await?,
+            Some(door) => Box::pin(self.enter(door, &mut visitor, route)).await?,
             None => None,
         };
         if sabotage::is_one_in(20, Fault::DropAfterAccept) {
@@ -293,14 +295,21 @@ fn outbound(
         upgrade,
     };
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
-    let uri = std::mem::take(&mut head.uri);
-    let query = uri.query().and_then(room::carried::foreign);
     let mut request = Request::new(body);
-    *request.uri_mut() = origin_form(&target.path, query.as_deref())?;
+    *request.uri_mut() = onward(std::mem::take(&mut head.uri), &target.path)?;
     request.method_mut().clone_from(&head.method);
     *request.headers_mut() = std::mem::take(&mut head.headers);
     *request.extensions_mut() = std::mem::take(&mut head.extensions);
     Ok(request)
+}
+
+/// `uri` with the normalised `path` and without what is ours: itself, unless that changes something.
+fn onward(uri: Uri, path: &str) -> Result<Uri, Answer> {
+    let query = uri.query().and_then(room::carried::foreign);
+    if uri.authority().is_none() && uri.path() == path && uri.query() == query.as_deref() {
+        return Ok(uri);
+    }
+    origin_form(path, query.as_deref())
 }
 
 /// The normalised path with the query as it was (RFC 9112 §3.2.1).

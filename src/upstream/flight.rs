@@ -24,7 +24,7 @@ use super::failure::{Failure, Fault};
 use super::in_flight::InFlight;
 use super::outcome::{Guard, Outcome, Said};
 use super::pool::Pool;
-use super::repeat::{Head, Load, is_broken_connection, is_unprocessed};
+use super::repeat::{Head, Load, Parcel, is_broken_connection, is_unprocessed};
 use super::server::ServerState;
 use super::slot::Slot;
 use super::upload::{Payload, Progress, Upload};
@@ -58,11 +58,11 @@ pub(super) enum Sent<B: Payload, G: Guard> {
     /// The head of the response.
     Head(Response<Incoming>, Flight<B, G>),
     /// Not a byte was written: here is everything back.
-    Unsent(Request<Load<B>>, InFlight<G>, Connection<B>),
+    Unsent(Parcel<B>, InFlight<G>, Connection<B>),
     /// It was sent, and the server says that it has not processed it. The same request once more, if it was kept.
-    Refused(Failure, Option<Request<Load<B>>>, InFlight<G>, Connection<B>),
+    Refused(Failure, Option<Parcel<B>>, InFlight<G>, Connection<B>),
     /// The connection broke before the head of a response. The same request once more, if it was kept.
-    Broken(Failure, Option<Request<Load<B>>>, InFlight<G>),
+    Broken(Failure, Option<Parcel<B>>, InFlight<G>),
     /// It failed after it was sent, in a way that forbids to send it again.
     Failed(Failure),
 }
@@ -94,23 +94,28 @@ impl<B: Payload, G: Guard> Future for Dispatched<B, G> {
     type Output = Sent<B, G>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some((mut responding, mut flight)) = self.running.take() else {
+        let Some((responding, flight)) = &mut self.running else {
             return Poll::Pending;
         };
-        match responding.as_mut().poll(cx) {
+        let responded = responding.as_mut().poll(cx);
+        if responded.is_pending() && flight.poll_silence(cx, None).is_pending() {
+            return Poll::Pending;
+        }
+        let Some((responding, mut flight)) = self.running.take() else {
+            return Poll::Pending;
+        };
+        match responded {
             Poll::Ready(Ok(response)) => Poll::Ready(flight.head(response)),
             Poll::Ready(Err(mut error)) => Poll::Ready(match error.take_message() {
-                Some(request) => Sent::Unsent(request.map(Upload::into_inner), flight.guard, flight.connection),
+                Some(request) => {
+                    Sent::Unsent(Box::new(request.map(Upload::into_inner)), flight.guard, flight.connection)
+                }
                 None => flight.broke(error.into_error()),
             }),
-            Poll::Pending if flight.poll_silence(cx, None).is_ready() => {
+            Poll::Pending => {
                 flight.timed_out();
                 detach(see_through(responding, flight));
                 Poll::Ready(Sent::Failed(Failure::ResponseTimeout))
-            }
-            Poll::Pending => {
-                self.running = Some((responding, flight));
-                Poll::Pending
             }
         }
     }
@@ -219,9 +224,9 @@ impl<B: Payload, G: Guard> Flight<B, G> {
     }
 
     /// The same request once more, if it was kept.
-    fn request_again(self) -> (Option<Request<Load<B>>>, InFlight<G>, Connection<B>) {
+    fn request_again(self) -> (Option<Parcel<B>>, InFlight<G>, Connection<B>) {
         let body = self.progress.map_or_else(|| Some(Bytes::new()), |progress| progress.take_kept());
-        let request = self.again.zip(body).map(|(head, body)| head.into_request(Load::Again(body)));
+        let request = self.again.zip(body).map(|(head, body)| Box::new(head.into_request(Load::Again(body))));
         (request, self.guard, self.connection)
     }
 

@@ -13,7 +13,7 @@
 //! * Nobody waits longer than a timeout of the plan; what nobody waits for ends by the abandon timeout.
 //! * A server that fails is left out and let back in by degrees; with nobody else left it is asked all the same.
 //!
-//! **Cost** of a request on a kept HTTP/1.1 connection: one future boxed, one `Arc` more if it has a body, and one if its response does not
+//! **Cost** of a request on a kept HTTP/1.1 connection: request and future boxed, one `Arc` more if it has a body, and one if its response does not
 //! come in one piece; no task, no timer of its own. A copy of head and body where it may be sent again.
 //!
 //! **Not here**: who may send a request and when (`admission`), which header fields pass (`proxy`).
@@ -30,6 +30,7 @@ mod dial;
 mod ejection;
 mod failure;
 mod flight;
+mod gather;
 mod health;
 mod in_flight;
 mod outcome;
@@ -58,6 +59,7 @@ pub use self::ahead::ReadAhead;
 pub use self::body::Body;
 pub use self::count::Event;
 pub use self::failure::{BoxError, DialError, Failure, Fault};
+pub use self::gather::{GATHERED, gathered};
 pub use self::health::Standing;
 pub use self::in_flight::InFlight;
 pub use self::outcome::{Guard, Outcome};
@@ -71,7 +73,7 @@ use self::balance::{Choice, Chosen};
 use self::connection::Connection;
 use self::ejection::Observation;
 use self::flight::{Dispatched, Sent};
-use self::repeat::{Load, is_idempotent};
+use self::repeat::{Load, Parcel, is_idempotent};
 use self::slot::Slot;
 use crate::sabotage;
 
@@ -105,16 +107,23 @@ pub enum Exchanged<B: Payload, G: Guard> {
 /// The request comes with clean header fields and its `Host`; URI form and framing are set here. Dropped before the
 /// request is handed to a connection, nothing was sent and the guard is dropped at once. Dropped later, the exchange
 /// goes on without its caller, and the guard is dropped when it ends.
-pub async fn exchange<B: Payload, G: Guard>(
+pub fn exchange<B: Payload, G: Guard>(
     pool: &Pool<B>,
     request: Request<B>,
     guard: G,
+) -> impl Future<Output = Result<Exchanged<B, G>, Failure>> {
+    deliver(pool, Box::new(request.map(Load::First)), guard)
+}
+
+async fn deliver<B: Payload, G: Guard>(
+    pool: &Pool<B>,
+    mut request: Parcel<B>,
+    mut guard: G,
 ) -> Result<Exchanged<B, G>, Failure> {
     let slots = pool.slots();
     let mut choice = Choice::new(&slots);
     let idempotent = pool.upstream().idempotent && is_idempotent(&request);
     let may_repeat = idempotent || sabotage::is(sabotage::Fault::DoubleForward);
-    let (mut request, mut guard) = (request.map(Load::First), guard);
     let mut failure = Failure::Unreachable(DialError::Closed);
     // The server that broke the first attempt: asked once more if there is no other.
     let mut broken = None;
@@ -156,16 +165,16 @@ enum Tried<B: Payload, G: Guard> {
     Answered(Exchanged<B, G>),
     Failed(Failure),
     /// Nothing was sent, or nothing of it processed: the next server may be tried.
-    Unreachable(DialError, Request<Load<B>>, InFlight<G>),
+    Unreachable(DialError, Parcel<B>, InFlight<G>),
     /// It was sent and nobody knows what became of it. Here it is once more, if it was kept.
-    Broken(Failure, Option<Request<Load<B>>>, InFlight<G>),
+    Broken(Failure, Option<Parcel<B>>, InFlight<G>),
 }
 
 /// Tries kept connections first, then one new one.
 async fn try_server<B: Payload, G: Guard>(
     pool: &Pool<B>,
     slot: &Arc<Slot<B>>,
-    mut request: Request<Load<B>>,
+    mut request: Parcel<B>,
     mut in_flight: InFlight<G>,
     may_repeat: bool,
 ) -> Tried<B, G> {
@@ -183,7 +192,7 @@ async fn try_server<B: Payload, G: Guard>(
         };
         in_flight.server().record(Event::Requests);
         let keeps = may_repeat || !connection.is_http1();
-        let sent = Dispatched::send(pool, slot, connection, request, in_flight, keeps).await;
+        let sent = Dispatched::send(pool, slot, connection, *request, in_flight, keeps).await;
         let (again, unused, connection) = match sent {
             Sent::Head(response, flight) => return Tried::Answered(answered(response, flight)),
             Sent::Failed(failure) => return Tried::Failed(failure),

@@ -139,6 +139,9 @@ impl Head {
     }
 }
 
+/// A request on its way from hand to hand: boxed, because each hand would otherwise have room for it.
+pub(super) type Parcel<B> = Box<Request<Load<B>>>;
+
 /// The body of a request: the caller's, or the copy kept of it.
 #[derive(Debug)]
 pub(super) enum Load<B> {

@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::gather::{GATHERED, gathered};
+
 /// Bytes an HTTP/1.1 server may send up to the end of a response head, interim responses (1xx) included; four heads of
 /// the largest size, since what is read at once may contain the start of the body too.
 const HEAD_BUDGET: u32 = 4 * 64 * 1024;
@@ -90,7 +92,10 @@ impl AsyncWrite for Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.socket {
-            Socket::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Socket::Tcp(tcp) => match gathered(bufs, &mut [0; GATHERED]) {
+                Some(buf) => Pin::new(tcp).poll_write(cx, buf),
+                None => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            },
             Socket::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
     }

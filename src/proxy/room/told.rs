@@ -134,7 +134,7 @@ impl Told {
         fields.insert(VARY, HeaderValue::from_static(VARIES));
         // The address of the page may carry the ticket.
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        fields.insert(X_REQUEST_ID, id.value().clone());
+        fields.insert(X_REQUEST_ID, id.value());
         fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(self.poll_after)));
         let ticket = self.ticket.and_then(|ticket| HeaderValue::from_bytes(ticket.as_ref()).ok());
         let more = [

@@ -59,18 +59,19 @@ const LEFT: &str = "<!doctype html><html lang=\"id\"><head><meta charset=\"utf-8
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Worker {
-    /// The answer to a request for one of weir's own paths; [`None`] for all others.
+    /// What follows the prefix of weir's own paths; [`None`] for all others.
+    pub(in crate::proxy) fn own_path<'t>(&self, target: &'t Target) -> Option<&'t str> {
+        target.path.strip_prefix(OWN).filter(|_| !self.gateway.doorways().is_empty())
+    }
+
+    /// The answer to a request for `own`, one of weir's own paths.
     pub(in crate::proxy) async fn wicket(
         &self,
         asker: &Asker<'_>,
         head: &Parts,
-        target: &Target,
-    ) -> Option<Result<Response<Bytes>, Answer>> {
-        if self.gateway.doorways().is_empty() {
-            return None;
-        }
-        let own = target.path.strip_prefix(OWN)?;
-        let answer = match (own, &head.method) {
+        own: &str,
+    ) -> Result<Response<Bytes>, Answer> {
+        match (own, &head.method) {
             ("place", &Method::GET) => self.place(asker, head).await,
             ("place", &Method::HEAD) => self.place(asker, head).await.map(without_body),
             ("receipt", &Method::GET) => self.receipt(asker, head).await,
@@ -82,8 +83,7 @@ impl Worker {
             }
             ("leave", _) => Err(Answer { allow: vec![Method::POST], ..Reason::MethodNotAllowed.into() }),
             _ => Err(Reason::NoRoute.into()),
-        };
-        Some(answer)
+        }
     }
 
     async fn place(&self, asker: &Asker<'_>, head: &Parts) -> Result<Response<Bytes>, Answer> {
@@ -132,7 +132,7 @@ impl Worker {
         fields.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(VARY, HeaderValue::from_static(VARIES));
-        fields.insert(X_REQUEST_ID, asker.id.value().clone());
+        fields.insert(X_REQUEST_ID, asker.id.value());
         if let Some(seconds) = view.poll_seconds() {
             fields.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -150,7 +150,7 @@ impl Worker {
         let fields = response.headers_mut();
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(X_REQUEST_ID, asker.id.value().clone());
+        fields.insert(X_REQUEST_ID, asker.id.value());
         Ok(response)
     }
 
@@ -187,7 +187,7 @@ impl Worker {
         }
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(X_REQUEST_ID, asker.id.value().clone());
+        fields.insert(X_REQUEST_ID, asker.id.value());
         // The person who shares the browser stays.
         if doorway.kept(&head.headers, unix).is_some_and(|kept| kept.number() == place.number())
             && let Some(cookie) = cookie_field(doorway.cookie(), "", Duration::ZERO, asker.tls)
