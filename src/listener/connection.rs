@@ -35,9 +35,19 @@ use crate::proxy::peer::{Peer, unmapped};
 /// from the backlog is answered.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// How long, and for how many bytes, a client is read on after the last answer until it closes its side.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
+/// How long a client is read on after the last answer until it closes its side: as long as nginx's `lingering_time`. A client
+/// that sends a large body sees the answer only when all of it is gone, and whoever is reset before loses the answer.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How long such a client may be silent: as long as nginx's `lingering_timeout` within what a telephone's network pauses.
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// So many bytes of it are read: the largest body that is read before its turn, twice. Reading costs less than the visit of
+/// somebody who was cut off.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Read at once.
+const LINGER_PART: usize = 16 * 1024;
 
 /// Takes note of how a connection ended, also if its task panics.
 struct End {
@@ -274,8 +284,12 @@ async fn linger(socket: &TcpStream) {
     shut(socket, Shutdown::Write);
     let deadline = Instant::now() + LINGER;
     let mut unheard = 0;
-    while unheard < LINGER_BYTES && matches!(timeout_at(deadline, socket.readable()).await, Ok(Ok(()))) {
-        let mut bytes = [0; 4096];
+    while unheard < LINGER_BYTES {
+        let patience = deadline.min(Instant::now() + LINGER_SILENCE);
+        if !matches!(timeout_at(patience, socket.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        let mut bytes = [0; LINGER_PART];
         match socket.try_read(&mut bytes) {
             Ok(0) => return,
             Ok(read) => unheard += read,
