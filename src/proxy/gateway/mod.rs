@@ -31,7 +31,7 @@ use crate::proxy::answer::Answer;
 use crate::proxy::capacity::Capacity;
 use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
-use crate::proxy::pass::{Bearer, Passes, unix_time};
+use crate::proxy::pass::{self, Bearer, Passes, unix_time};
 use crate::proxy::room::held::HeldVisits;
 use crate::proxy::room::{self, Doorway};
 use crate::proxy::route::{self as routes, Match};
@@ -298,7 +298,7 @@ impl Gateway {
     pub fn bearer(&self, class: Class, doorway: Option<&Doorway>, headers: &HeaderMap) -> Bearer {
         let passes = self.passes.as_ref();
         let bearer = |passes: &Passes| passes.bearer(class, doorway.map(Doorway::tag), headers, unix_time());
-        passes.map_or_else(|| Bearer::without(class), bearer)
+        passes.filter(|_| pass::is_shown(headers)).map_or_else(|| Bearer::without(class), bearer)
     }
 
     /// The waiting rooms, in the order of the plan.
