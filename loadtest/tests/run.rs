@@ -182,6 +182,17 @@ fn an_interrupted_or_killed_run_leaves_nobody() {
 }
 
 #[test]
+fn a_wrong_scenario_is_wrong_usage_of_every_command() {
+    let scene = scene();
+    std::fs::write(scene.path().join("day.toml"), SCENARIO.replace("duration", "duraton")).expect("written");
+    for name in ["run", "sim", "plan", "peers", "calibrate"] {
+        let output = Command::new(PROGRAM).args([name, "day.toml"]).current_dir(scene.path()).output();
+        let output = output.expect("started");
+        assert_eq!(output.status.code(), Some(4), "{name}: {}", said(&output));
+    }
+}
+
+#[test]
 fn a_wrong_scenario_is_shown_with_its_line() {
     let scene = scene();
     std::fs::write(scene.path().join("day.toml"), SCENARIO.replace("duration", "duraton")).expect("written");

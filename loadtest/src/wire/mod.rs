@@ -12,6 +12,7 @@ pub mod http2;
 pub mod source;
 pub mod tls;
 
+mod early;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
+use self::early::Early;
 use self::form::Form;
 use self::http1::Kept;
 use self::http2::Lane;
@@ -136,10 +138,7 @@ impl Wire {
     async fn exchange(&self, call: Call, sent: &mut Option<Duration>) -> Result<(Reply, Option<Kept>), Ending> {
         let Call { to, from, way, request, .. } = call;
         match way {
-            Way::Http2(lane) => {
-                *sent = Some(self.clock.now());
-                Box::pin(lane.exchange(self, request)).await.map(|reply| (reply, None))
-            }
+            Way::Http2(lane) => Box::pin(lane.exchange(self, request, sent)).await.map(|reply| (reply, None)),
             Way::Http1(kept) => Box::pin(self.exchange_http1((from, to), kept, request, sent)).await,
             Way::SlowHead(rate) => {
                 let _socket = self.socket().await?;
@@ -184,8 +183,8 @@ impl Wire {
     async fn open(&self, from: Ipv4Addr, to: SocketAddr, http2: bool) -> Result<Box<dyn Io>, Ending> {
         let stream = source::connect(from, to).await?;
         Ok(match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => Box::new(tls.connect(stream, http2).await?),
+            None => Box::new(Early(stream)),
+            Some(tls) => Box::new(Early(tls.connect(stream, http2).await?)),
         })
     }
 }

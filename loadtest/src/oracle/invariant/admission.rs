@@ -42,8 +42,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
         if fixed.is_none() && rate.is_none() && readings.is_empty() {
             continue;
         }
-        let mut starts = starts(evidence, index);
-        starts.retain(|(at, _)| !evidence.faults.up_to(Some(index), *at, *at));
+        let starts = judged(evidence, index);
         match fixed {
             Some(limit) => written(&mut search, index, limit, &starts),
             None => found(&mut search, index, &readings, &starts),
@@ -132,7 +131,8 @@ fn paced(search: &mut Search, service: u8, (rate, burst): (f64, f64), starts: &[
     }
 }
 
-/// Starts that saw more in flight than any limit read near, at all services together; not a number if for more than one in a hundred none was read.
+/// Starts that saw more in flight than any limit read near, at all services together, of those that are judged; not a number if for more than one in a hundred none
+/// was read.
 pub(in crate::oracle) fn over_limit(evidence: &Evidence<'_>) -> f64 {
     let (mut over, mut unknown, mut all) = (0_u64, 0_u64, 0_u64);
     for (index, service) in (0_u8..).zip(&evidence.run.scenario.services) {
@@ -140,7 +140,7 @@ pub(in crate::oracle) fn over_limit(evidence: &Evidence<'_>) -> f64 {
         if readings.is_empty() {
             continue;
         }
-        for (at, in_flight) in starts(evidence, index) {
+        for (at, in_flight) in judged(evidence, index) {
             all += 1;
             match limit_near(&readings, at, at) {
                 Some(limit) => over += u64::from(f64::from(in_flight) > limit),
@@ -161,6 +161,13 @@ fn limit_near(readings: &[(u64, f64)], from: u64, until: u64) -> Option<f64> {
     let first = readings.partition_point(|(at, _)| *at < from.saturating_sub(NEAR));
     let near = readings.iter().skip(first).take_while(|(at, _)| *at <= until.saturating_add(NEAR));
     near.map(|(_, limit)| *limit).reduce(f64::max)
+}
+
+/// The starts at `service` that came while nothing on their way was disturbed.
+fn judged(evidence: &Evidence<'_>, service: u8) -> Vec<Start> {
+    let mut starts = starts(evidence, service);
+    starts.retain(|(at, _)| !evidence.faults.up_to(Some(service), *at, *at));
+    starts
 }
 
 /// Every start at `service`, in order of time.

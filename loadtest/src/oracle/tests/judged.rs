@@ -85,6 +85,40 @@ fn who_lost_his_place_keeps_the_one_he_was_given_instead() {
 }
 
 #[test]
+fn a_place_at_one_stage_is_no_promise_for_the_next() {
+    let told = |late: u8| {
+        but(|world| {
+            let last = world.served(SOMEBODY, 1).id.expect("he came so far");
+            let (first, sent) = (*world.told(SOMEBODY, 0), world.told(last.person, last.request).sent);
+            // He has been let in; an answer that was asked for before comes only now.
+            let stale = RequestId { request: last.request + 1, ..last };
+            let stale = Told { id: stale, place: 3, sent: sent - 1_200 * MS, ended: sent - 500 * MS, ..first };
+            let again = RequestId { request: last.request + 2, ..last };
+            let again = Told { id: again, place: 9, sent: sent - 400 * MS, ended: sent - 300 * MS, ..first };
+            world.ledgers.told.extend([stale, Told { stage: late, shown: true, ..again }]);
+        })
+    };
+    assert!(!broken(&told(1)).contains(&"I7"));
+    assert!(broken(&told(0)).contains(&"I7"));
+}
+
+#[test]
+fn who_comes_while_something_is_disturbed_is_not_over_the_limit() {
+    let over = |fault: bool| {
+        let world = but(|world| {
+            let served = world.served(SOMEBODY, 0);
+            served.in_flight = 9;
+            let at = std::time::Duration::from_micros(served.started - 100 * MS);
+            let kind = FaultKind::Gateway(crate::scenario::fault::GatewayFault::Kill);
+            let lasts = std::time::Duration::from_millis(200);
+            world.scenario.faults = if fault { vec![Fault { at, lasts, kind }] } else { Vec::new() };
+        });
+        world.judge().value(Figure::OverLimit)
+    };
+    assert_eq!((over(false).to_bits(), over(true).to_bits()), (1.0_f64.to_bits(), 0.0_f64.to_bits()));
+}
+
+#[test]
 fn in_line_only_who_came_later_overtakes() {
     let mut world = World::honest();
     let mut line: Vec<_> = world.ledgers.served.iter().filter(|served| served.stage == 0).copied().collect();

@@ -3,6 +3,7 @@
 mod broken;
 mod figures;
 mod judged;
+mod leaving;
 mod model;
 mod story;
 

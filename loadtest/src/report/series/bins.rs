@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Looked, Second, Used, outcome};
-use crate::ledger::Word;
 use crate::oracle::facts::{micros, seconds as since_start};
 use crate::oracle::{Ledgers, Run};
 
@@ -51,7 +50,7 @@ fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
                 *count += 1;
             }
         });
-        if told.word == Word::Done && told.stage == last {
+        if told.is_done() && told.stage == last {
             let first = registered.entry(told.id.person).or_insert(told.ended);
             *first = told.ended.min(*first);
         }
