@@ -34,6 +34,12 @@ pub(super) struct Activity {
     flooded: AtomicBool,
     stream_gone: AtomicBool,
     inside: AtomicBool,
+    /// A write waits for the peer.
+    waiting: AtomicBool,
+    /// A request wanted more than an answer: an upgrade.
+    upgradable: AtomicBool,
+    /// hyper's connection is taken apart, and its stream goes on.
+    parting: AtomicBool,
     farewell: AtomicWaker,
 }
 
@@ -53,6 +59,9 @@ impl Activity {
             flooded: AtomicBool::new(false),
             stream_gone: AtomicBool::new(false),
             inside: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            upgradable: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
             farewell: AtomicWaker::new(),
         })
     }
@@ -102,6 +111,29 @@ impl Activity {
     /// Whether the peer sent more frames than it may.
     pub(super) fn is_flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing of what has been seen keeps the connection from being taken apart between requests. Of one that may be upgraded hyper
+    /// would give the stream to nobody.
+    pub(super) fn may_rest(&self) -> bool {
+        !(self.waiting.load(Ordering::Relaxed) || self.upgradable.load(Ordering::Relaxed) || self.is_read_closed())
+    }
+
+    /// Whether the stream outlives what is using it now: its end is none for the peer.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_parting(&self, is_parting: bool) {
+        self.parting.store(is_parting, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_waiting(&self, is_waiting: bool) {
+        self.waiting.store(is_waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_upgradable(&self) {
+        self.upgradable.store(true, Ordering::Relaxed);
     }
 
     /// Ready once the stream has been dropped. One task waits at a time.

@@ -23,6 +23,7 @@ use super::connections::{Cause, Connections, Kind, Slot};
 use super::drain::DrainSignal;
 use super::http::Session;
 use super::proxy_line::{self, Header};
+use super::rest::Kept;
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::terms::Terms;
@@ -93,38 +94,49 @@ impl<A: Attend> Connection<A> {
     }
 
     /// Serves the connection until it is closed.
-    pub(super) async fn run(self, socket: TcpStream, address: SocketAddr, slot: Slot) {
-        let mut end = End { connections: Arc::clone(&self.connections), cause: Cause::Panicked };
+    ///
+    /// What it is served with is made before the task is and goes with the step that needs it, and each step is boxed: the task of a
+    /// connection has room for a pointer, and not for the largest of them.
+    pub(super) fn run(
+        self,
+        socket: TcpStream,
+        address: SocketAddr,
+        slot: Slot,
+    ) -> impl Future<Output = ()> + Send + use<A> {
         let socket = Arc::new(socket);
         let activity = Activity::new(slot);
-        // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
-        end.cause = match Box::pin(self.open(&socket, address, &activity)).await {
-            Ok(serving) => serving.await,
-            Err(cause) => cause,
-        };
-        if !activity.is_stream_gone() {
-            activity.slot().become_kind(Kind::Tunnel);
-            end.cause = Box::pin(tunnel(&socket, &activity, self.drain, self.limits.drain_timeout)).await;
-        } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
-            activity.slot().become_kind(Kind::Closing);
-            Box::pin(linger(&socket)).await;
-        }
-        if Arc::strong_count(&socket) > 1 {
-            // Whoever still holds the peer shall not keep the connection.
-            shut(&socket, Shutdown::Both);
+        let (drain, patience) = (self.drain.clone(), self.limits.drain_timeout);
+        let opening = Box::pin(self.open(Arc::clone(&socket), address, Arc::clone(&activity)));
+        async move {
+            let mut end = End { connections: Arc::clone(activity.slot().connections()), cause: Cause::Panicked };
+            end.cause = match opening.await {
+                Ok(serving) => serving.await,
+                Err(cause) => cause,
+            };
+            if !activity.is_stream_gone() {
+                activity.slot().become_kind(Kind::Tunnel);
+                end.cause = Box::pin(tunnel(&socket, &activity, drain, patience)).await;
+            } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
+                activity.slot().become_kind(Kind::Closing);
+                Box::pin(linger(&socket)).await;
+            }
+            if Arc::strong_count(&socket) > 1 {
+                // Whoever still holds the peer shall not keep the connection.
+                shut(&socket, Shutdown::Both);
+            }
         }
     }
 
     /// Finds the protocol; answers what is left to do, or why there is nothing.
     async fn open(
-        &self,
-        socket: &Arc<TcpStream>,
+        self,
+        socket: Arc<TcpStream>,
         address: SocketAddr,
-        activity: &Arc<Activity>,
+        activity: Arc<Activity>,
     ) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
         let mut drain = self.drain.clone();
-        let mut stream = Stream::new(Arc::clone(socket), Arc::clone(activity), self.limits.body_timeout);
+        let mut stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
         let named = if self.proxy_line { self.named(&mut stream, activity.slot(), deadline).await? } else { None };
         let peer = Arc::new(Peer {
             address: named.unwrap_or(address),
@@ -134,13 +146,13 @@ impl<A: Attend> Connection<A> {
             tls: self.tls.is_some(),
             certificate: OnceLock::new(),
             inside: AtomicBool::new(false),
-            socket: Arc::clone(socket),
+            socket,
         });
         let Some(terms) = self.tls.as_deref() else {
             let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
-                Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, activity)),
-                Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, activity)),
+                Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, &activity)),
+                Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, &activity)),
                 Ok(Ok(None) | Err(_)) => Err(Cause::Departed),
                 Err(_) => Err(Cause::Silent),
             };
@@ -153,9 +165,9 @@ impl<A: Attend> Connection<A> {
                     peer.note_certificate(certificate);
                 }
                 Ok(if tls::chose_http2(&stream) {
-                    self.http2(stream, peer, activity)
+                    self.http2(stream, peer, &activity)
                 } else {
-                    self.http1(stream, peer, activity)
+                    self.http1(stream, peer, &activity)
                 })
             }
             Ok(Err(HandshakeError::Departed)) => Err(Cause::Departed),
@@ -200,6 +212,8 @@ impl<A: Attend> Connection<A> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
+        // Boxed: it moves whenever the connection comes to rest or wakes, and under TLS it is large.
+        let stream = Box::new(Kept::new(stream, Arc::clone(activity)));
         Box::pin(self.session(peer, activity).http1(stream))
     }
 
