@@ -140,7 +140,7 @@ impl<A: Attend> Session<A> {
                 if let ControlFlow::Break(cause) = live(Pin::new(&mut asleep), life.as_mut()).await {
                     return cause;
                 }
-                stream = asleep.into_stream();
+                stream = asleep.stream;
             }
         }
     }
@@ -207,11 +207,11 @@ impl<A: Attend> Session<A> {
 /// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
 type Attending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, h2::Error>> + Send + 'static>>;
 
+/// An HTTP/1 connection with hyper's part of it.
+type Awake<I, S> = http1::UpgradeableConnection<TokioIo<Box<Kept<I>>>, S>;
+
 /// What is left of a connection of hyper's that has ended, over `socket`.
-fn taken_apart<I, S, B>(
-    awake: Pin<Box<http1::UpgradeableConnection<TokioIo<Box<Kept<I>>>, S>>>,
-    socket: &TcpStream,
-) -> Option<Asleep<'_, I>>
+fn taken_apart<I, S, B>(awake: Pin<Box<Awake<I, S>>>, socket: &TcpStream) -> Option<Asleep<'_, I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B> + Unpin,
