@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -149,7 +149,7 @@ impl<A: Attend> Connection<A> {
             socket,
         });
         let Some(terms) = self.tls.as_deref() else {
-            let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
+            let sniffed = or_drained(pin!(timeout_at(deadline, sniff(&mut stream))), &mut drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
                 Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, &activity)),
                 Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, &activity)),
@@ -158,7 +158,7 @@ impl<A: Attend> Connection<A> {
             };
         };
         let handshake = Box::pin(tls::handshake(stream, terms, &self.connections.handshakes));
-        let shaken = or_drained(timeout_at(deadline, handshake), &mut drain).await;
+        let shaken = or_drained(pin!(timeout_at(deadline, handshake)), &mut drain).await;
         match shaken.ok_or(Cause::Drained)? {
             Ok(Ok(stream)) => {
                 if let Some(certificate) = tls::client_certificate(&stream) {
@@ -183,7 +183,7 @@ impl<A: Attend> Connection<A> {
     /// Reads the PROXY header; the client it names, if it names one.
     async fn named(&self, stream: &mut Stream, slot: &Slot, deadline: Instant) -> Result<Option<SocketAddr>, Cause> {
         let received = timeout_at(deadline, proxy_line::receive(stream));
-        match or_drained(received, &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
+        match or_drained(pin!(received), &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
             Ok(Ok(Some(Header::Client(client)))) => {
                 slot.count_as(client.ip()).map_err(|Crowded| Cause::Crowded)?;
                 Ok(Some(client))
@@ -263,8 +263,7 @@ fn refusal() -> String {
 }
 
 /// Waits for `opening`; [`None`] if a drain comes first and it does not end within the last words.
-async fn or_drained<F: Future>(opening: F, drain: &mut DrainSignal) -> Option<F::Output> {
-    let mut opening = std::pin::pin!(opening);
+async fn or_drained<F: Future>(mut opening: Pin<&mut F>, drain: &mut DrainSignal) -> Option<F::Output> {
     tokio::select! {
         biased;
         opened = &mut opening => Some(opened),

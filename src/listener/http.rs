@@ -119,26 +119,29 @@ pub(super) struct Session<A> {
 impl<A: Attend> Session<A> {
     /// Serves HTTP/1 until the connection ends or is handed over to an upgrade. hyper's part of it, which is most, is there
     /// while there is something to do.
-    pub(super) async fn http1<S>(self, mut stream: Box<Kept<S>>) -> Cause
+    pub(super) fn http1<S>(self, mut stream: Box<Kept<S>>) -> impl Future<Output = Cause> + Send + use<A, S>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http1);
         let mut drain = self.drain.clone();
-        let mut life = pin!(Life::new(&self.activity, &self.limits, drain.begun()));
-        loop {
-            let service = service_fn(self.service(|answer| answer));
-            let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
-            let mut awake = Box::pin(connection.with_upgrades());
-            if let ControlFlow::Break(cause) = live(awake.as_mut(), life.as_mut()).await {
-                return cause;
+        // Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
+        async move {
+            let mut life = pin!(Life::new(&self.activity, &self.limits, drain.begun()));
+            loop {
+                let service = service_fn(self.service(|answer| answer));
+                let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
+                let mut awake = Box::pin(connection.with_upgrades());
+                if let ControlFlow::Break(cause) = live(awake.as_mut(), life.as_mut()).await {
+                    return cause;
+                }
+                // Nothing is left of it only if it was upgraded, and then it has ended.
+                let Some(mut asleep) = taken_apart(awake, &self.peer.socket) else { return Cause::Done };
+                if let ControlFlow::Break(cause) = live(Pin::new(&mut asleep), life.as_mut()).await {
+                    return cause;
+                }
+                stream = asleep.stream;
             }
-            // Nothing is left of it only if it was upgraded, and then it has ended.
-            let Some(mut asleep) = taken_apart(awake, &self.peer.socket) else { return Cause::Done };
-            if let ControlFlow::Break(cause) = live(Pin::new(&mut asleep), life.as_mut()).await {
-                return cause;
-            }
-            stream = asleep.into_stream();
         }
     }
 
@@ -204,11 +207,11 @@ impl<A: Attend> Session<A> {
 /// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
 type Attending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, h2::Error>> + Send + 'static>>;
 
+/// An HTTP/1 connection with hyper's part of it.
+type Awake<I, S> = http1::UpgradeableConnection<TokioIo<Box<Kept<I>>>, S>;
+
 /// What is left of a connection of hyper's that has ended, over `socket`.
-fn taken_apart<I, S, B>(
-    awake: Pin<Box<http1::UpgradeableConnection<TokioIo<Box<Kept<I>>>, S>>>,
-    socket: &TcpStream,
-) -> Option<Asleep<'_, I>>
+fn taken_apart<I, S, B>(awake: Pin<Box<Awake<I, S>>>, socket: &TcpStream) -> Option<Asleep<'_, I>>
 where
     I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B> + Unpin,

@@ -83,7 +83,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Kept<S> {
 /// A connection at rest. Ends when there is something to read.
 #[derive(Debug)]
 pub(super) struct Asleep<'a, S> {
-    stream: Box<Kept<S>>,
+    /// To be read on.
+    pub(super) stream: Box<Kept<S>>,
     socket: &'a TcpStream,
     closing: bool,
 }
@@ -98,11 +99,6 @@ impl<'a, S> Asleep<'a, S> {
             stream.ahead = Bytes::copy_from_slice(ahead);
         }
         Self { stream, socket, closing: false }
-    }
-
-    /// The stream, to be read on.
-    pub(super) fn into_stream(self) -> Box<Kept<S>> {
-        self.stream
     }
 }
 
