@@ -90,7 +90,7 @@ pub(super) fn report(options: &Written) -> anyhow::Result<Verdict> {
 pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
     let facts = recall::read(&folder)?;
-    let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder)?);
+    let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder, facts.workers)?);
     print!("{}", table::summary(&judgement));
     if let Some(path) = &options.json {
         super::write_json(path, &judgement)?;
@@ -106,7 +106,7 @@ pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
 pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
     let facts = recall::read(&folder)?;
-    let ledgers = Ledgers::read(&folder)?;
+    let ledgers = Ledgers::read(&folder, facts.workers)?;
     let story =
         Story::of(options.subject, &ledgers.told, &ledgers.served).context("nobody sent or got anything there")?;
     print!("{}", story.tell(&facts.run()));

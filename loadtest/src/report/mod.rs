@@ -81,7 +81,7 @@ pub struct Fingerprint {
 /// A file of it is missing or cannot be read.
 pub fn make(folder: &Folder) -> anyhow::Result<Report> {
     let facts = recall::read(folder).context("the run cannot be judged")?;
-    let ledgers = Ledgers::read(folder).context("the run cannot be judged")?;
+    let ledgers = Ledgers::read(folder, facts.workers).context("the run cannot be judged")?;
     let (plan, run) = (RunPlan::read(folder)?, facts.run());
     let series = Series::of(&run, &ledgers, &calibration(folder)?);
     let people = facts.people.len() as u64;
