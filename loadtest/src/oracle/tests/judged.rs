@@ -67,6 +67,39 @@ fn who_left_before_the_last_stage_holds_no_place_of_a_quota() {
     assert_eq!(broken(&inside(Some(Word::Turn))), [""; 0], "a place is kept for him");
 }
 
+/// The gateway has given [`QUOTA`] places of 30 more, and tells everybody else a place until the end.
+fn withheld(world: &mut World) {
+    world.scenario.quota = Some(QUOTA + 30);
+    for told in world.ledgers.told.iter_mut().filter(|told| told.word == Word::Over) {
+        (told.word, told.status, told.place, told.ahead) = (Word::Place, 503, 1, 0);
+    }
+}
+
+#[test]
+fn a_quota_that_is_kept_back_without_a_word_is_broken() {
+    assert_eq!(broken(&but(withheld)), ["I5"]);
+    let earlier = but(|world| {
+        withheld(world);
+        world.scenario.drain = std::time::Duration::from_secs(10);
+    });
+    assert_eq!(broken(&earlier), [""; 0], "there was not time enough");
+    let disturbed = but(|world| {
+        withheld(world);
+        let kind = FaultKind::Service { service: 0, server: None, kind: ServiceFault::Stall };
+        let (at, lasts) = (std::time::Duration::from_secs(19), std::time::Duration::from_secs(9));
+        world.scenario.faults = vec![Fault { at, lasts, kind }];
+    });
+    assert!(!broken(&disturbed).contains(&"I5"));
+    let gone = but(|world| {
+        withheld(world);
+        // The next in line were called, and have left: their places are kept for them.
+        let served: Vec<u32> = world.ledgers.served.iter().filter_map(|served| Some(served.id?.person)).collect();
+        let next = (0..).zip(&mut world.people).filter(|(person, _)| !served.contains(person));
+        next.take(30).for_each(|(_, person)| person.leaves = 25_000 * MS);
+    });
+    assert_eq!(broken(&gone), [""; 0]);
+}
+
 #[test]
 fn who_lost_his_place_keeps_the_one_he_was_given_instead() {
     let lost = |later: u32| {
@@ -225,6 +258,25 @@ fn a_minute_in_which_the_harness_is_late_is_not_hidden_by_a_day() {
 }
 
 #[test]
+fn who_was_to_come_and_sent_nothing_makes_a_run_invalid() {
+    let without = |who: u32| {
+        but(|world| {
+            world.ledgers.told.retain(|told| told.id.person != who);
+            world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != who));
+        })
+    };
+    assert_eq!(without(SOMEBODY).judge().doubts, [Doubt::Absent(1, SOMEBODY)]);
+    let mut late = without(SOMEBODY);
+    late.people[SOMEBODY as usize].arrives = facts::micros(late.scenario.end()) - MS;
+    assert_eq!(late.judge().doubts, [], "the run was over");
+    let mut attacks = without(SOMEBODY);
+    let flood = Some(crate::scenario::persona::Attack::Flood { connections: 9 });
+    attacks.scenario.personas.push(crate::scenario::Persona { attack: flood, ..persona("flood") });
+    attacks.people[SOMEBODY as usize].persona = 1;
+    assert_eq!(attacks.judge().doubts, []);
+}
+
+#[test]
 fn services_and_the_fault_proxy_may_be_out_of_breath_too() {
     let busy = |process: &str| {
         let of = |second: u64| Resources {
@@ -258,25 +310,6 @@ fn a_bottleneck_counts_only_those_who_go_on_to_it() {
     assert_eq!(bottleneck(&world), (vec![1.0, 0.5], 0), "it takes 30 people a second, half of whom come to it");
     world.scenario.services[1].needs = vec![0];
     assert_eq!(bottleneck(&world), (vec![1.5, 0.5], 0));
-}
-
-#[test]
-fn who_was_to_come_and_sent_nothing_makes_a_run_invalid() {
-    let without = |who: u32| {
-        but(|world| {
-            world.ledgers.told.retain(|told| told.id.person != who);
-            world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != who));
-        })
-    };
-    assert_eq!(without(SOMEBODY).judge().doubts, [Doubt::Absent(1, SOMEBODY)]);
-    let mut late = without(SOMEBODY);
-    late.people[SOMEBODY as usize].arrives = facts::micros(late.scenario.end()) - MS;
-    assert_eq!(late.judge().doubts, [], "the run was over");
-    let mut attacks = without(SOMEBODY);
-    let flood = Some(crate::scenario::persona::Attack::Flood { connections: 9 });
-    attacks.scenario.personas.push(crate::scenario::Persona { attack: flood, ..persona("flood") });
-    attacks.people[SOMEBODY as usize].persona = 1;
-    assert_eq!(attacks.judge().doubts, []);
 }
 
 #[test]
