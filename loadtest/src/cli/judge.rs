@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Verdict;
+use crate::coordinator::gateway::Died;
 use crate::coordinator::recall;
 use crate::figure::Figure;
 use crate::ledger::{Folder, RequestId};
@@ -89,6 +90,9 @@ pub(super) fn report(options: &Written) -> anyhow::Result<Verdict> {
 
 pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
+    if let Some(died) = Died::of(&folder) {
+        return Err(died.into());
+    }
     let facts = recall::read(&folder)?;
     let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder, facts.workers)?);
     print!("{}", table::summary(&judgement));
