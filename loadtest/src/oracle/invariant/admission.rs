@@ -5,6 +5,7 @@
 //! * A limit that is *found* moves, and is read ten times a second, while trials may be shorter. So one start above it proves nothing (it counts in the figure
 //!   `over_limit`, beside the limits read within 250 ms of it); it is broken where *every* one of at least ten starts between four or more readings in a row, 5 s at most,
 //!   sees more in flight than any limit read from 250 ms before the first to 250 ms after the last of them.
+//!   A burst need not last so long: it is broken, too, where of the starts of a whole run beside which a limit was read, [`CHANCES`] or more, over [`CHANCE`] are above it.
 //! * A *rate* with a burst: in no window of length `w` more than `rate·(w + resolution) + burst` starts: the resolution is what the ways from the gateway to the
 //!   service may differ by.
 //!
@@ -28,6 +29,12 @@ const STARTS: usize = 10;
 
 /// … if the first and the last reading are no further apart than this.
 const LONGEST: u64 = 5_000_000;
+
+/// Of so many starts that can be judged one by one …
+const CHANCES: usize = 100;
+
+/// … so large a share above every limit read near is no chance: trials are rarer, and shorter than the time between two readings.
+const CHANCE: f64 = 0.05;
 
 /// A start at a service: when, and how many were in flight with it at all servers.
 type Start = (u64, u32);
@@ -81,6 +88,22 @@ fn found(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[St
         }
         // Each instant is part of one offence.
         from += over.map_or(1, |(window, _)| window.readings);
+    }
+    often(search, service, readings, starts);
+}
+
+fn often(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[Start]) {
+    let judged = starts.iter().filter_map(|(at, in_flight)| Some((*at, *in_flight, limit_near(readings, *at, *at)?)));
+    let judged: Vec<(u64, u32, f64)> = judged.collect();
+    let over = || judged.iter().filter(|(_, in_flight, limit)| f64::from(*in_flight) > *limit);
+    let (count, all) = (over().count(), judged.len());
+    if all < CHANCES || count as f64 <= CHANCE * all as f64 {
+        return;
+    }
+    for (at, in_flight, limit) in over() {
+        search.broken(Who::Service(service), *at, || {
+            format!("{in_flight} in flight, of {limit:.0}: one of {count} starts above it, of {all}")
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! A correct run of a little honest gateway, and the same with one thing broken at a time: exactly that must turn red.
 
 mod broken;
+mod drawn;
 mod figures;
 mod judged;
 mod leaving;
