@@ -16,7 +16,7 @@ use crate::oracle::finding::{Finding, Invariant, Search, Who};
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Duplicate);
     let mut own = 0_u64;
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         let effects: Vec<&Served> = records.served.iter().filter(|served| evidence.is_effect(served)).collect();
         search.looked_at(effects.len() as u64);
         for (index, further) in effects.iter().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// The answer to `earlier`, if it made the person send `further`.
-fn misled<'r>(records: &Records<'r>, earlier: &Served, further: &Served) -> Option<&'r Told> {
+fn misled<'r>(records: &'r Records<'_>, earlier: &Served, further: &Served) -> Option<&'r Told> {
     let answer = records.told_of(earlier.id?)?;
     let repetition = records.told_of(further.id?)?;
     let denied = matches!(

@@ -39,7 +39,7 @@ fn add(bins: &mut [Second], at: u64, change: impl FnOnce(&mut Second)) {
 
 fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
     let (last, mut registered) = (run.last(), HashMap::new());
-    for told in &ledgers.told {
+    for told in ledgers.told.iter() {
         let lag = since_start(told.sent.saturating_sub(told.intended));
         add(bins, told.sent, |bin| {
             bin.sent += 1;
@@ -47,7 +47,7 @@ fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
             bin.lag_mean += lag;
         });
         add(bins, told.ended, |bin| {
-            if let Some(count) = bin.outcomes.get_mut(outcome(told)) {
+            if let Some(count) = bin.outcomes.get_mut(outcome(&told)) {
                 *count += 1;
             }
         });

@@ -24,7 +24,7 @@ pub(super) fn all(run: &Run<'_>, ledgers: &Ledgers) -> Vec<Spectrum> {
     };
     let holds: Vec<bool> =
         run.scenario.personas.iter().map(|persona| matches!(persona.waits, Waits::Hold(_))).collect();
-    for told in &ledgers.told {
+    for told in ledgers.told.iter() {
         lag.saturating_record(told.sent.saturating_sub(told.intended));
         let persona = run.people.get(told.id.person as usize).map_or(0, |person| usize::from(person.persona));
         let held = told.kind == Kind::Poll && holds.get(persona).copied().unwrap_or(false);
