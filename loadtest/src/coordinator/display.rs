@@ -160,10 +160,9 @@ mod tests {
 
     #[test]
     fn what_the_gateway_says_is_shown_and_the_first_showing_has_no_rate() {
-        let mut said = Said::default();
-        said.upstreams
-            .insert("nik".into(), Upstream { limit: 64.0, in_flight: 63, waiting: 1_200, predicted_wait: 1.0 });
-        said.rooms.insert("opening".into(), Room { issued: 90_000, serving: 40_000, waiting: 50_000, taken: None });
+        let nik = Upstream { limit: 64.0, in_flight: 63, waiting: 1_200, predicted_wait: 1.0 };
+        let opening = Room { issued: 90_000, serving: 40_000, waiting: 50_000, taken: None };
+        let said = Said { at: 0, upstreams: [("nik", nik)].into(), rooms: [("opening", opening)].into() };
         let shown = VecDeque::from([(Duration::ZERO, Progress::default())]);
         let text = live(10, &shown, Some(&said));
         assert!(text.contains("nik: limit 64, 63 in flight, 1,200 held"), "{text}");

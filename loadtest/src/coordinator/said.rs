@@ -3,7 +3,6 @@
 //! **Invariants**: a gateway that does not answer says nothing: there is no line of that instant, and nobody is kept waiting.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
@@ -15,8 +14,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock::Clock;
 use crate::fetch;
-use crate::ledger::Said;
 use crate::ledger::said::{Room, Upstream};
+use crate::ledger::{Named, Said};
 use crate::visitor::draw::micros;
 
 /// Between two looks.
@@ -66,7 +65,7 @@ async fn document(admin: SocketAddr, name: &str) -> Option<Value> {
     serde_json::from_slice(&text).ok()
 }
 
-fn by_name<T>(document: &Value, list: &str, read: impl Fn(&Value) -> T) -> BTreeMap<String, T> {
+fn by_name<T>(document: &Value, list: &str, read: impl Fn(&Value) -> T) -> Named<T> {
     let entries = document.get(list).and_then(Value::as_array).into_iter().flatten();
     entries.filter_map(|entry| Some((entry.get("name")?.as_str()?.to_owned(), read(entry)))).collect()
 }
@@ -118,6 +117,6 @@ mod tests {
         let rooms = by_name(&rooms, "rooms", room);
         let taken: Vec<_> = rooms.values().map(|room| (room.issued, room.taken)).collect();
         assert_eq!(taken, [(10, Some(3)), (1, None)]);
-        assert!(by_name(&json!([]), "rooms", room).is_empty());
+        assert_eq!(by_name(&json!([]), "rooms", room), Named::default());
     }
 }

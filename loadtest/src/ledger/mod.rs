@@ -9,14 +9,18 @@
 //! **Not here**: what follows from them (`oracle`).
 
 pub mod folder;
+pub mod rolls;
 pub mod said;
 pub mod served;
 pub mod told;
 
 mod file;
+mod named;
 
 pub use self::file::{Encoding, LedgerError, Reader, Writer};
 pub use self::folder::Folder;
+pub use self::named::Named;
+pub use self::rolls::Rolls;
 pub use self::said::{Resources, Said};
 pub use self::served::{Effect, Sample, Served, key_hash};
 pub use self::told::{Ending, Kind, Told, Word};

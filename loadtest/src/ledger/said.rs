@@ -1,8 +1,8 @@
 //! What the gateway said of itself, and what each process cost; JSON, a line each.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use super::Named;
 
 /// What the gateway said at one instant (its admin API), ten times a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -10,9 +10,9 @@ pub struct Said {
     /// Between asking and reading, in microseconds from the start.
     pub at: u64,
     /// Of each upstream by name.
-    pub upstreams: BTreeMap<String, Upstream>,
+    pub upstreams: Named<Upstream>,
     /// Of each waiting room by name.
-    pub rooms: BTreeMap<String, Room>,
+    pub rooms: Named<Room>,
 }
 
 /// What the gateway said of an upstream.

@@ -120,27 +120,10 @@ impl Encoding for Told {
                 request: take(bytes).map(u32::from_le_bytes)?,
             },
             stage: byte(bytes)?,
-            kind: variant(bytes, &[Kind::Submit, Kind::Poll, Kind::Leave, Kind::Forged])?,
+            kind: variant(bytes, &Kind::ALL)?,
             tab: byte(bytes)?,
-            ending: variant(
-                bytes,
-                &[Ending::Answered, Ending::BrokenOff, Ending::Cut, Ending::Unreachable, Ending::Harness, Ending::Open],
-            )?,
-            word: variant(
-                bytes,
-                &[
-                    Word::Nothing,
-                    Word::Done,
-                    Word::Place,
-                    Word::Turn,
-                    Word::Later,
-                    Word::NotYet,
-                    Word::Over,
-                    Word::Failed,
-                    Word::Wrong,
-                    Word::Nonsense,
-                ],
-            )?,
+            ending: variant(bytes, &Ending::ALL)?,
+            word: variant(bytes, &Word::ALL)?,
             shown: byte(bytes)? != 0,
             status: take(bytes).map(u16::from_le_bytes)?,
             intended: take(bytes).map(u64::from_le_bytes)?,
@@ -153,6 +136,33 @@ impl Encoding for Told {
             eta_p90: take(bytes).map(u32::from_le_bytes)?,
         })
     }
+}
+
+impl Kind {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Submit, Self::Poll, Self::Leave, Self::Forged];
+}
+
+impl Ending {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 6] =
+        [Self::Answered, Self::BrokenOff, Self::Cut, Self::Unreachable, Self::Harness, Self::Open];
+}
+
+impl Word {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Nothing,
+        Self::Done,
+        Self::Place,
+        Self::Turn,
+        Self::Later,
+        Self::NotYet,
+        Self::Over,
+        Self::Failed,
+        Self::Wrong,
+        Self::Nonsense,
+    ];
 }
 
 impl Told {

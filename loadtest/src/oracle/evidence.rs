@@ -6,14 +6,17 @@
 //! **Cost**: two sorts, and eight bytes a person.
 
 use std::io::{BufRead, BufReader};
-use std::ops::Range;
 use std::path::Path;
+use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
 use super::facts::{Run, micros};
-use super::journey::Journey;
-use crate::ledger::{Effect, Encoding, Folder, LedgerError, Reader, RequestId, Resources, Said, Sample, Served, Told};
+use super::journey::{Journey, place};
+use crate::ledger::{
+    Effect, Encoding, Ending, Folder, Kind, LedgerError, Reader, RequestId, Resources, Rolls, Said, Sample, Served,
+    Told, Word,
+};
 use crate::scenario::FaultKind;
 use crate::scenario::fault::{GatewayFault, Side};
 
@@ -30,7 +33,7 @@ const SETTLED: u64 = 2_000_000;
 #[derive(Clone, Debug, Default)]
 pub struct Ledgers {
     /// What people were told, in any order.
-    pub told: Vec<Told>,
+    pub told: Rolls,
     /// What the services did, in any order.
     pub served: Vec<Served>,
     /// What there was capacity for.
@@ -48,9 +51,11 @@ impl Ledgers {
     /// # Errors
     /// A ledger that must be there cannot be read, or is none.
     pub fn read(folder: &Folder, workers: usize) -> Result<Self, LedgerError> {
-        let mut told = Vec::new();
+        let mut told = Rolls::default();
         for worker in 0..workers {
-            told.extend(records::<Told>(&folder.told(worker))?);
+            for record in Reader::<Told>::open(&folder.told(worker))? {
+                told.push(&record?);
+            }
         }
         let lines = |path: std::path::PathBuf| if path.exists() { Some(path) } else { None };
         Ok(Self {
@@ -152,57 +157,101 @@ impl Faults {
 pub(super) struct Evidence<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) faults: Faults,
-    pub(super) told: Vec<Told>,
+    pub(super) told: Rolls,
+    /// The same without visits at the entrance at which somebody was only told his place again: most of what is asked, and most judges have
+    /// nothing to look for there.
+    pub(super) brief: Rolls,
     pub(super) served: Vec<Served>,
     pub(super) samples: Vec<Sample>,
     pub(super) said: Vec<Said>,
     pub(super) resources: Vec<Resources>,
-    /// Where the records of each person begin, in `told` and `served`; one more than there are people.
-    begins: Vec<(u32, u32)>,
+    /// Where the records of each person begin in `served`; one more than there are people.
+    begins: Vec<u32>,
     /// How each person fared at the entrance.
     pub(super) journeys: Vec<Journey>,
 }
 
 /// One person's records.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Records<'e> {
     pub(super) person: u32,
-    pub(super) told: &'e [Told],
+    pub(super) told: Rc<Vec<Told>>,
     pub(super) served: &'e [Served],
 }
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(run: &'a Run<'a>, ledgers: Ledgers) -> Self {
-        let Ledgers { mut told, mut served, mut samples, said, resources } = ledgers;
-        told.sort_unstable_by_key(|told| told.id);
+        let Ledgers { told, mut served, mut samples, said, resources } = ledgers;
         served.sort_unstable_by_key(|served| (person_of(served), served.id.map(|id| id.request), served.started));
         samples.sort_unstable_by_key(|sample| (sample.service, sample.at, sample.server));
-        let begins = begins(run.people.len(), &told, &served);
+        let begins = begins(run.people.len(), &served);
+        let (faults, journeys) = (Faults::of(run), Vec::new());
         let mut evidence =
-            Self { run, faults: Faults::of(run), told, served, samples, said, resources, begins, journeys: Vec::new() };
-        evidence.journeys = evidence.people().map(|records| Journey::of(&evidence, &records)).collect();
+            Self { run, faults, told, brief: Rolls::default(), served, samples, said, resources, begins, journeys };
+        let (mut brief, mut journeys) = (Rolls::new(run.people.len()), Vec::with_capacity(run.people.len()));
+        for records in evidence.people() {
+            journeys.push(Journey::of(&evidence, &records));
+            records.told.iter().filter(|told| !evidence.says_little(&records, told)).for_each(|told| brief.push(told));
+        }
+        brief.extend(evidence.told.onwards(evidence.population()));
+        (evidence.brief, evidence.journeys) = (brief, journeys);
         evidence
     }
 
     /// Everybody of the population, with his records.
     pub(super) fn people(&self) -> impl Iterator<Item = Records<'_>> {
+        self.records(&self.told)
+    }
+
+    /// Everybody of the population, without what is not in [`Evidence::brief`]: of whoever sent anything his first request is, and each that a service saw.
+    pub(super) fn briefly(&self) -> impl Iterator<Item = Records<'_>> {
+        self.records(&self.brief)
+    }
+
+    fn records<'e>(&'e self, rolls: &'e Rolls) -> impl Iterator<Item = Records<'e>> {
         let bounds = self.begins.iter().zip(self.begins.iter().skip(1));
-        (0_u32..).zip(bounds).map(|(person, (from, until))| {
-            let told = self.told.get(range(from.0, until.0)).unwrap_or_default();
-            let served = self.served.get(range(from.1, until.1)).unwrap_or_default();
-            Records { person, told, served }
+        let mut told = Rc::<Vec<Told>>::default();
+        (0_u32..).zip(bounds).map(move |(person, (from, until))| {
+            // Where nobody holds those of the one before any more, in the same place.
+            if Rc::get_mut(&mut told).is_none() {
+                told = Rc::default();
+            }
+            if let Some(told) = Rc::get_mut(&mut told) {
+                told.clear();
+                told.extend(rolls.of(person));
+                if !told.is_sorted_by_key(|told| told.id.request) {
+                    told.sort_unstable_by_key(|told| told.id.request);
+                }
+            }
+            let served = self.served.get(*from as usize..*until as usize).unwrap_or_default();
+            Records { person, told: Rc::clone(&told), served }
         })
     }
 
     /// What people told who are nobody of the population.
-    pub(super) fn told_by_strangers(&self) -> &[Told] {
-        let from = self.begins.last().map_or(0, |(told, _)| *told);
-        self.told.get(from as usize..).unwrap_or_default()
+    pub(super) fn told_by_strangers(&self) -> usize {
+        self.told.onwards(self.population()).count()
+    }
+
+    /// How many people were to come.
+    fn population(&self) -> u32 {
+        u32::try_from(self.run.people.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether `told` is only one more answer with a place at the entrance.
+    fn says_little(&self, records: &Records<'_>, told: &Told) -> bool {
+        told.word == Word::Place
+            && told.ending == Ending::Answered
+            && told.kind != Kind::Forged
+            && told.stage == self.run.entrance()
+            && place(told).is_some()
+            && records.told.first().is_some_and(|first| first.id != told.id)
+            && records.served_of(told.id.request).is_empty()
     }
 
     /// What was served to nobody of the population.
     pub(super) fn served_to_strangers(&self) -> &[Served] {
-        let from = self.begins.last().map_or(0, |(_, served)| *served);
+        let from = self.begins.last().copied().unwrap_or(0);
         self.served.get(from as usize..).unwrap_or_default()
     }
 
@@ -240,7 +289,7 @@ impl<'e> Records<'e> {
     }
 
     /// What was told of request `id`.
-    pub(super) fn told_of(&self, id: RequestId) -> Option<&'e Told> {
+    pub(super) fn told_of(&self, id: RequestId) -> Option<&Told> {
         let found = self.told.binary_search_by_key(&id, |told| told.id).ok()?;
         self.told.get(found)
     }
@@ -250,18 +299,13 @@ fn person_of(served: &Served) -> u32 {
     served.id.map_or(u32::MAX, |id| id.person)
 }
 
-fn range(from: u32, until: u32) -> Range<usize> {
-    from as usize..until as usize
-}
-
-fn begins(people: usize, told: &[Told], served: &[Served]) -> Vec<(u32, u32)> {
-    let (mut at_told, mut at_served) = (0, 0);
+fn begins(people: usize, served: &[Served]) -> Vec<u32> {
+    let mut at = 0;
     let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     let mut begins = Vec::with_capacity(people + 1);
     for person in 0..=index(people) {
-        at_told += told.iter().skip(at_told).take_while(|told| told.id.person < person).count();
-        at_served += served.iter().skip(at_served).take_while(|served| person_of(served) < person).count();
-        begins.push((index(at_told), index(at_served)));
+        at += served.iter().skip(at).take_while(|served| person_of(served) < person).count();
+        begins.push(index(at));
     }
     begins
 }

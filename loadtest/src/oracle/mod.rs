@@ -6,8 +6,8 @@
 //! **Invariants**: nothing of the gateway's own account is believed where people or services know better; it is asked for two things only,
 //! its limit in force and what it says of a quota. An invariant that cannot be judged says so and is not green. Every broken one names its first
 //! offenders, the earliest first, and `loadtest trace` tells their story.
-//! **Cost**: the ledgers are kept as they are, 64 and 56 bytes a record, sorted by the number of the request; everything else is a pass over
-//! them or a sort. Five million requests at 1.4 million people take seconds and less than a gibibyte.
+//! **Cost**: what people were told is kept by person, some ten bytes a request, what the services did as it is, 56 bytes a record, sorted by the
+//! number of the request; everything else is a pass over them or a sort.
 //! **Not here**: how a run is made, and how a judgement looks (`report`; `oracle::table` for a terminal).
 //!
 #![doc = include_str!("INVARIANTS.md")]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::facts::{Run, micros, seconds};
 use super::journey::NEVER;
-use crate::ledger::{Effect, Ending, Kind, NONE, RequestId, Served, Told, Word};
+use crate::ledger::{Effect, Ending, Kind, NONE, RequestId, Rolls, Served, Told, Word};
 
 /// Whose story.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,14 @@ pub struct Story {
 impl Story {
     /// The records of `subject` out of ledgers in any order; [`None`] if there are none.
     #[must_use]
-    pub fn of(subject: Subject, told: &[Told], served: &[Served]) -> Option<Self> {
+    pub fn of(subject: Subject, told: &Rolls, served: &[Served]) -> Option<Self> {
         let (person, marked) = match subject {
             Subject::Person(person) => (person, None),
             Subject::Request(id) => (id.person, Some(id)),
             Subject::Key(key) => (served.iter().find(|served| served.key == key)?.id?.person, None),
         };
         let mut story = Self { person, marked, ..Self::default() };
-        story.told.extend(told.iter().filter(|told| told.id.person == person));
+        story.told.extend(told.of(person));
         story.served.extend(served.iter().filter(|served| served.id.is_some_and(|id| id.person == person)));
         if story.told.is_empty() && story.served.is_empty() { None } else { Some(story) }
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::evidence::Evidence;
 use super::facts::{micros, seconds};
-use super::measure::{apart, quantile};
+use super::measure::{Values, apart};
 use crate::figure::LAG_LIMIT;
 use crate::ledger::{Ending, RequestId};
 
@@ -91,37 +91,38 @@ impl Serialize for Doubt {
 /// Everything that makes the run say nothing; `lag` is the 99th percentile in seconds.
 pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
     let mut doubts = Vec::new();
+    let (worst, short) = sending(evidence);
     if evidence.told.is_empty() {
         doubts.push(Doubt::Nothing);
     }
     if lag > LAG_LIMIT.as_secs_f64() {
         doubts.push(Doubt::Late(lag));
-    } else if let Some((lag, from)) = worst(evidence).filter(|(lag, _)| *lag > LAG_LIMIT.as_secs_f64()) {
+    } else if let Some((lag, from)) = worst.filter(|(lag, _)| *lag > LAG_LIMIT.as_secs_f64()) {
         doubts.push(Doubt::LateFor { lag, from });
     }
-    let short = evidence.told.iter().filter(|told| told.ending == Ending::Harness).count();
     if short > 0 {
-        doubts.push(Doubt::Short(short as u64));
+        doubts.push(Doubt::Short(short));
     }
     doubts.extend(busy(evidence));
     doubts.extend(missing(evidence));
     doubts.extend(absent(evidence));
-    let strangers = evidence.told_by_strangers().len();
+    let strangers = evidence.told_by_strangers();
     if strangers > 0 {
         doubts.push(Doubt::Strangers(strangers as u64));
     }
     doubts
 }
 
-/// The worst lag of a span, and when it began, both in seconds.
-fn worst(evidence: &Evidence<'_>) -> Option<(f64, f64)> {
-    let mut spans: BTreeMap<u64, Vec<f32>> = BTreeMap::new();
-    for told in &evidence.told {
+/// The worst lag of a span, and when it began, both in seconds; and how often the harness could not send.
+fn sending(evidence: &Evidence<'_>) -> (Option<(f64, f64)>, u64) {
+    let (mut spans, mut short): (BTreeMap<u64, Values>, u64) = (BTreeMap::new(), 0);
+    for told in evidence.told.iter() {
         spans.entry(told.intended / SPAN).or_default().push(apart(told.intended, told.sent));
+        short += u64::from(told.ending == Ending::Harness);
     }
     let enough = spans.into_iter().filter(|(_, lags)| lags.len() >= ENOUGH);
-    let lags = enough.map(|(span, mut lags)| (quantile(&mut lags, 0.99), seconds(span * SPAN)));
-    lags.max_by(|one, other| one.0.total_cmp(&other.0))
+    let lags = enough.map(|(span, mut lags)| (lags.quantile(0.99), seconds(span * SPAN)));
+    (lags.max_by(|one, other| one.0.total_cmp(&other.0)), short)
 }
 
 /// Whose breath counts: who sends, who answers, and who stands between them.
@@ -152,7 +153,7 @@ fn busy(evidence: &Evidence<'_>) -> Vec<Doubt> {
 /// Whoever does not attack and comes before the end sends something; whoever floods, or has nothing to replay, may not.
 fn absent(evidence: &Evidence<'_>) -> Option<Doubt> {
     let end = micros(evidence.run.scenario.end().saturating_sub(LAG_LIMIT));
-    let came = evidence.people().zip(evidence.run.people).filter(|(records, person)| {
+    let came = evidence.briefly().zip(evidence.run.people).filter(|(records, person)| {
         let honest = evidence.persona(records.person).is_some_and(|persona| persona.attack.is_none());
         honest && person.arrives < end && records.told.is_empty()
     });
@@ -170,7 +171,7 @@ fn missing(evidence: &Evidence<'_>) -> Option<Doubt> {
             one = one.or(Some(RequestId { person: records.person, request }));
         };
         let mut expected = 0;
-        for told in records.told {
+        for told in records.told.iter() {
             if told.id.request != expected {
                 note(expected);
             }

@@ -73,9 +73,9 @@ fn state(fields: &mut HeaderMap, request: &visitor::Request, person: u32, seed: 
     for (name, value) in [
         (HeaderName::from_static(ledger::REQUEST), Some(id.to_string())),
         (IDEMPOTENCY_KEY, Some(key)),
-        (COOKIE, shown.cookie.clone()),
-        (answer::TICKET, shown.ticket.clone()),
-        (answer::PASS, shown.pass.clone()),
+        (COOKIE, shown.cookie.as_deref().map(str::to_owned)),
+        (answer::TICKET, shown.ticket.as_deref().map(str::to_owned)),
+        (answer::PASS, shown.pass.as_deref().map(str::to_owned)),
         (PREFER, hold),
     ] {
         // What a gateway gave came in a header, and fits into one.

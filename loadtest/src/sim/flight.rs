@@ -10,10 +10,11 @@ use weir::proxy::upload::LARGE_MAX;
 use weir::proxy::visit::InService;
 use weir::upstream::InFlight;
 
-use super::gateway::{self, Admission, Call, Gateway, Waits};
+use super::gateway::{Admission, Call, Gateway, Waits};
 use super::queue::Event;
 use super::room::Visit;
 use super::service::key_of;
+use super::told;
 use super::world::World;
 use crate::ledger::{Ending, Told};
 use crate::services::fleet;
@@ -77,17 +78,23 @@ pub(super) fn waker(flight: u64, woken: &Woken) -> Waker {
 }
 
 impl World<'_> {
-    /// The body of `flight`, if it is small, is read first; then it is asked about.
-    pub(super) fn begin(&mut self, id: u64, mut flight: Box<Flight>) {
-        if flight.body <= LARGE_MAX && !flight.upload.is_zero() {
-            flight.state = State::Reads;
-            self.queue.push(flight.told.sent + micros(flight.upload), Event::Uploaded(id));
-            return self.keep(id, flight);
-        }
-        self.ask(id, flight);
+    /// The body of `flight`, which is not too large, is read first; then it is asked about.
+    pub(super) fn read(&mut self, id: u64, mut flight: Box<Flight>) {
+        flight.state = State::Reads;
+        self.queue.push(flight.told.sent + micros(flight.upload), Event::Uploaded(id));
+        self.keep(id, flight);
     }
 
     fn ask(&mut self, id: u64, mut flight: Box<Flight>) {
+        match self.gateway.knock(&mut flight.call) {
+            Ok(()) => self.knocked(id, flight),
+            Err(answer) => self.finish(flight, Ok(answer)),
+        }
+    }
+
+    /// `flight` may try to come in.
+    pub(super) fn knocked(&mut self, id: u64, mut flight: Box<Flight>) {
+        self.is_stirred = true;
         let waker = waker(id, &self.woken);
         let admission = self.gateway.ask(&mut flight.call, &waker);
         self.admitted(id, flight, admission);
@@ -137,12 +144,13 @@ impl World<'_> {
 
     /// A service has answered.
     pub(super) fn served(&mut self, id: u64, answer: fleet::Answer) {
+        self.is_stirred = true;
         let Some(mut flight) = self.flights.remove(&id) else { return };
         let State::Works { exchange, began, silent, .. } = std::mem::replace(&mut flight.state, State::Moves) else {
             return;
         };
         let now = self.gateway.tick();
-        let head = gateway::response(answer);
+        let head = told::response(answer);
         if let (false, fleet::Answer::Lost) = (silent, answer) {
             return self.lost(id, flight, exchange, began);
         }
@@ -178,6 +186,7 @@ impl World<'_> {
 
     /// Something was due of `id`.
     pub(super) fn due(&mut self, id: u64, event: Event) {
+        self.is_stirred = true;
         let Some(mut flight) = self.flights.remove(&id) else { return };
         let state = std::mem::replace(&mut flight.state, State::Moves);
         match (event, state) {
@@ -199,7 +208,7 @@ impl World<'_> {
             (Event::Abandon(_), State::Works { exchange, call, .. }) => {
                 self.working -= 1;
                 drop(exchange);
-                self.services.fleet.gone(self.gateway.now, call);
+                self.services.gone(self.gateway.now, call);
             }
             (Event::BreakOff(_), state) if flight.is_there => self.break_off(id, flight, state),
             (_, state) => {
@@ -247,6 +256,7 @@ impl World<'_> {
 
     /// The turn of a request that is held may have come.
     pub(super) fn woken(&mut self, id: u64) {
+        self.is_stirred = true;
         let Some(mut flight) = self.flights.remove(&id) else { return };
         match std::mem::replace(&mut flight.state, State::Moves) {
             State::Waits(waits) => {
@@ -261,18 +271,14 @@ impl World<'_> {
         }
     }
 
-    /// Somebody asks for his place, and would be held for `patience`.
-    pub(super) fn visit(&mut self, id: u64, mut flight: Box<Flight>, patience: Duration) {
-        let visit = match self.gateway.visit(&flight.call, patience) {
-            Ok(visit) => visit,
-            Err(answer) => return self.finish(flight, Ok(answer)),
-        };
-        let place = (visit.doorway.tag(), visit.place.number());
-        if visit.held.is_zero() || self.holding.contains_key(&place) {
-            let answer = Gateway::seen(&flight.call, &visit);
-            return self.finish(flight, Ok(answer));
-        }
-        self.holding.insert(place, (id, self.now()));
+    /// Whether `visit` is held: nobody is twice.
+    pub(super) fn is_held(&self, visit: &Visit) -> bool {
+        !visit.held.is_zero() && !self.holding.contains_key(&(visit.doorway.tag(), visit.place.number()))
+    }
+
+    /// Somebody asked for his place, and is held.
+    pub(super) fn hold(&mut self, id: u64, mut flight: Box<Flight>, visit: Visit) {
+        self.holding.insert((visit.doorway.tag(), visit.place.number()), (id, self.now()));
         self.queue.push(self.now() + micros(visit.held), Event::Look(id));
         flight.state = State::Held(visit, self.now());
         self.keep(id, flight);

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::Response;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
 use weir::admission::client::ClientLimit;
 use weir::admission::permit::{Expired, Permit};
 use weir::admission::route::{Held, Parked, Verdict};
 use weir::admission::verdict::Reason;
 use weir::clock::{Clock, Tick};
-use weir::config::plan::{Class, PathPattern, Plan};
+use weir::config::plan::{Class, Plan};
+use weir::proxy::cookies;
 use weir::proxy::gateway::{self as core, Route};
 use weir::proxy::pass::{Bearer, WEIR_PASS};
 use weir::proxy::room::Doorway;
@@ -25,11 +26,12 @@ use weir::proxy::visit::InService;
 use weir::upstream::{Guard, InFlight, Outcome, ServerState};
 use weir::waiting_room::room::Place;
 
-use super::setup::Unbuilt;
+use super::acquaintance::{Acquaintances, Who};
+use super::key::Key;
+use super::setup::{self, Unbuilt};
 use super::told;
 use crate::ledger::Kind;
-use crate::scenario::{Scenario, Stage};
-use crate::services::fleet;
+use crate::scenario::Scenario;
 use crate::visitor::{Answer, Shown};
 
 /// The day begins on 11 April 2020 at 19:00 in Jakarta, since 1970.
@@ -53,6 +55,8 @@ pub(super) struct Gateway {
     routes: Vec<Arc<Route>>,
     /// Of each upstream, the service behind it.
     services: Vec<u8>,
+    /// What is remembered of each person who is there.
+    pub(super) acquaintances: Acquaintances,
     pub(super) rng: fastrand::Rng,
     /// A defect to be found: one newcomer in four goes before those who wait.
     #[cfg(test)]
@@ -63,8 +67,9 @@ pub(super) struct Gateway {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) kind: Kind,
+    pub(super) who: Who,
     pub(super) route: Arc<Route>,
-    pub(super) key: Box<str>,
+    pub(super) key: Key,
     pub(super) anew: bool,
     pub(super) shown: Shown,
     pub(super) bearer: Bearer,
@@ -80,8 +85,9 @@ pub(super) struct Call {
 #[derive(Debug)]
 pub(super) struct Said {
     pub(super) kind: Kind,
+    pub(super) who: Who,
     pub(super) stage: u8,
-    pub(super) key: Box<str>,
+    pub(super) key: Key,
     pub(super) anew: bool,
     pub(super) shown: Shown,
     pub(super) address: IpAddr,
@@ -111,9 +117,9 @@ impl Waits {
 }
 
 impl Gateway {
-    pub(super) fn new(plan: Plan, scenario: &Scenario, seed: u64) -> Result<Self, Unbuilt> {
+    pub(super) fn new(plan: Plan, scenario: &Scenario, people: usize, seed: u64) -> Result<Self, Unbuilt> {
         let clock = Clock::manual();
-        let routes = scenario.stages.iter().map(|stage| route(&plan, stage)).collect::<Result<Vec<_>, _>>()?;
+        let routes = scenario.stages.iter().map(|stage| setup::route(&plan, stage)).collect::<Result<Vec<_>, _>>()?;
         let service = |upstream: &weir::config::plan::Upstream| {
             let found = scenario.services.iter().position(|service| service.name == upstream.name);
             let found = found.and_then(|found| u8::try_from(found).ok());
@@ -121,6 +127,7 @@ impl Gateway {
         };
         let services = plan.upstreams.iter().map(service).collect::<Result<_, _>>()?;
         let core = core::Gateway::volatile(plan, clock.clone(), BEGINS)?;
+        let acquaintances = Acquaintances::new(&core, people);
         let routes = routes.into_iter().filter_map(|position| core.routes().get(position)).map(Arc::clone).collect();
         let rng = fastrand::Rng::with_seed(seed);
         Ok(Self {
@@ -129,6 +136,7 @@ impl Gateway {
             now: Duration::ZERO,
             routes,
             services,
+            acquaintances,
             rng,
             #[cfg(test)]
             overtakes: false,
@@ -166,6 +174,7 @@ impl Gateway {
         };
         Some(Call {
             kind: said.kind,
+            who: said.who,
             route,
             key: said.key,
             anew: said.anew,
@@ -179,14 +188,17 @@ impl Gateway {
         })
     }
 
-    /// From the door to admission.
-    pub(super) fn ask(&mut self, call: &mut Call, waker: &Waker) -> Admission {
-        if let Some(doorway) = call.route.doorway().map(Arc::clone)
-            && let Err(answer) = self.approach(call, &doorway)
-        {
-            return Admission::No(answer);
+    /// At the door, if there is one; an error is what he is told instead of being let in.
+    pub(super) fn knock(&mut self, call: &mut Call) -> Result<(), Answer> {
+        if let Some(doorway) = call.route.doorway().map(Arc::clone) {
+            self.approach(call, &doorway)?;
         }
         call.is_unknown = call.place.is_none();
+        Ok(())
+    }
+
+    /// From the door to admission.
+    pub(super) fn ask(&mut self, call: &mut Call, waker: &Waker) -> Admission {
         let (route, now, chance) = (Arc::clone(&call.route), self.tick(), self.rng.f64());
         let client = |limit: &ClientLimit| self.core.client(limit, call.address, &call.fields);
         let verdict = route.admission().decide(call.bearer.person, now, client, chance);
@@ -344,7 +356,7 @@ impl Gateway {
     fn keep(call: &Call, mut answer: Answer, passed: bool) -> Answer {
         if let (true, false, Some(place), Some(doorway)) = (call.is_unknown, passed, &call.place, call.route.doorway())
         {
-            let mut gifts = told::ticket(doorway.room(), place, (!call.anew).then(|| doorway.cookie()));
+            let mut gifts = told::ticket(doorway.room(), place, None, (!call.anew).then(|| doorway.cookie()));
             answer.gifts.ticket = gifts.ticket.take();
             answer.gifts.cookies.append(&mut gifts.cookies);
         }
@@ -354,17 +366,6 @@ impl Gateway {
     pub(super) fn doorways(&self) -> &[Arc<Doorway>] {
         self.core.doorways()
     }
-}
-
-/// The answer of a service as a response; [`None`] of one that has no whole head.
-pub(super) fn response(answer: fleet::Answer) -> Option<Response<()>> {
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(answer.status()).ok()?;
-    if let fleet::Answer::Later(Some(pause)) = answer {
-        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    Some(response)
 }
 
 /// The fields of a request that somebody looks at: passes, and what client limits tell clients apart by.
@@ -377,23 +378,13 @@ fn fields(core: &core::Gateway, route: &Route, said: &Said) -> HeaderMap {
     };
     let limited = route.plan(core).is_some_and(|plan| !plan.client_limits.is_empty());
     if limited {
-        put(IDEMPOTENCY_KEY, Some(&said.key));
+        put(IDEMPOTENCY_KEY, std::str::from_utf8(said.key.as_bytes()).ok());
     }
+    // Most cookies hold a ticket alone, for which nobody looks here.
+    let cookie = said.shown.cookie.as_deref().filter(|cookie| limited || cookie.contains(cookies::PASS));
     if core.passes().is_some() || limited {
         put(WEIR_PASS, said.shown.pass.as_deref());
-        put(COOKIE, said.shown.cookie.as_deref());
+        put(COOKIE, cookie);
     }
     fields
-}
-
-/// Position of the first route that takes `stage`.
-fn route(plan: &Plan, stage: &Stage) -> Result<usize, Unbuilt> {
-    let path = stage.path.split('?').next().unwrap_or_default();
-    let takes = |route: &weir::config::plan::Route| match &route.path {
-        PathPattern::Exact(exact) => exact == path,
-        PathPattern::Prefix(prefix) => {
-            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        }
-    };
-    plan.routes.iter().position(takes).ok_or_else(|| Unbuilt::NoRoute(stage.name.clone()))
 }

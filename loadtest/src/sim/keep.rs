@@ -64,16 +64,16 @@ pub fn write(
     plan.write(folder)?;
     std::fs::copy(kept.scenario, folder.scenario()).context("the scenario cannot be copied")?;
     std::fs::write(folder.gateway(), configured.text(scenario, &setup::initial(scenario))?)?;
-    records(&folder.told(0), &ledgers.told)?;
-    records(&folder.served(), &ledgers.served)?;
-    records(&folder.samples(), &ledgers.samples)?;
+    records(&folder.told(0), ledgers.told.iter())?;
+    records(&folder.served(), ledgers.served.iter().copied())?;
+    records(&folder.samples(), ledgers.samples.iter().copied())?;
     said(&folder.said(), &ledgers.said)
 }
 
-fn records<R: Encoding>(path: &Path, records: &[R]) -> anyhow::Result<()> {
+fn records<R: Encoding>(path: &Path, records: impl Iterator<Item = R>) -> anyhow::Result<()> {
     let mut writer = Writer::open(path)?;
     for record in records {
-        writer.append(record)?;
+        writer.append(&record)?;
     }
     Ok(writer.flush()?)
 }

@@ -6,15 +6,18 @@
 //!
 //! **Invariants**: no thread, no socket, no clock of the machine: the same scenario, configuration and seed give the same ledgers, to the byte.
 //! What happens at one instant happens in a fixed order. Ledgers are those of a run, and judged by the same oracle.
-//! **Cost**: some microseconds a request; a token's timer, the limits' ticks and what is written down are kept rare where nothing happens.
+//! **Cost**: a microsecond of somebody in line who asks again, some of a request that goes to a service; some ten microseconds a tenth of a second,
+//! for what weir does by itself. A token's timer, the limits' ticks and what is written down are kept rare where nothing happens.
 //! **Not here**: several workers at the same instant, the network (an exchange takes the time of the service and of a slow upload, nothing else), processor time, the memory of
 //! sockets, a journal on a disk: a gateway that is killed or restarted is away for a moment, and remembers everything.
 
+mod acquaintance;
 mod chores;
 mod flight;
 pub mod forecast;
 mod gateway;
 pub mod keep;
+mod key;
 mod present;
 mod queue;
 mod room;

@@ -73,6 +73,7 @@ impl Gateway {
             }
             Stand::Unknown => {
                 room.forget(self.identity(call, doorway), &place);
+                self.acquaintances.forget(call.who.person);
                 self.newcomer(call, doorway)
             }
             stand => Err(self.tell(call, doorway, Some(&place), (&stand, look.poll_after))),
@@ -183,7 +184,7 @@ impl Gateway {
     }
 
     /// Somebody leaves the line.
-    pub(super) fn leave(&self, call: &Call) -> Answer {
+    pub(super) fn leave(&mut self, call: &Call) -> Answer {
         match self.meant(call) {
             Ok((doorway, place)) => {
                 doorway.room().leave(&place, self.unix());
@@ -197,26 +198,35 @@ impl Gateway {
         if *said.0 == Stand::Unknown {
             return told::refused(call.kind, Reason::NoPlace, None);
         }
-        told::standing(Kind::Poll, visit.doorway.room(), Some(&visit.place), said, None)
+        let place = Some(&visit.place).filter(|_| call.who.keeps);
+        told::standing(Kind::Poll, visit.doorway.room(), place, said, (call.shown.ticket.as_deref(), None))
     }
 
     /// Whose place is meant, and in which room.
-    fn meant(&self, call: &Call) -> Result<(Arc<Doorway>, Place), Answer> {
-        let mut found = self.doorways().iter();
+    fn meant(&mut self, call: &Call) -> Result<(Arc<Doorway>, Place), Answer> {
+        let core = Arc::clone(&self.core);
+        let mut found = core.doorways().iter();
         let found = found.find_map(|doorway| Some((Arc::clone(doorway), self.find(call, doorway)?)));
         found.ok_or_else(|| told::refused(call.kind, Reason::NoPlace, None))
     }
 
-    fn find(&self, call: &Call, doorway: &Doorway) -> Option<Place> {
-        let stated = call.shown.ticket.iter().map(String::as_bytes);
+    fn find(&mut self, call: &Call, doorway: &Doorway) -> Option<Place> {
+        let unix = self.unix();
+        if let Some(place) = self.acquaintances.find(call.who, doorway.room(), unix) {
+            return Some(place);
+        }
+        let stated = call.shown.ticket.iter().map(|ticket| ticket.as_bytes());
         let kept = cookies(call, doorway).filter(|_| !call.anew);
-        doorway.room().find(stated.chain(kept), self.identity(call, doorway), self.unix())
+        let found = doorway.room().find(stated.chain(kept), self.identity(call, doorway), unix);
+        self.acquaintances.met(call.who, doorway.room(), found)
     }
 
     fn tell(&self, call: &Call, doorway: &Doorway, place: Option<&Place>, said: (&Stand, Duration)) -> Answer {
         let room = doorway.room();
+        let place = place.filter(|_| call.who.keeps);
         let kept = place.is_some_and(|place| self.is_kept(call, doorway, place));
-        told::standing(call.kind, room, place, said, Some(doorway.cookie()).filter(|_| !kept))
+        let gifts = (call.shown.ticket.as_deref(), Some(doorway.cookie()).filter(|_| !kept));
+        told::standing(call.kind, room, place, said, gifts)
     }
 
     /// Whether what the browser keeps stays.
@@ -250,7 +260,7 @@ impl Gateway {
 
 fn is_another(call: &Call, doorway: &Doorway, identity: Option<&[u8]>, session: u64, unix: Duration) -> bool {
     let room = doorway.room();
-    let stated = || room.find(call.shown.ticket.iter().map(String::as_bytes), None, unix);
+    let stated = || room.find(call.shown.ticket.iter().map(|ticket| ticket.as_bytes()), None, unix);
     call.anew
         || identity.is_some_and(|identity| !room.is_held_by(session, identity))
         || stated().is_some_and(|place| !place.is_of(session))

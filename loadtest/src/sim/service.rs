@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::key::Key;
 use super::setup;
-use crate::ledger::key_hash;
+use crate::ledger::{Sample, Served, key_hash};
 use crate::scenario::Scenario;
 use crate::services::fleet::{Answer, Caller, Fleet, TICK, Visit};
 use crate::services::timeline::Timeline;
@@ -39,10 +40,12 @@ impl Caller for Ear {
 /// All services.
 #[derive(Debug)]
 pub(super) struct Services {
-    pub(super) fleet: Fleet<Ear>,
+    fleet: Fleet<Ear>,
     heard: Heard,
     /// Of each service, each of its servers.
     timelines: Vec<Vec<Timeline>>,
+    /// When something happens there, if nobody comes.
+    due: Duration,
 }
 
 impl Services {
@@ -53,7 +56,31 @@ impl Services {
         };
         let timelines = (0..).zip(&scenario.services).map(of).collect();
         let fleet = Fleet::new(scenario, seed).sampled_every(grain(scenario));
-        Self { fleet, heard: Heard::default(), timelines }
+        let due = fleet.next_due();
+        Self { fleet, heard: Heard::default(), timelines, due }
+    }
+
+    /// When something happens there, if nobody comes.
+    pub(super) const fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// It is `now`.
+    pub(super) fn advance(&mut self, now: Duration) {
+        self.fleet.advance(now);
+        self.due = self.fleet.next_due();
+    }
+
+    /// Whoever waited for `call` has gone.
+    pub(super) fn gone(&mut self, now: Duration, call: u64) {
+        self.fleet.gone(now, call);
+        self.due = self.fleet.next_due();
+    }
+
+    /// The day is over; everything that was written down.
+    pub(super) fn end(&mut self, now: Duration) -> (Vec<Served>, Vec<Sample>) {
+        self.fleet.end(now);
+        self.fleet.take()
     }
 
     /// Whether the server with this `authority` of `service` takes connections.
@@ -71,7 +98,9 @@ impl Services {
         flight: u64,
     ) -> Option<u64> {
         let position = self.fleet.position(service, server(authority))?;
-        Some(self.fleet.arrive(now, position, visit, Ear { flight, heard: Rc::clone(&self.heard) }))
+        let call = self.fleet.arrive(now, position, visit, Ear { flight, heard: Rc::clone(&self.heard) });
+        self.due = self.fleet.next_due();
+        Some(call)
     }
 
     /// Answers since the last time, into `out`.
@@ -91,7 +120,7 @@ fn grain(scenario: &Scenario) -> Duration {
 }
 
 /// Hash of a person's key, as services log it.
-pub(super) fn key_of(key: &str) -> u64 {
+pub(super) fn key_of(key: &Key) -> u64 {
     key_hash(key.as_bytes())
 }
 

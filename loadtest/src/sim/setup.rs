@@ -5,14 +5,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use weir::config::plan::{Key, Plan, Secret};
+use weir::config::plan::{Key, PathPattern, Plan, Secret};
 use weir::config::{self, Report};
 use weir::proxy::gateway::GatewayError;
 use weir::upstream::UpstreamError;
 
 use crate::oracle::Declared;
 use crate::scenario::template::{self, Unfilled, Values};
-use crate::scenario::{Scenario, promised};
+use crate::scenario::{Scenario, Stage, promised};
 
 /// Servers of one service are told apart by their port: that of the first is this, and a hundred more a service.
 const PORT: u16 = 10_000;
@@ -134,6 +134,18 @@ impl Configured {
 /// Servers of each service that are there from the start.
 pub(super) fn initial(scenario: &Scenario) -> Vec<u8> {
     scenario.services.iter().map(|service| service.servers).collect()
+}
+
+/// Position of the first route that takes `stage`.
+pub(super) fn route(plan: &Plan, stage: &Stage) -> Result<usize, Unbuilt> {
+    let path = stage.path.split('?').next().unwrap_or_default();
+    let takes = |route: &config::plan::Route| match &route.path {
+        PathPattern::Exact(exact) => exact == path,
+        PathPattern::Prefix(prefix) => {
+            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+    };
+    plan.routes.iter().position(takes).ok_or_else(|| Unbuilt::NoRoute(stage.name.clone()))
 }
 
 fn secret(rng: &mut fastrand::Rng) -> Secret {

@@ -4,24 +4,25 @@
 
 use std::time::Duration;
 
-use http::Response;
-use http::header::SET_COOKIE;
+use http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
+use http::{Response, StatusCode};
 use weir::admission::verdict::Reason;
 use weir::proxy::answer::Answer as Refusal;
 use weir::proxy::pass::WEIR_PASS;
 use weir::waiting_room::room::{Place, Room, Stand};
 
 use crate::ledger::{Kind, Word};
+use crate::services::fleet;
 use crate::visitor::Answer;
 use crate::visitor::jar::Gifts;
 
-/// Where somebody stands; `ticket` is given, and put into the cookie of this name.
+/// Where somebody stands; his ticket is given to him who has not `shown` it, and put into the cookie of this name.
 pub(super) fn standing(
     kind: Kind,
     room: &Room,
     place: Option<&Place>,
     (stand, poll_after): (&Stand, Duration),
-    cookie: Option<&str>,
+    (shown, cookie): (Option<&str>, Option<&str>),
 ) -> Answer {
     let (word, status) = words(room, stand);
     let mut answer = Answer { word, ..Answer::bare(kind, if kind == Kind::Poll { 200 } else { status }) };
@@ -36,16 +37,17 @@ pub(super) fn standing(
         Stand::Taken => (answer.place, answer.ahead) = (Some(1), Some(0)),
         _ => {}
     }
-    answer.gifts = place.map_or_else(Gifts::default, |place| ticket(room, place, cookie));
+    answer.gifts = place.map_or_else(Gifts::default, |place| ticket(room, place, shown, cookie));
     answer
 }
 
-/// The ticket of `place`, in a field and a cookie of this name.
-pub(super) fn ticket(room: &Room, place: &Place, cookie: Option<&str>) -> Gifts {
+/// The ticket of `place`, in a field and a cookie of this name; whoever has `shown` the same has it already.
+pub(super) fn ticket(room: &Room, place: &Place, shown: Option<&str>, cookie: Option<&str>) -> Gifts {
     let text = room.sign(place);
     let text: &str = text.as_ref();
+    let field = Some(text).filter(|text| shown != Some(text));
     let cookies = cookie.map(|name| (name.to_owned(), text.to_owned()));
-    Gifts { ticket: Some(text.to_owned()), pass: None, cookies: cookies.into_iter().collect() }
+    Gifts { ticket: field.map(str::to_owned), pass: None, cookies: cookies.into_iter().collect() }
 }
 
 /// weir says no for `reason`.
@@ -61,9 +63,20 @@ pub(super) fn refused(kind: Kind, reason: Reason, again: Option<Duration>) -> An
     Answer { word, retry_after: again.map(milliseconds), ..bare }
 }
 
+/// The answer of a service as a response; [`None`] of one that has no whole head.
+pub(super) fn response(answer: fleet::Answer) -> Option<Response<()>> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(answer.status()).ok()?;
+    if let fleet::Answer::Later(Some(pause)) = answer {
+        let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Some(response)
+}
+
 /// What stands in the fields of an answer.
 pub(super) fn gifts<B>(response: &Response<B>) -> Gifts {
-    let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let cookies = response.headers().get_all(SET_COOKIE).iter().filter_map(|cookie| {
         let (name, value) = cookie.to_str().ok()?.split(';').next()?.split_once('=')?;
         Some((name.to_owned(), value.to_owned()))

@@ -7,16 +7,20 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use weir::proxy::upload::LARGE_MAX;
+
+use super::acquaintance::Who;
 use super::chores::{self, Chores};
 use super::flight::{Flight, State, Woken};
 use super::gateway::{Gateway, Said as Request};
+use super::key::Key;
 use super::present::Present;
 use super::queue::{Event, Queue};
-use super::said;
+use super::said::Inquiry;
 use super::service::{self, Services};
 use super::setup::{self, Configured, Unbuilt};
 use super::spread::Spread;
-use crate::ledger::{Ending, Kind, RequestId, Said, Told};
+use crate::ledger::{Ending, Kind, RequestId, Rolls, Told};
 use crate::oracle::Ledgers;
 use crate::people::progress::{Counts, Progress};
 use crate::people::tell;
@@ -32,12 +36,6 @@ use crate::wire::source;
 /// A gateway that was stopped is back after this, beyond what the fault says.
 const BACK: Duration = Duration::from_millis(200);
 
-/// What is asked of the gateway goes into the ledger this often, if nothing changes.
-const SAID_LEAST: Micros = 1_000_000;
-
-/// … and of a long day only this often unless a limit changes: what is in force at a start is looked for so near (`oracle::invariant::admission`).
-const SAID_SELDOM: Micros = 500_000;
-
 /// What was simulated.
 #[derive(Debug)]
 pub struct Simulated {
@@ -45,6 +43,8 @@ pub struct Simulated {
     pub ledgers: Ledgers,
     /// How it ended.
     pub progress: Progress,
+    /// Instants at which something was done: what a simulation takes, whatever the machine.
+    pub turns: u64,
 }
 
 /// What somebody hears.
@@ -70,15 +70,16 @@ pub(super) struct World<'a> {
     hears: VecDeque<Hears>,
     /// What somebody wants, between two of his steps: kept for its memory.
     actions: Vec<Action>,
-    /// As last written down.
-    limits: Vec<u32>,
-    is_long: bool,
+    inquiry: Inquiry,
+    turns: u64,
     chores: Chores,
     servers: Vec<u8>,
     /// The gateway is away until then.
     away: Duration,
     /// A token comes then for which somebody in line waits; of several looks the earliest, as weir's own timer has it.
     token: Micros,
+    /// Something may have changed at a gate since it was last asked when a token comes.
+    pub(super) is_stirred: bool,
     counts: Counts,
     ledgers: Ledgers,
 }
@@ -102,7 +103,7 @@ impl<'a> World<'a> {
             scenario,
             seed,
             configured,
-            gateway: Gateway::new(plan, scenario, seed)?,
+            gateway: Gateway::new(plan, scenario, people.len(), seed)?,
             services: Services::new(scenario, seed),
             queue,
             present: Present::new(scenario, people),
@@ -113,33 +114,39 @@ impl<'a> World<'a> {
             working: 0,
             hears: VecDeque::new(),
             actions: Vec::new(),
-            limits: Vec::new(),
-            is_long: service::is_long(scenario),
+            inquiry: Inquiry::new(service::is_long(scenario)),
+            turns: 0,
             chores: Chores::default(),
             servers,
             away: Duration::ZERO,
             token: Micros::MAX,
+            is_stirred: false,
             counts: Counts::new()?,
-            ledgers: Ledgers::default(),
+            ledgers: Ledgers { told: Rolls::new(people.len()), ..Ledgers::default() },
         })
     }
 
     pub(super) fn run(mut self) -> Result<Simulated, Unbuilt> {
         let end = self.scenario.end();
         while let Some(now) = self.next().filter(|now| *now <= end) {
+            self.turns += 1;
             self.gateway.turn(now);
             if self.present.next().is_some_and(|at| Duration::from_micros(at) <= now) {
                 self.arrive();
             } else if Duration::from_micros(self.token) <= now {
-                self.token = Micros::MAX;
+                (self.token, self.is_stirred) = (Micros::MAX, true);
                 self.gateway.core.gates().dispatcher.look();
             } else if self.queue.next().is_some_and(|at| Duration::from_micros(at) <= now) {
                 self.happen()?;
-            } else if self.services.fleet.next_due() <= now {
-                self.services.fleet.advance(now);
-            } else if self.chores.act(&self.gateway, self.working > 0) {
-                self.notice();
-                self.inquire();
+            } else if self.services.due() <= now {
+                self.services.advance(now);
+            } else {
+                self.is_stirred = true;
+                if self.chores.act(&self.gateway, self.working > 0) {
+                    self.notice();
+                    let is_idle = self.flights.is_empty();
+                    self.inquiry.ask(&self.gateway, is_idle, &mut self.ledgers.said);
+                }
             }
             self.settle();
         }
@@ -152,7 +159,7 @@ impl<'a> World<'a> {
             return None;
         }
         let planned = self.present.next().into_iter().chain(self.queue.next()).fold(self.token, Micros::min);
-        let service = self.services.fleet.next_due();
+        let service = self.services.due();
         let chore = self.chores.next(self.working > 0);
         Some(Duration::from_micros(planned).min(service).min(chore).max(self.gateway.now))
     }
@@ -207,7 +214,9 @@ impl<'a> World<'a> {
                 self.step(number, event, self.now());
             }
         }
-        if let Some(tick) = chores::token(&self.gateway) {
+        if std::mem::take(&mut self.is_stirred)
+            && let Some(tick) = chores::token(&self.gateway)
+        {
             self.token = self.token.min(tick.as_nanos().div_ceil(1_000));
         }
     }
@@ -221,7 +230,10 @@ impl<'a> World<'a> {
                 Action::Send(request) => self.send(number, request),
                 Action::Sleep(slot, until) => self.queue.push(until.max(self.now()), Event::Timer(number, slot)),
                 Action::Flood { .. } => {}
-                Action::Leave(outcome) => self.counts.left(outcome),
+                Action::Leave(outcome) => {
+                    self.gateway.acquaintances.forget(number);
+                    self.counts.left(outcome);
+                }
             }
         }
         self.actions = actions;
@@ -232,11 +244,13 @@ impl<'a> World<'a> {
         let id = RequestId { person: number, request: request.number };
         let told = Told::sent(id, request.stage, request.kind, request.intended, self.now());
         let told = Told { tab: request.slot, shown: request.shown.is_something(), ..told };
-        let key = if request.same_key { format!("p{}-{number}", self.seed) } else { format!("p{}-{id}", self.seed) };
+        let alone = (!request.same_key).then_some(request.number);
+        let who = Who::new(number, persona, request.same_key);
         let said = Request {
             kind: request.kind,
+            who,
             stage: request.stage,
-            key: key.into(),
+            key: Key::new(self.seed, number, alone),
             anew: request.anew,
             shown: request.shown,
             address: source::address(person.address).into(),
@@ -247,21 +261,32 @@ impl<'a> World<'a> {
         };
         let body = self.scenario.stages.get(usize::from(request.stage)).map_or(0, |stage| stage.body);
         let upload = rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(body as f64 / rate.max(1) as f64));
-        let Some(call) = self.gateway.begin(said) else { return };
-        let state = State::Moves;
-        let (person, slot) = (number, request.slot);
-        let mut flight = Box::new(Flight { person, slot, told, call, upload, body, is_there: true, state });
+        let Some(mut call) = self.gateway.begin(said) else { return };
+        let slot = request.slot;
         if self.gateway.now < self.away {
-            return self.tell(&mut flight, Err(Ending::Unreachable));
+            return self.hear(number, slot, told, Err(Ending::Unreachable));
         }
         self.flown += 1;
         let id = self.flown;
+        let flight = |call| {
+            let state = State::Moves;
+            Box::new(Flight { person: number, slot, told, call, upload, body, is_there: true, state })
+        };
+        // Most requests are answered at once.
         match request.kind {
-            Kind::Submit | Kind::Forged => self.begin(id, flight),
-            Kind::Poll => self.visit(id, flight, request.hold.unwrap_or_default()),
+            Kind::Submit | Kind::Forged if body <= LARGE_MAX && !upload.is_zero() => self.read(id, flight(call)),
+            Kind::Submit | Kind::Forged => match self.gateway.knock(&mut call) {
+                Ok(()) => self.knocked(id, flight(call)),
+                Err(answer) => return self.hear(number, slot, told, Ok(answer)),
+            },
+            Kind::Poll => match self.gateway.visit(&call, request.hold.unwrap_or_default()) {
+                Ok(visit) if self.is_held(&visit) => self.hold(id, flight(call), visit),
+                Ok(visit) => return self.hear(number, slot, told, Ok(Gateway::seen(&call, &visit))),
+                Err(answer) => return self.hear(number, slot, told, Ok(answer)),
+            },
             Kind::Leave => {
-                let answer = self.gateway.leave(&flight.call);
-                self.tell(&mut flight, Ok(answer));
+                let answer = self.gateway.leave(&call);
+                return self.hear(number, slot, told, Ok(answer));
             }
         }
         if self.flights.contains_key(&id) {
@@ -274,15 +299,19 @@ impl<'a> World<'a> {
         if !std::mem::replace(&mut flight.is_there, false) {
             return;
         }
-        let told = &mut flight.told;
+        self.hear(flight.person, flight.slot, flight.told, heard);
+    }
+
+    /// `number` hears this.
+    fn hear(&mut self, number: u32, slot: Slot, mut told: Told, heard: Result<Answer, Ending>) {
         told.ended = micros(self.gateway.now);
         match &heard {
-            Ok(answer) => tell(told, answer),
+            Ok(answer) => tell(&mut told, answer),
             Err(ending) => told.ending = *ending,
         }
-        self.ledgers.told.push(*told);
+        self.ledgers.told.push(&told);
         self.counts.ended(0, false);
-        self.hears.push_back((flight.person, flight.slot, heard));
+        self.hears.push_back((number, slot, heard));
     }
 
     fn fault(&mut self, index: usize) -> Result<(), Unbuilt> {
@@ -317,7 +346,7 @@ impl<'a> World<'a> {
         for id in ids {
             let Some(mut flight) = self.flights.remove(&id) else { continue };
             if let State::Works { call, .. } = flight.state {
-                self.services.fleet.gone(self.gateway.now, call);
+                self.services.gone(self.gateway.now, call);
             }
             if matches!(flight.state, State::Works { .. } | State::Sends(..)) {
                 self.working -= 1;
@@ -325,28 +354,6 @@ impl<'a> World<'a> {
             self.tell(&mut flight, Err(Ending::Cut));
         }
         self.holding.clear();
-    }
-
-    /// The gateway is asked what it says of itself.
-    fn inquire(&mut self) {
-        let now = self.now();
-        let since = self.ledgers.said.last().map_or(Micros::MAX, |last| now - last.at);
-        if since < SAID_LEAST && self.flights.is_empty() {
-            return;
-        }
-        // Of a long day a tenth of a second is of interest only if a limit has changed.
-        let limits = self.gateway.core.gates().upstreams.iter().map(|gate| gate.occupancy().limit);
-        if self.is_long && since < SAID_SELDOM && limits.clone().eq(self.limits.iter().copied()) {
-            return;
-        }
-        self.limits = limits.collect();
-        let said = said::said(&self.gateway);
-        let same = |last: &Said| {
-            last.upstreams == said.upstreams && last.rooms == said.rooms && said.at < last.at + SAID_LEAST
-        };
-        if !self.ledgers.said.last().is_some_and(same) {
-            self.ledgers.said.push(said);
-        }
     }
 
     /// The day is over: whoever waits, waits for ever.
@@ -358,9 +365,8 @@ impl<'a> World<'a> {
         let in_flight = open.len();
         self.ledgers.told.extend(open.iter().map(|(_, flight)| Told { ended: micros(at), ..flight.told }));
         drop(open);
-        self.services.fleet.end(at);
-        (self.ledgers.served, self.ledgers.samples) = self.services.fleet.take();
+        (self.ledgers.served, self.ledgers.samples) = self.services.end(at);
         let progress = self.counts.line(micros(at), in_flight, over);
-        Simulated { ledgers: self.ledgers, progress }
+        Simulated { ledgers: self.ledgers, progress, turns: self.turns }
     }
 }

@@ -25,7 +25,7 @@ const ISSUED: std::ops::RangeInclusive<usize> = 23..=29;
 #[must_use]
 pub fn forged(genuine: Option<&str>, rng: &mut fastrand::Rng) -> Shown {
     match (rng.u8(0..5), genuine) {
-        (0, _) => Shown { pass: Some(pass(rng)), ..Shown::default() },
+        (0, _) => Shown { pass: Some(pass(rng).into()), ..Shown::default() },
         (1, Some(ticket)) => shown(changed(ticket, ROOM, rng)),
         // Number 0: the first in line.
         (2, Some(ticket)) => shown(overwritten(ticket, NUMBER)),
@@ -37,7 +37,7 @@ pub fn forged(genuine: Option<&str>, rng: &mut fastrand::Rng) -> Shown {
 /// `ticket` by header and cookie: whichever is believed.
 #[must_use]
 pub fn shown(ticket: String) -> Shown {
-    Shown { cookie: Some(format!("weir_ticket={ticket}")), ticket: Some(ticket), pass: None }
+    Shown { cookie: Some(format!("weir_ticket={ticket}").into()), ticket: Some(ticket.into()), pass: None }
 }
 
 fn changed(ticket: &str, which: std::ops::RangeInclusive<usize>, rng: &mut fastrand::Rng) -> String {

@@ -1,7 +1,9 @@
 //! What a person was given and shows again: ticket, pass and cookies.
 //!
 //! **Invariants**: at most [`COOKIES`] cookies and [`LENGTH`] bytes a value, as a browser; what is longer was never given.
-//! **Cost**: some 300 bytes of a person who has a ticket and a pass; nothing before.
+//! **Cost**: some 300 bytes of a person who has a ticket and a pass; nothing before. To show it again, or to be given the same again, no allocation.
+
+use std::sync::Arc;
 
 /// Cookies kept of one site; browsers keep 50 and more, a gateway gives two or three.
 const COOKIES: usize = 8;
@@ -27,19 +29,20 @@ pub struct Gifts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// Value of `Cookie`.
-    pub cookie: Option<String>,
+    pub cookie: Option<Arc<str>>,
     /// Value of `Weir-Ticket`.
-    pub ticket: Option<String>,
+    pub ticket: Option<Arc<str>>,
     /// Value of `Weir-Pass`.
-    pub pass: Option<String>,
+    pub pass: Option<Arc<str>>,
 }
 
 /// What is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jar {
-    ticket: Option<Box<str>>,
-    pass: Option<Box<str>>,
-    cookies: Vec<(Box<str>, Box<str>)>,
+    ticket: Option<Arc<str>>,
+    pass: Option<Arc<str>>,
+    /// Names and values, as `Cookie` says them; none: there are no cookies.
+    cookies: Option<Arc<str>>,
 }
 
 impl Shown {
@@ -61,48 +64,58 @@ impl Gifts {
 impl Jar {
     /// Keeps ticket and pass of `gifts`, as an app does that reads header fields.
     pub fn keep_fields(&mut self, gifts: &Gifts) {
-        let short = |value: &Option<String>| value.as_deref().filter(|value| value.len() <= LENGTH).map(Box::from);
-        self.ticket = short(&gifts.ticket).or_else(|| self.ticket.take());
-        self.pass = short(&gifts.pass).or_else(|| self.pass.take());
+        for (kept, given) in [(&mut self.ticket, &gifts.ticket), (&mut self.pass, &gifts.pass)] {
+            let short = given.as_deref().filter(|given| given.len() <= LENGTH);
+            if let Some(given) = short.filter(|given| kept.as_deref() != Some(given)) {
+                *kept = Some(given.into());
+            }
+        }
     }
 
     /// Keeps the cookies of `gifts`, as a browser does.
     pub fn keep_cookies(&mut self, gifts: &Gifts) {
         for (name, value) in &gifts.cookies {
-            self.cookies.retain(|(kept, _)| **kept != **name);
-            if !value.is_empty() && name.len() + value.len() <= LENGTH && self.cookies.len() < COOKIES {
-                self.cookies.push((name.as_str().into(), value.as_str().into()));
+            let is_kept = |(kept, of): (&str, &str)| kept == name && of == value;
+            if !value.is_empty() && self.pairs().last().is_some_and(is_kept) {
+                continue;
             }
+            let others = self.pairs().filter(|(kept, _)| kept != name);
+            let mut pairs: Vec<String> = others.map(|(name, value)| format!("{name}={value}")).collect();
+            if !value.is_empty() && name.len() + value.len() <= LENGTH && pairs.len() < COOKIES {
+                pairs.push(format!("{name}={value}"));
+            }
+            self.cookies = (!pairs.is_empty()).then(|| pairs.join("; ").into());
         }
     }
 
     /// Loses its cookies.
     pub fn lose_cookies(&mut self) {
-        self.cookies.clear();
+        self.cookies = None;
     }
 
     /// The ticket: as the header said, or as the cookie does.
     #[must_use]
     pub fn ticket(&self) -> Option<&str> {
-        let cookie = || self.cookies.iter().find(|(name, _)| name.starts_with(TICKET_COOKIE));
-        self.ticket.as_deref().or_else(|| cookie().map(|(_, value)| &**value))
+        let cookie = || self.pairs().find(|(name, _)| name.starts_with(TICKET_COOKIE));
+        self.ticket.as_deref().or_else(|| cookie().map(|(_, value)| value))
     }
 
     /// Fields as an app shows them.
     #[must_use]
     pub fn fields(&self) -> Shown {
-        Shown {
-            cookie: None,
-            ticket: self.ticket.as_deref().map(str::to_owned),
-            pass: self.pass.as_deref().map(str::to_owned),
-        }
+        Shown { cookie: None, ticket: self.ticket.clone(), pass: self.pass.clone() }
     }
 
     /// The value of `Cookie`, if there are any.
     #[must_use]
-    pub fn cookie(&self) -> Option<String> {
-        let pairs: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+    pub fn cookie(&self) -> Option<Arc<str>> {
+        self.cookies.clone()
+    }
+
+    /// Names and values; neither has a semicolon (RFC 6265 §4.1.1).
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.cookies.as_deref().into_iter().flat_map(|cookies| cookies.split("; "));
+        pairs.filter_map(|pair| pair.split_once('='))
     }
 }
 
@@ -138,6 +151,6 @@ mod tests {
         }
         jar.keep_cookies(&gifts(None, &[("c0", &"x".repeat(LENGTH))]));
         jar.keep_fields(&gifts(Some(&"x".repeat(LENGTH + 1)), &[]));
-        assert_eq!((jar.cookies.len(), jar.ticket()), (COOKIES - 1, None));
+        assert_eq!((jar.pairs().count(), jar.ticket()), (COOKIES - 1, None));
     }
 }

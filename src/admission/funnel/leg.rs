@@ -112,7 +112,10 @@ impl Leg {
             learned.entries /= 2.0;
         }
         for ((visits, fresh), faded) in learned.visits.iter_mut().zip(&self.fresh).zip(faded) {
-            *visits += f64::from(fresh.swap(0, Ordering::Relaxed));
+            // Of most ages nobody came: to look costs a tenth of an exchange.
+            if fresh.load(Ordering::Relaxed) > 0 {
+                *visits += f64::from(fresh.swap(0, Ordering::Relaxed));
+            }
             if *faded {
                 *visits /= 2.0;
             }

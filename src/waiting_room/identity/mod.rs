@@ -6,7 +6,8 @@
 //!
 //! **Invariants**: one hash, one number, however many claim it at once; a number is asked for only when there is room to remember it, so
 //! that none is lost; at most `capacity` identities are remembered.
-//! **Cost**: one HMAC (~0.4 µs) to hash; to claim, a lock that 1 in 64 claims share and one look-up.
+//! **Cost**: one HMAC (~0.4 µs) to hash; to claim, a lock that 1 in 64 claims share and one look-up. To forget, a pass over a part, and one
+//! comparison while the first number that is remembered is the same.
 //! **Bound**: 25 bytes an identity at 1.4 million, and never more than 40: a table doubles when seven eighths are full.
 //! **Not here**: who may claim (`proxy`), what a number is worth (`order`). That two of 1.4 million values have one hash, and share a place, has a
 //! chance of 1 to 18 million.
@@ -50,7 +51,13 @@ pub enum Claimed {
     Full,
 }
 
-type Shard = HashMap<u64, u64, BuildHasherDefault<Hashed>>;
+/// One part.
+#[derive(Debug, Default)]
+struct Shard {
+    numbers: HashMap<u64, u64, BuildHasherDefault<Hashed>>,
+    /// No number below is remembered here.
+    first: u64,
+}
 
 /// A hash of 64 bits is its own hash.
 #[derive(Debug, Default)]
@@ -80,7 +87,7 @@ impl Identities {
     /// His number: the one he has, or what `issue` gives. `issue` is called at most once, when there is room to remember what it gives.
     pub fn claim(&self, hash: IdentityHash, issue: impl FnOnce() -> Option<u64>) -> Claimed {
         let mut shard = self.shard(hash);
-        if let Some(number) = shard.get(&hash.0) {
+        if let Some(number) = shard.numbers.get(&hash.0) {
             return Claimed::Known(*number);
         }
         if !self.count_in() {
@@ -90,22 +97,22 @@ impl Identities {
             self.count.fetch_sub(1, Ordering::AcqRel);
             return Claimed::Full;
         };
-        shard.insert(hash.0, number);
+        shard.insert(hash, number);
         Claimed::New(number)
     }
 
     /// The number that was claimed, if one was.
     #[must_use]
     pub fn number(&self, hash: IdentityHash) -> Option<u64> {
-        self.shard(hash).get(&hash.0).copied()
+        self.shard(hash).numbers.get(&hash.0).copied()
     }
 
     /// Remembers what a journal says; a later word counts. Whether there was room.
     pub fn restore(&self, hash: IdentityHash, number: u64) -> bool {
         let mut shard = self.shard(hash);
-        let room = shard.contains_key(&hash.0) || self.count_in();
+        let room = shard.numbers.contains_key(&hash.0) || self.count_in();
         if room {
-            shard.insert(hash.0, number);
+            shard.insert(hash, number);
         }
         room
     }
@@ -113,9 +120,9 @@ impl Identities {
     /// The holder of `number` has left, so that his identity may claim another; nothing if it has done so already. Whether he was known by it.
     pub fn forget(&self, hash: IdentityHash, number: u64) -> bool {
         let mut shard = self.shard(hash);
-        let his = shard.get(&hash.0) == Some(&number);
+        let his = shard.numbers.get(&hash.0) == Some(&number);
         if his {
-            shard.remove(&hash.0);
+            shard.numbers.remove(&hash.0);
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
         his
@@ -124,9 +131,13 @@ impl Identities {
     /// Forgets who has a number below `first`, in one of 64 parts: the `turn`-th, modulo 64.
     pub fn sweep(&self, first: u64, turn: usize) {
         let mut shard = self.shards[turn % SHARDS].lock().unwrap_or_else(PoisonError::into_inner);
-        let before = shard.len();
-        shard.retain(|_, number| *number >= first);
-        self.count.fetch_sub(before - shard.len(), Ordering::AcqRel);
+        if shard.first >= first {
+            return;
+        }
+        let before = shard.numbers.len();
+        shard.numbers.retain(|_, number| *number >= first);
+        shard.first = first;
+        self.count.fetch_sub(before - shard.numbers.len(), Ordering::AcqRel);
     }
 
     /// Identities that are remembered.
@@ -152,6 +163,13 @@ impl Identities {
         let [_, _, bits, ..] = hash.0.to_be_bytes();
         let shard = &self.shards[usize::from(bits) % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, hash: IdentityHash, number: u64) {
+        self.first = self.first.min(number);
+        self.numbers.insert(hash.0, number);
     }
 }
 

@@ -81,6 +81,11 @@ fn of_whom_the_order_knows_nothing_any_more_nothing_is_known() {
     for (number, hash) in (0..1_000).zip(hashes()) {
         assert_eq!(identities.number(hash), (number >= 400).then_some(number));
     }
+    // A journal, or a ticket, may name such a number later.
+    let late = hashes().nth(1_000).unwrap();
+    assert!(identities.restore(late, 7));
+    (0..SHARDS).for_each(|turn| identities.sweep(400, turn));
+    assert_eq!((identities.number(late), identities.len()), (None, 600));
 }
 
 /// Computed by Python's hmac: the journal keeps these, so whoever changes them makes a new version.

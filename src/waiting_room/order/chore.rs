@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Order;
 use super::calls::Calls;
 use super::draw::{Draw, DrawError};
-use super::entry::{Entry, State, Unit};
+use super::entry::{Entry, Unit};
 use super::ring::{SPAN, chunk_start, index, parts};
 use crate::clock::Tick;
 use crate::waiting_room::eta::SLEEP;
@@ -167,20 +167,18 @@ impl Order {
         let mut chore = self.chore();
         let now = Unit::of(unix, self.generation);
         let serving = self.serving();
-        let from = if chore.sweep < serving { chore.sweep.max(self.ring.start()) } else { self.ring.start() };
+        let from = chunk_start(chore.sweep).max(self.ring.start());
         let to = serving.min(from + SWEPT);
-        chore.sweep = to;
-        let idle = |entry: Entry| entry.state() == State::Admitted && entry.time().is_older(life, now);
-        let give_up = |entry: Entry| idle(entry).then(|| entry.in_state(State::Gone));
+        // From the beginning again, also while ever more people are called.
+        chore.sweep = if to < serving { to } else { 0 };
         let mut swept = Vec::new();
-        for (start, part) in parts(from..to) {
+        for (start, _) in parts(from..to) {
             let Some(page) = self.ring.page(start) else { continue };
             let Some(chunk) = page.chunk.get() else { continue };
-            let gone =
-                part.filter_map(|at| chunk.update(at, give_up).ok().map(|entry| (start + at as u64, entry.wave())));
-            swept.extend(gone.map(|(position, wave)| {
+            swept.extend(chunk.sweep(now, life).into_iter().map(|(at, entry)| {
+                let position = start + at as u64;
                 let number = page.draws.iter().find_map(|draw| draw.number(position)).unwrap_or(position);
-                Swept { number, wave }
+                Swept { number, wave: entry.wave() }
             }));
         }
         swept

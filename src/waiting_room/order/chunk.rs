@@ -4,12 +4,13 @@
 //! in. Bits are set when the chunk is made and only ever cleared, so what is counted by them never grows.
 //!
 //! **Invariants**: `alive` is never less than the bits that are set; each bit is cleared once, by whoever is told so.
-//! **Cost**: 16.6 KiB; to count a part of it, at most 64 words.
+//! **Cost**: 16.6 KiB; to count a part of it, at most 64 words; to look for passages that ended, 4,096 entries, and one number while none can have.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::entry::Entry;
+use super::entry::{Entry, State, Unit};
 
 /// Positions in a chunk.
 pub const CHUNK: usize = 4_096;
@@ -22,6 +23,8 @@ pub(super) struct Chunk {
     entries: Box<[AtomicU32]>,
     live: [AtomicU64; CHUNK / WORD],
     alive: AtomicU32,
+    /// Nobody here was admitted, or seen since, before this time.
+    oldest: AtomicU32,
 }
 
 impl Chunk {
@@ -31,7 +34,8 @@ impl Chunk {
         let entry = |index| if index < settled { Entry::ABSENT } else { Entry::UNHEARD };
         let live = std::array::from_fn(|word| AtomicU64::new(mask(&(settled..CHUNK), word)));
         let alive = AtomicU32::new(u32::try_from(CHUNK - settled).unwrap_or_default());
-        Self { entries: (0..CHUNK).map(|index| AtomicU32::new(entry(index).0)).collect(), live, alive }
+        let entries = (0..CHUNK).map(|index| AtomicU32::new(entry(index).0)).collect();
+        Self { entries, live, alive, oldest: AtomicU32::new(0) }
     }
 
     /// The entry at `index`.
@@ -71,6 +75,29 @@ impl Chunk {
             *self.alive.get_mut() += u32::from(live);
             *self.alive.get_mut() -= u32::from(was);
         }
+        *self.oldest.get_mut() = 0;
+    }
+
+    /// Gives up whoever was admitted and has not been seen for `life` at `now`, and tells where he stood and what he was. Entries are looked at only if
+    /// somebody may be among them: whoever is admitted later is so at a later time.
+    pub(super) fn sweep(&self, now: Unit, life: Duration) -> Vec<(usize, Entry)> {
+        if !Unit(self.oldest.load(Ordering::Acquire)).is_older(life, now) {
+            return Vec::new();
+        }
+        let idle = |entry: Entry| entry.state() == State::Admitted && entry.time().is_older(life, now);
+        let (mut swept, mut oldest) = (Vec::new(), now);
+        for index in 0..CHUNK {
+            let entry = self.entry(index);
+            if entry.state() != State::Admitted {
+                continue;
+            }
+            match self.update(index, |entry| idle(entry).then(|| entry.in_state(State::Gone))) {
+                Ok(entry) => swept.push((index, entry)),
+                Err(entry) => oldest = oldest.min(entry.time()),
+            }
+        }
+        self.oldest.store(oldest.0, Ordering::Release);
+        swept
     }
 
     /// The numbers at `range` are no longer fresh: of whom nothing was heard, he is not awaited.

@@ -256,7 +256,7 @@ impl Room {
         let hash = identity.map(|value| self.identities.hash(value));
         if let Some(number) = hash.and_then(|hash| self.identities.number(hash)) {
             let issued = self.order.joined_at(number).unwrap_or(unix);
-            return Some(self.place(number, Class::New, true, issued));
+            return Some(self.held(number, issued));
         }
         let last = || (self.ticket(self.order.serving().saturating_sub(1), Class::New, false, unix), None);
         let unsigned = || sabotage::is(Fault::AcceptForgedTicket).then(last);
@@ -268,6 +268,13 @@ impl Room {
         });
         // A place that another identity holds is not this one's.
         ours.find(|place| hash.is_none() || !place.ticket.identified)
+    }
+
+    /// The place of whoever holds `number` by his identity, with a ticket of `issued` (since 1970): what [`Room::find`] finds again for
+    /// whoever remembers that.
+    #[must_use]
+    pub fn held(&self, number: u64, issued: Duration) -> Place {
+        self.place(number, Class::New, true, issued)
     }
 
     /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.
@@ -328,6 +335,12 @@ impl Room {
     #[must_use]
     pub fn has_quota(&self) -> bool {
         self.quotas.iter().any(Option::is_some)
+    }
+
+    /// `place` with the text of its ticket, so that it is signed once.
+    #[must_use]
+    pub fn signed(&self, place: Place) -> Place {
+        Place { shown: Some(self.sign(&place)), ..place }
     }
 
     /// The text of a place's ticket: the one that proved it, or a new one.

@@ -53,6 +53,12 @@ impl Place {
         self.ticket.number
     }
 
+    /// Whether an identity holds it.
+    #[must_use]
+    pub fn is_identified(&self) -> bool {
+        self.ticket.identified
+    }
+
     /// What the request was to admission that was not let in.
     #[must_use]
     pub fn class(&self) -> Class {

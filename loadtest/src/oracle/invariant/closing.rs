@@ -14,12 +14,12 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let resolution = micros(evidence.run.declared.resolution);
     let entrance = evidence.run.entrance();
     let is_over = |told: &&Told| told.word == Word::Over && told.kind != Kind::Forged && told.stage == entrance;
-    let told_over = evidence.told.iter().filter(is_over).map(|told| told.ended).min();
+    let told_over = evidence.brief.iter().filter(|told| is_over(&told)).map(|told| told.ended).min();
     let declared = evidence.run.declared.closes.map(micros);
     let Some(end) = told_over.into_iter().chain(declared).min() else {
         return search.impossible("nothing closed in this run");
     };
-    for (records, journey) in evidence.people().zip(&evidence.journeys) {
+    for (records, journey) in evidence.briefly().zip(&evidence.journeys) {
         let over = records.told.iter().filter(is_over).map(|told| told.ended).min();
         let at_entrance = |served: &&crate::ledger::Served| served.stage == entrance && evidence.is_effect(served);
         for served in records.served.iter().filter(at_entrance) {

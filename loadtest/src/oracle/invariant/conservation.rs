@@ -38,10 +38,12 @@ pub(in crate::oracle) struct Total {
 
 /// What the servers of `service` did and could have done, since the start, at each instant it was looked.
 pub(in crate::oracle) fn totals(evidence: &Evidence<'_>, service: u8) -> Vec<Total> {
-    let mut last = [(0.0, 0.0); 256];
+    let mut last: Vec<(f64, f64)> = Vec::new();
     let mut totals: Vec<Total> = Vec::new();
     for sample in evidence.samples.iter().filter(|sample| sample.service == service) {
-        if let Some(of) = last.get_mut(usize::from(sample.server)) {
+        let server = usize::from(sample.server);
+        last.resize(last.len().max(server + 1), (0.0, 0.0));
+        if let Some(of) = last.get_mut(server) {
             *of = (sample.work, sample.capacity);
         }
         let (work, capacity) = last.iter().fold((0.0, 0.0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
@@ -157,12 +159,12 @@ pub(in crate::oracle) fn there(evidence: &Evidence<'_>, end: u64) -> Vec<(u64, u
 fn last_entry(evidence: &Evidence<'_>, crowd: f64) -> u64 {
     let (entrance, last) = (evidence.run.entrance(), evidence.run.last());
     let is_over = |told: &&Told| told.word == Word::Over && told.kind != Kind::Forged && told.stage == entrance;
-    let over = evidence.told.iter().filter(is_over).map(|told| told.sent).min();
+    let over = evidence.brief.iter().filter(|told| is_over(&told)).map(|told| told.sent).min();
     let quota = evidence.run.scenario.quota.and_then(|quota| {
         let through = |records: &Records<'_>| {
             records.served.iter().any(|served| served.stage == last && evidence.is_effect(served))
         };
-        let with_place = evidence.people().zip(&evidence.journeys).filter(|(records, _)| through(records));
+        let with_place = evidence.briefly().zip(&evidence.journeys).filter(|(records, _)| through(records));
         let mut starts: Vec<u64> = with_place.map(|(_, journey)| journey.started).filter(|at| *at != NEVER).collect();
         starts.sort_unstable();
         let let_in = evidence.journeys.iter().filter(|journey| journey.started != NEVER).count();

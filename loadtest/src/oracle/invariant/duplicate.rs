@@ -19,7 +19,7 @@ use crate::oracle::finding::{Finding, Invariant, Search, Who};
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Duplicate);
     let (mut own, mut harmless) = (0_u64, 0_u64);
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         harmless += again(evidence, &records);
         let effects: Vec<&Served> = records.served.iter().filter(|served| evidence.is_effect(served)).collect();
         search.looked_at(effects.len() as u64);
@@ -62,7 +62,7 @@ fn again(evidence: &Evidence<'_>, records: &Records<'_>) -> u64 {
 }
 
 /// The answer to `earlier`, if it made the person send `further`.
-fn misled<'r>(records: &Records<'r>, earlier: &Served, further: &Served) -> Option<&'r Told> {
+fn misled<'r>(records: &'r Records<'_>, earlier: &Served, further: &Served) -> Option<&'r Told> {
     let answer = records.told_of(earlier.id?)?;
     let repetition = records.told_of(further.id?)?;
     let denied = matches!(

@@ -13,7 +13,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Forged);
     let resolution = micros(evidence.run.declared.resolution);
     let waiting = Waiting::of(evidence);
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         let came = records.told.iter().map(|told| told.sent).min().unwrap_or(0);
         for told in records.told.iter().filter(|told| told.kind == Kind::Forged) {
             search.looked_at(1);

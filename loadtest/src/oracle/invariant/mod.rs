@@ -17,7 +17,6 @@ use super::finding::{Finding, Invariant};
 
 pub(super) use self::admission::over_limit;
 pub(super) use self::conservation::{Total, between, crowd, there, totals};
-pub(super) use self::place::kept;
 
 /// Looks for what broke each of [`Invariant::ALL`], in that order.
 pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {

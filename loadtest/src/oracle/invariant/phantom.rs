@@ -19,7 +19,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
             Some(_) => format!("done at stage {}, for nobody of the population", served.stage),
         });
     }
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         for served in records.served.iter().filter(changes).filter(|served| evidence.is_own(served)) {
             search.looked_at(1);
             let Some(told) = served.id.and_then(|id| records.told_of(id)) else { continue };

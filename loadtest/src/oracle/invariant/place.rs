@@ -24,19 +24,8 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     search.end()
 }
 
-/// Of those who came again with their place, the share that kept it.
-pub(in crate::oracle) fn kept(evidence: &Evidence<'_>) -> f64 {
-    let (mut again, mut kept) = (0_u64, 0_u64);
-    for records in evidence.people() {
-        let (judged, grown) = look(evidence, &records);
-        again += u64::from(judged);
-        kept += u64::from(judged && grown.is_none());
-    }
-    kept as f64 / again as f64
-}
-
 /// Whether there is something to judge, and the first two answers of which the later one is worse.
-fn look<'r>(evidence: &Evidence<'_>, records: &Records<'r>) -> (bool, Option<(&'r Told, &'r Told)>) {
+fn look<'r>(evidence: &Evidence<'_>, records: &'r Records<'_>) -> (bool, Option<(&'r Told, &'r Told)>) {
     let by_key = evidence.run.declared.identity;
     let persona = evidence.persona(records.person);
     let known = by_key && persona.is_some_and(|persona| persona.keeps.key);

@@ -26,7 +26,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     search.looked_at(1);
     let last = evidence.run.last();
     let (mut registered, mut inside, mut refused) = (Vec::new(), 0_u64, None);
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         let effects = records.served.iter().filter(|served| served.stage == last && evidence.is_effect(served));
         match effects.map(|served| served.done).min() {
             Some(done) => registered.push((done, records.person)),

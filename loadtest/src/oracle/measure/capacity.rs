@@ -54,12 +54,11 @@ impl Bottleneck {
         let (from, until) = (micros(scenario.measured_from), micros(scenario.duration));
         let (work, capacity) = between(&self.totals, from, until);
         let here = |served: &Served| served.service == self.service && (from..until).contains(&served.done);
-        let lost: f64 = evidence
-            .people()
-            .flat_map(|records| records.served.iter().map(move |served| (records, served)))
-            .filter(|(records, served)| here(served) && is_wasted(evidence, records, served))
-            .map(|(_, served)| f64::from(served.work))
-            .sum();
+        let mut lost = 0.0;
+        for records in evidence.briefly() {
+            let wasted = records.served.iter().filter(|served| here(served) && is_wasted(evidence, &records, served));
+            lost += wasted.map(|served| f64::from(served.work)).sum::<f64>();
+        }
         if capacity > 0.0 { (work - lost) / capacity } else { f64::NAN }
     }
 
@@ -85,7 +84,7 @@ impl Bottleneck {
         };
         let ideal = serve_with(stays.into_iter().map(stay), &supply, run.scenario.quota).registered;
         let registered = |records: &Records<'_>| honest(records.person) && is_finished(records, run.scenario);
-        evidence.people().filter(registered).count() as f64 / ideal as f64
+        evidence.briefly().filter(registered).count() as f64 / ideal as f64
     }
 
     pub(super) fn cold_start(&self, evidence: &Evidence<'_>) -> f64 {
@@ -132,7 +131,7 @@ impl Bottleneck {
 
     pub(super) fn wasted_work(&self, evidence: &Evidence<'_>) -> f64 {
         let (mut wasted, mut all, mut here) = (0.0, 0.0, 0.0);
-        for records in evidence.people() {
+        for records in evidence.briefly() {
             for served in records.served.iter().filter(|served| is_completed(served)) {
                 let work = f64::from(served.work);
                 all += work;

@@ -11,17 +11,17 @@ pub(crate) use self::capacity::reached_nobody;
 pub(super) use self::people::coming;
 use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};
-use super::invariant::{kept, over_limit};
+use super::invariant::over_limit;
 use crate::figure::Figure;
 
 /// All figures, in order. Two of them are counts of broken `invariants`.
 pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figure, f64)> {
     let bottleneck = capacity::Bottleneck::of(evidence);
-    let waits = wait::Waits::of(evidence);
-    let answers = wait::Answers::of(evidence);
+    let mut waits = wait::Waits::of(evidence);
+    let mut answers = wait::Answers::of(evidence);
     let memory = cost::memory(evidence);
     let broken = |which: Invariant| invariants.iter().find(|finding| finding.invariant == which);
-    let value = |figure: Figure| match figure {
+    let mut value = |figure: Figure| match figure {
         Figure::Goodput => bottleneck.goodput(evidence),
         Figure::Registered => bottleneck.registered(evidence),
         Figure::ColdStart => bottleneck.cold_start(evidence),
@@ -32,7 +32,9 @@ pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figur
         Figure::OverLimit => over_limit(evidence),
         Figure::Overtaken => count(broken(Invariant::Order)),
         Figure::SlipP99 => people::slip(evidence),
-        Figure::PlaceKept => kept(evidence),
+        Figure::PlaceKept => {
+            broken(Invariant::PlaceKept).map_or(f64::NAN, |it| (it.judged - it.count) as f64 / it.judged as f64)
+        }
         Figure::EtaErrorP50 => waits.error(0.5),
         Figure::EtaErrorP95 => waits.error(0.95),
         Figure::EtaCoverage => waits.coverage(),
@@ -68,13 +70,51 @@ fn count(finding: Option<&Finding>) -> f64 {
 
 /// The smallest value that `share` of all do not exceed, in a time linear in them; not a number if there are none.
 pub(super) fn quantile(values: &mut [f32], share: f64) -> f64 {
-    let rank = (share * values.len() as f64).ceil().max(1.0);
+    nth(values, rank(share, values.len()))
+}
+
+/// The position of the smallest of `count` values that `share` of them do not exceed.
+fn rank(share: f64, count: usize) -> usize {
+    let rank = (share * count as f64).ceil().max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to the length")]
     let position = rank as usize - 1;
+    position
+}
+
+fn nth(values: &mut [f32], position: usize) -> f64 {
     if position >= values.len() {
         return f64::NAN;
     }
     f64::from(*values.select_nth_unstable_by(position, f32::total_cmp).1)
+}
+
+/// Numbers of which none is below nought, and most may be nought: an answer at once, a request that was sent in time.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    noughts: usize,
+    others: Vec<f32>,
+}
+
+impl Values {
+    pub(super) fn push(&mut self, value: f32) {
+        if value == 0.0 {
+            self.noughts += 1;
+        } else {
+            self.others.push(value);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.noughts + self.others.len()
+    }
+
+    /// As [`quantile`] of all.
+    pub(super) fn quantile(&mut self, share: f64) -> f64 {
+        match rank(share, self.len()).checked_sub(self.noughts) {
+            None if self.noughts > 0 => 0.0,
+            behind => nth(&mut self.others, behind.unwrap_or_default()),
+        }
+    }
 }
 
 /// Seconds between two instants, in half the memory.

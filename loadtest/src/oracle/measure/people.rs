@@ -39,7 +39,7 @@ pub(super) fn funnel_finished(evidence: &Evidence<'_>) -> f64 {
     }
     let measured = micros(scenario.measured_from)..micros(scenario.duration);
     let (mut entered, mut finished) = (0_u32, 0_u32);
-    for (records, journey) in evidence.people().zip(&evidence.journeys) {
+    for (records, journey) in evidence.briefly().zip(&evidence.journeys) {
         if measured.contains(&journey.done) {
             entered += 1;
             finished += u32::from(is_finished(&records, scenario));
@@ -57,7 +57,7 @@ pub(super) fn funnel_refusals(evidence: &Evidence<'_>) -> f64 {
         let behind = records.told.iter().filter(|told| told.stage > entrance && told.kind == Kind::Submit);
         behind.filter(|told| is_refusal(evidence, records, told)).count()
     };
-    evidence.people().map(|records| refused(&records)).sum::<usize>() as f64
+    evidence.briefly().map(|records| refused(&records)).sum::<usize>() as f64
 }
 
 /// Whether the gateway sent somebody away with nothing in his hand.
@@ -73,20 +73,20 @@ pub(super) fn sent_away(evidence: &Evidence<'_>) -> bool {
         (told.status == 503 && is_refusal(evidence, records, told))
             || (told.word == Word::Place && place(told).is_none())
     };
-    evidence.people().zip(&evidence.journeys).any(|(records, journey)| {
+    evidence.briefly().zip(&evidence.journeys).any(|(records, journey)| {
         let mut told = records.told.iter().filter(|told| told.stage == entrance && told.kind != Kind::Forged);
         !journey.standing.attacks && told.any(|told| empty(&records, told))
     })
 }
 
 pub(super) fn requests(evidence: &Evidence<'_>) -> f64 {
-    let sent = evidence.people().filter(|records| !records.told.is_empty()).count();
+    let sent = evidence.briefly().filter(|records| !records.told.is_empty()).count();
     evidence.told.len() as f64 / sent as f64
 }
 
 pub(super) fn amplification(evidence: &Evidence<'_>) -> f64 {
     let (mut began, mut distinct) = (0_u64, 0_u64);
-    for records in evidence.people() {
+    for records in evidence.briefly() {
         let mut stages = [false; 256];
         for served in records.served.iter().filter(|served| evidence.is_own(served)) {
             began += 1;
@@ -102,7 +102,7 @@ pub(super) fn deciles(evidence: &Evidence<'_>) -> f64 {
     let (scenario, last) = (evidence.run.scenario, evidence.run.last());
     let measured = micros(scenario.measured_from)..micros(scenario.duration);
     let mut came: Vec<(u64, bool)> = Vec::new();
-    for (records, person) in evidence.people().zip(evidence.run.people) {
+    for (records, person) in evidence.briefly().zip(evidence.run.people) {
         let attacks = evidence.persona(records.person).is_some_and(|persona| persona.attack.is_some());
         if measured.contains(&person.arrives) && !attacks {
             came.push((person.arrives, is_done(&records, last)));

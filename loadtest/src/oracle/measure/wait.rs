@@ -10,7 +10,7 @@ use crate::ledger::{Ending, Kind, NONE, Word};
 use crate::oracle::evidence::Evidence;
 use crate::oracle::facts::micros;
 use crate::oracle::journey::{Journey, NEVER};
-use crate::oracle::measure::{apart, quantile};
+use crate::oracle::measure::{Values, apart, quantile};
 use crate::scenario::persona::{self, Persona};
 
 /// Shorter waits are not judged.
@@ -46,8 +46,8 @@ impl Waits {
         Self { errors, within, ranges }
     }
 
-    pub(super) fn error(&self, share: f64) -> f64 {
-        quantile(&mut self.errors.clone(), share)
+    pub(super) fn error(&mut self, share: f64) -> f64 {
+        quantile(&mut self.errors, share)
     }
 
     pub(super) fn coverage(&self) -> f64 {
@@ -87,15 +87,15 @@ pub(super) fn noticed(evidence: &Evidence<'_>) -> f64 {
 
 /// How long answers took, and how late the harness was.
 pub(super) struct Answers {
-    answers: Vec<f32>,
-    lags: Vec<f32>,
+    answers: Values,
+    lags: Values,
 }
 
 impl Answers {
     pub(super) fn of(evidence: &Evidence<'_>) -> Self {
         let holds = |persona: &Persona| matches!(persona.waits, persona::Waits::Hold(_));
-        let (mut answers, mut lags) = (Vec::new(), Vec::new());
-        for told in &evidence.told {
+        let (mut answers, mut lags) = (Values::default(), Values::default());
+        for told in evidence.told.iter() {
             lags.push(apart(told.intended, told.sent));
             let judged = evidence
                 .persona(told.id.person)
@@ -107,11 +107,11 @@ impl Answers {
         Self { answers, lags }
     }
 
-    pub(super) fn answer(&self, share: f64) -> f64 {
-        quantile(&mut self.answers.clone(), share)
+    pub(super) fn answer(&mut self, share: f64) -> f64 {
+        self.answers.quantile(share)
     }
 
-    pub(super) fn lag(&self, share: f64) -> f64 {
-        quantile(&mut self.lags.clone(), share)
+    pub(super) fn lag(&mut self, share: f64) -> f64 {
+        self.lags.quantile(share)
     }
 }

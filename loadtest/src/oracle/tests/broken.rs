@@ -59,7 +59,7 @@ fn repeated(world: &mut World, says: Word, status: u16) {
     let later = 3_000 * MS;
     let repetition =
         Told { id: again, intended: told.intended + later, sent: told.sent + later, ended: told.ended + later, ..told };
-    world.ledgers.told.push(repetition);
+    world.told.push(repetition);
     let (started, done) = (first.started + later, first.done + later);
     world.ledgers.served.push(Served { id: Some(again), effect: Effect::Duplicate, started, done, ..first });
     let first = world.told(id.person, id.request);
@@ -161,7 +161,7 @@ pub(super) fn past() -> World {
         // He goes no further, and takes no place of the quota.
         world.scenario.quota = Some(QUOTA - 1);
         let came = world.told(SOMEBODY, 0).sent;
-        world.ledgers.told.retain(|told| told.id.person != SOMEBODY || told.id == id);
+        world.told.retain(|told| told.id.person != SOMEBODY || told.id == id);
         let told = world.told(SOMEBODY, 0);
         (told.word, told.status, told.ended) = (Word::Done, 201, came + 250 * MS);
         world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != SOMEBODY) || served.stage == 0);
@@ -266,7 +266,7 @@ fn forged(world: &mut World, at: u64) {
     world.people.push(Person { persona: 1, arrives: at, leaves: at + 60_000 * MS });
     let told = Told::sent(id, 0, Kind::Forged, at, at);
     let answer = Told { ending: Ending::Answered, word: Word::Done, status: 201, ended: at + 250 * MS, ..told };
-    world.ledgers.told.push(answer);
+    world.told.push(answer);
     let served = *world.served(SOMEBODY, 0);
     world.ledgers.served.push(Served { id: Some(id), started: at + MS, done: at + 200 * MS, ..served });
 }
@@ -292,7 +292,7 @@ fn a_forged_ticket_opens_nothing_while_people_wait() {
         served.id = Some(RequestId { person: forger, request: 1 });
         let (sent, ended) = (10 * MS, 11 * MS);
         let place = Told { intended: sent, sent, ended, word: Word::Place, status: 503, ..later };
-        world.ledgers.told.push(place);
+        world.told.push(place);
     });
     assert_eq!(broken(&own_turn), [""; 0]);
     // The very first, when nobody waits yet.
@@ -302,13 +302,13 @@ fn a_forged_ticket_opens_nothing_while_people_wait() {
 #[test]
 fn over_is_over() {
     let reopened = but(|world| {
-        let over = world.ledgers.told.iter().filter(|told| told.word == Word::Over);
+        let over = world.told.iter().filter(|told| told.word == Word::Over);
         let over = *over.max_by_key(|told| told.ended).expect("somebody was told so");
         let id = RequestId { request: over.id.request + 1, ..over.id };
         let at = over.ended + 1_000 * MS;
         let told = Told::sent(id, 0, Kind::Submit, at, at);
         let done = Told { ending: Ending::Answered, word: Word::Done, status: 201, ended: at + 250 * MS, ..told };
-        world.ledgers.told.push(done);
+        world.told.push(done);
         let served = *world.served(SOMEBODY, 0);
         world.ledgers.served.push(Served { id: Some(id), started: at + MS, done: at + 200 * MS, ..served });
     });
@@ -320,8 +320,7 @@ fn over_is_over() {
 #[test]
 fn a_harness_out_of_breath_makes_a_run_invalid() {
     let doubts = |sabotage: fn(&mut World)| but(sabotage).judge().doubts;
-    let late =
-        doubts(|world| world.ledgers.told.iter_mut().for_each(|told| told.intended -= told.intended.min(60 * MS)));
+    let late = doubts(|world| world.told.iter_mut().for_each(|told| told.intended -= told.intended.min(60 * MS)));
     assert!(matches!(late.as_slice(), [Doubt::Late(lag)] if (*lag - 0.0602).abs() < 1e-4), "{late:?}");
     let short = doubts(|world| world.told(SOMEBODY, 0).ending = Ending::Harness);
     assert_eq!(short, [Doubt::Short(1)]);
@@ -338,12 +337,11 @@ fn a_harness_out_of_breath_makes_a_run_invalid() {
         matches!(busy.as_slice(), [Doubt::Busy { worker, seconds }] if worker == "people-1" && *seconds > 5.0),
         "{busy:?}"
     );
-    let missing =
-        doubts(|world| world.ledgers.told.retain(|told| told.id != RequestId { person: SOMEBODY, request: 1 }));
+    let missing = doubts(|world| world.told.retain(|told| told.id != RequestId { person: SOMEBODY, request: 1 }));
     assert_eq!(missing, [Doubt::Missing(1, RequestId { person: SOMEBODY, request: 1 })]);
     let strangers = doubts(|world| {
         let id = RequestId { person: 1_000_000, request: 0 };
-        world.ledgers.told.push(Told {
+        world.told.push(Told {
             ending: Ending::Answered,
             word: Word::Later,
             status: 503,

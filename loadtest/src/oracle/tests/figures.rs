@@ -65,7 +65,7 @@ fn a_capacity_that_comes_back_is_recovered_from() {
 fn who_came_long_before_and_is_not_through_was_overtaken() {
     let coming = |world: &World| {
         let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
-        coming(&run, world.ledgers.clone())
+        coming(&run, world.ledgers())
     };
     let honest = coming(&World::honest());
     assert!(honest.overtaken < 0.05 && honest.later_p99 < 2.0, "those called come within a visit: {honest:?}");

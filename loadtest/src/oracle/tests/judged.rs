@@ -17,7 +17,7 @@ fn a_fourth(world: &mut World) {
     world.scenario.stages[0].goes_on = 0.25;
     world.scenario.quota = Some(QUOTA / 4);
     let goes_on = |id: RequestId| id.person.is_multiple_of(4);
-    world.ledgers.told.retain(|told| told.stage == 0 || goes_on(told.id));
+    world.told.retain(|told| told.stage == 0 || goes_on(told.id));
     world.ledgers.served.retain(|served| served.stage == 0 || served.id.is_some_and(goes_on));
 }
 
@@ -32,11 +32,11 @@ fn an_idle_bottleneck_is_seen_whatever_a_forger_or_a_later_stage_is_told() {
     let over = |kind: Kind, stage: u8| {
         but(|world| {
             idle(world);
-            let id = world.ledgers.told.iter().map(|told| told.id).filter(|id| id.person == 0).max();
+            let id = world.told.iter().map(|told| told.id).filter(|id| id.person == 0).max();
             let id = id.map(|id| RequestId { request: id.request + 1, ..id }).expect("he came");
             let (at, ending) = (2_500 * MS, Ending::Answered);
             let told = Told { word: Word::Over, ending, status: 403, ..Told::sent(id, stage, kind, at, at) };
-            world.ledgers.told.push(told);
+            world.told.push(told);
         })
     };
     let conserved = |world: &World| !broken(world).contains(&"I8");
@@ -52,9 +52,9 @@ fn who_left_before_the_last_stage_holds_no_place_of_a_quota() {
             let registered = |id: RequestId| id.person != last;
             world.ledgers.served.retain(|served| served.stage == 0 || served.id.is_some_and(registered));
             match word {
-                None => world.ledgers.told.retain(|told| told.stage == 0 || registered(told.id)),
+                None => world.told.retain(|told| told.stage == 0 || registered(told.id)),
                 Some(word) => {
-                    let told = world.ledgers.told.iter_mut().find(|told| told.stage == 1 && told.id.person == last);
+                    let told = world.told.iter_mut().find(|told| told.stage == 1 && told.id.person == last);
                     let told = told.expect("he asked");
                     (told.word, told.status) = (word, 503);
                 }
@@ -70,7 +70,7 @@ fn who_left_before_the_last_stage_holds_no_place_of_a_quota() {
 /// The gateway has given [`QUOTA`] places of 30 more, and tells everybody else a place until the end.
 fn withheld(world: &mut World) {
     world.scenario.quota = Some(QUOTA + 30);
-    for told in world.ledgers.told.iter_mut().filter(|told| told.word == Word::Over) {
+    for told in world.told.iter_mut().filter(|told| told.word == Word::Over) {
         (told.word, told.status, told.place, told.ahead) = (Word::Place, 503, 1, 0);
     }
 }
@@ -128,7 +128,7 @@ fn a_place_at_one_stage_is_no_promise_for_the_next() {
             let stale = Told { id: stale, place: 3, sent: sent - 1_200 * MS, ended: sent - 500 * MS, ..first };
             let again = RequestId { request: last.request + 2, ..last };
             let again = Told { id: again, place: 9, sent: sent - 400 * MS, ended: sent - 300 * MS, ..first };
-            world.ledgers.told.extend([stale, Told { stage: late, shown: true, ..again }]);
+            world.told.extend([stale, Told { stage: late, shown: true, ..again }]);
         })
     };
     assert!(!broken(&told(1)).contains(&"I7"));
@@ -214,12 +214,12 @@ fn what_nobody_had_to_wait_for_is_not_judged_and_what_has_no_value_otherwise_is_
         world.scenario.thresholds = bounds.map(|(figure, bound)| Threshold { figure, bound }).into();
         let served = |world: &World, id| world.ledgers.served.iter().any(|served| served.id == Some(id));
         let first: Vec<RequestId> =
-            world.ledgers.told.iter().map(|told| told.id).filter(|id| id.request == 0 && served(world, *id)).collect();
+            world.told.iter().map(|told| told.id).filter(|id| id.request == 0 && served(world, *id)).collect();
         // Only those are left who were let in at once; nobody else was to come.
         let came: Vec<u32> = first.iter().map(|id| id.person).collect();
         let others = (0..).zip(&mut world.people).filter(|(person, _)| !came.contains(person));
         others.for_each(|(_, person)| person.arrives = u64::MAX);
-        world.ledgers.told.retain(|told| first.contains(&RequestId { request: 0, ..told.id }));
+        world.told.retain(|told| first.contains(&RequestId { request: 0, ..told.id }));
         world
             .ledgers
             .served
@@ -235,7 +235,7 @@ fn what_nobody_had_to_wait_for_is_not_judged_and_what_has_no_value_otherwise_is_
     // Somebody is sent away with no place at all.
     let id = RequestId { person: SOMEBODY, request: 0 };
     let told = Told::sent(id, 0, Kind::Submit, MS, MS);
-    world.ledgers.told.push(Told { ending: Ending::Answered, word: Word::Later, status: 503, ..told });
+    world.told.push(Told { ending: Ending::Answered, word: Word::Later, status: 503, ..told });
     assert_eq!(states(&world), [missed, missed, missed]);
 }
 
@@ -243,7 +243,7 @@ fn what_nobody_had_to_wait_for_is_not_judged_and_what_has_no_value_otherwise_is_
 fn a_minute_in_which_the_harness_is_late_is_not_hidden_by_a_day() {
     let within = |told: &Told| (10_000 * MS..20_000 * MS).contains(&told.intended);
     let late = but(|world| {
-        let told = &mut world.ledgers.told;
+        let told = &mut world.told;
         let (sent, all) = (told.iter().filter(|told| within(told)).count(), told.len());
         assert!(sent >= 1_000 && sent + 300 < all, "{sent} of {all}");
         // One in a hundred of ten seconds, and not of all.
@@ -261,7 +261,7 @@ fn a_minute_in_which_the_harness_is_late_is_not_hidden_by_a_day() {
 fn who_was_to_come_and_sent_nothing_makes_a_run_invalid() {
     let without = |who: u32| {
         but(|world| {
-            world.ledgers.told.retain(|told| told.id.person != who);
+            world.told.retain(|told| told.id.person != who);
             world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != who));
         })
     };
@@ -316,7 +316,7 @@ fn a_bottleneck_counts_only_those_who_go_on_to_it() {
 fn a_capacity_for_which_there_is_no_demand_is_not_missed() {
     let idle = |people: u32| {
         let world = but(|world| {
-            world.ledgers.told.retain(|told| told.id.person < people);
+            world.told.retain(|told| told.id.person < people);
             world.ledgers.served.retain(|served| served.id.is_some_and(|id| id.person < people));
             world.ledgers.samples.iter_mut().for_each(|sample| sample.work *= 0.4);
         });

@@ -11,7 +11,7 @@ use trace::{Story, Subject};
 fn left() -> (World, RequestId) {
     let mut who = RequestId { person: 0, request: 0 };
     let world = but(|world| {
-        let over = world.ledgers.told.iter_mut().filter(|told| told.word == Word::Over);
+        let over = world.told.iter_mut().filter(|told| told.word == Word::Over);
         let told = over.max_by_key(|told| told.id).expect("somebody was told so");
         (told.kind, told.word, told.status) = (Kind::Leave, Word::Done, 204);
         who = told.id;
@@ -29,7 +29,7 @@ fn who_leaves_is_counted_as_registered_nowhere() {
     let (mut world, id) = left();
     let series = |world: &World| {
         let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
-        Series::of(&run, &world.ledgers, &[])
+        Series::of(&run, &world.ledgers(), &[])
     };
     assert!(series(&world).stages.iter().all(|stage| stage.told_only == 0), "{:?}", series(&world).stages);
     // Where the entrance is the last stage, too.
@@ -41,11 +41,11 @@ fn who_leaves_is_counted_as_registered_nowhere() {
         (seconds, kinds)
     };
     let mut without = world.clone();
-    without.ledgers.told.retain(|told| told.id != id);
+    without.told.retain(|told| told.id != id);
     assert_eq!(counts(&world), counts(&without));
     let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
     let story =
-        Story::of(Subject::Person(id.person), &world.ledgers.told, &world.ledgers.served).expect("he was there");
+        Story::of(Subject::Person(id.person), &world.ledgers().told, &world.ledgers.served).expect("he was there");
     let story = story.tell(&run);
     assert!(story.contains("Not registered when") && story.contains("told that the place is given back"), "{story}");
 }

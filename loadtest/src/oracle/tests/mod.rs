@@ -31,7 +31,7 @@ fn a_correct_run_passes_and_everything_is_judged() {
 #[test]
 fn an_empty_run_is_invalid_and_nothing_is_green() {
     let mut world = World::honest();
-    world.ledgers = Ledgers::default();
+    (world.told, world.ledgers) = (Vec::new(), Ledgers::default());
     let judgement = world.judge();
     assert_eq!(judgement.verdict, Verdict::Invalid);
     let green = judgement.invariants.iter().filter(|finding| finding.state == State::Holds);

@@ -5,7 +5,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::figure::{Bound, Figure, Threshold};
-use crate::ledger::{Effect, Ending, Kind, RequestId, Resources, Said, Sample, Served, Told, Word, said};
+use crate::ledger::{Effect, Ending, Kind, Named, RequestId, Resources, Said, Sample, Served, Told, Word, said};
 use crate::oracle::{Declared, Judgement, Ledgers, Limit, Person, Run, judge};
 use crate::origin::curve::Curve;
 use crate::scenario::persona::{Keeps, Protocol, Source, Spread, Tabs, Waits};
@@ -31,13 +31,20 @@ pub(super) struct World {
     pub(super) scenario: Scenario,
     pub(super) people: Vec<Person>,
     pub(super) declared: Declared,
+    /// What people were told; the rest is in the ledgers.
+    pub(super) told: Vec<Told>,
     pub(super) ledgers: Ledgers,
 }
 
 impl World {
     pub(super) fn judge(&self) -> Judgement {
         let run = Run { scenario: &self.scenario, people: &self.people, declared: &self.declared };
-        judge(&run, self.ledgers.clone())
+        judge(&run, self.ledgers())
+    }
+
+    /// All of them.
+    pub(super) fn ledgers(&self) -> Ledgers {
+        Ledgers { told: self.told.clone().into(), ..self.ledgers.clone() }
     }
 
     /// What a correct gateway makes of it.
@@ -55,12 +62,12 @@ impl World {
         ledgers.samples = samples(&ledgers.served);
         ledgers.said = (0..400).map(|tick| said(tick * 100 * MS)).collect();
         ledgers.resources = (0..40).flat_map(|second| resources(second * 1_000 * MS)).collect();
-        Self { scenario: scenario(), people, declared, ledgers }
+        Self { scenario: scenario(), people, declared, told: model.told, ledgers }
     }
 
     pub(super) fn told(&mut self, person: u32, request: u32) -> &mut Told {
         let id = RequestId { person, request };
-        self.ledgers.told.iter_mut().find(|told| told.id == id).expect("that request was sent")
+        self.told.iter_mut().find(|told| told.id == id).expect("that request was sent")
     }
 
     pub(super) fn served(&mut self, person: u32, stage: u8) -> &mut Served {
@@ -71,7 +78,7 @@ impl World {
 
 fn said(at: u64) -> Said {
     let upstream = said::Upstream { limit: 4.0, in_flight: 4, ..said::Upstream::default() };
-    Said { at, upstreams: [("join".to_owned(), upstream)].into(), rooms: [].into() }
+    Said { at, upstreams: [("join".to_owned(), upstream)].into(), rooms: Named::default() }
 }
 
 fn resources(at: u64) -> [Resources; 2] {
@@ -111,6 +118,7 @@ struct Model {
     line: VecDeque<(u32, u32)>,
     in_flight: usize,
     entered: u64,
+    told: Vec<Told>,
     ledgers: Ledgers,
 }
 
@@ -127,6 +135,7 @@ impl Model {
             line: VecDeque::new(),
             in_flight: 0,
             entered: 0,
+            told: Vec::new(),
             ledgers: Ledgers::default(),
         }
     }
@@ -156,13 +165,13 @@ impl Model {
         self.sent[person as usize] += 1;
         let id = RequestId { person, request };
         let shown = self.joined[person as usize];
-        self.ledgers.told.push(Told { shown, ..Told::sent(id, stage, kind, at, at + MS / 5) });
+        self.told.push(Told { shown, ..Told::sent(id, stage, kind, at, at + MS / 5) });
         request
     }
 
     fn answer(&mut self, at: u64, person: u32, request: u32, word: Word, status: u16) -> &mut Told {
         let id = RequestId { person, request };
-        let told = self.ledgers.told.iter_mut().rfind(|told| told.id == id).expect("it was asked");
+        let told = self.told.iter_mut().rfind(|told| told.id == id).expect("it was asked");
         (told.ending, told.ended, told.word, told.status) = (Ending::Answered, at, word, status);
         told
     }

@@ -7,7 +7,7 @@ use trace::{Story, Subject};
 fn tell(subject: Subject) -> Option<String> {
     let world = World::honest();
     let run = Run { scenario: &world.scenario, people: &world.people, declared: &world.declared };
-    Story::of(subject, &world.ledgers.told, &world.ledgers.served).map(|story| story.tell(&run))
+    Story::of(subject, &world.told.clone().into(), &world.ledgers.served).map(|story| story.tell(&run))
 }
 
 #[test]

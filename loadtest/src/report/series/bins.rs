@@ -41,7 +41,7 @@ fn add(bins: &mut [Second], at: u64, change: impl FnOnce(&mut Second)) {
 /// Whoever sends something has come by his first request; what was planned is no proof.
 fn came(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
     let mut first = vec![u64::MAX; run.people.len()];
-    for told in &ledgers.told {
+    for told in ledgers.told.iter() {
         if let Some(first) = first.get_mut(told.id.person as usize) {
             *first = told.sent.min(*first);
         }
@@ -55,7 +55,7 @@ fn came(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
 
 fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
     let (last, mut registered) = (run.last(), HashMap::new());
-    for told in &ledgers.told {
+    for told in ledgers.told.iter() {
         let lag = since_start(told.sent.saturating_sub(told.intended));
         add(bins, told.sent, |bin| {
             bin.sent += 1;
@@ -63,7 +63,7 @@ fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
             bin.lag_mean += lag;
         });
         add(bins, told.ended, |bin| {
-            if let Some(count) = bin.outcomes.get_mut(outcome(told)) {
+            if let Some(count) = bin.outcomes.get_mut(outcome(&told)) {
                 *count += 1;
             }
         });
@@ -85,13 +85,13 @@ fn served(run: &Run<'_>, ledgers: &Ledgers, calibrated: f64, bins: &mut [Second]
     let visits = run.visits().get(usize::from(service)).copied().filter(|visits| *visits > 0.0).unwrap_or(1.0);
     let person = 1.0 / visits;
     let here = || ledgers.served.iter().filter(|served| served.service == service);
-    let mut heard: HashMap<RequestId, Option<&Told>> = here().filter_map(|it| it.id).map(|id| (id, None)).collect();
-    for told in &ledgers.told {
+    let mut heard: HashMap<RequestId, Option<Told>> = here().filter_map(|it| it.id).map(|id| (id, None)).collect();
+    for told in ledgers.told.iter() {
         heard.entry(told.id).and_modify(|heard| *heard = Some(told));
     }
     for served in here() {
         add(bins, served.started, |bin| bin.admitted += person);
-        let told = served.id.and_then(|id| heard.get(&id).copied().flatten());
+        let told = served.id.and_then(|id| heard.get(&id)?.as_ref());
         if (200..300).contains(&served.status) && !reached_nobody(run, served, told) {
             add(bins, served.done, |bin| bin.goodput += f64::from(served.work) * person);
         }
@@ -139,10 +139,10 @@ pub(super) fn processes(ledgers: &Ledgers) -> BTreeMap<String, Vec<Used>> {
 pub(super) fn gateway(ledgers: &Ledgers) -> BTreeMap<String, Vec<Looked>> {
     let mut upstreams = BTreeMap::<String, Vec<Looked>>::new();
     for said in looks(ledgers) {
-        for (name, upstream) in &said.upstreams {
+        for (name, upstream) in said.upstreams.iter() {
             let crate::ledger::said::Upstream { limit, in_flight, waiting, .. } = *upstream;
             let looked = Looked { at: since_start(said.at), limit, in_flight, waiting };
-            upstreams.entry(name.clone()).or_default().push(looked);
+            upstreams.entry(name.to_owned()).or_default().push(looked);
         }
     }
     upstreams
@@ -174,7 +174,7 @@ mod tests {
         let sent = |person, sent| Told::sent(RequestId { person, request: 0 }, 0, Kind::Submit, 0, sent);
         let told = vec![sent(0, 2 * SECOND), sent(0, 9), sent(2, 3 * SECOND)];
         let run = Run { scenario: &scenario, people: &people, declared: &Declared::default() };
-        let bins = seconds(&run, &Ledgers { told, ..Ledgers::default() }, 1.0);
+        let bins = seconds(&run, &Ledgers { told: told.into(), ..Ledgers::default() }, 1.0);
         assert_eq!(bins.iter().map(|bin| bin.planned).collect::<Vec<_>>()[..4], [3, 0, 0, 0]);
         assert_eq!(bins.iter().map(|bin| bin.arrived).collect::<Vec<_>>()[..4], [1, 0, 0, 1]);
     }

@@ -39,7 +39,7 @@ impl Crowd {
         let nobody = Fared { came: NEVER, joined: NEVER, knew: NEVER, started: NEVER, requests: 0, registered: false };
         let mut crowd = vec![nobody; run.people.len()];
         let (entrance, last) = (run.entrance(), run.last());
-        for told in &ledgers.told {
+        for told in ledgers.told.iter() {
             let Some(person) = crowd.get_mut(told.id.person as usize) else { continue };
             person.requests += 1;
             person.registered |= told.is_done() && told.stage == last;

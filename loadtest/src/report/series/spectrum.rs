@@ -23,7 +23,7 @@ pub(super) fn all(run: &Run<'_>, ledgers: &Ledgers) -> Vec<Spectrum> {
     let (Some(mut intended), Some(mut sent), Some(mut lag)) = (histogram(), histogram(), histogram()) else {
         return Vec::new();
     };
-    for told in &ledgers.told {
+    for told in ledgers.told.iter() {
         lag.saturating_record(told.sent.saturating_sub(told.intended));
         let person = run.people.get(told.id.person as usize);
         let persona = person.and_then(|person| run.scenario.personas.get(usize::from(person.persona)));
@@ -73,7 +73,7 @@ mod tests {
             Told { ending: Ending::Answered, ended: 1_000, ..told }
         });
         let run = Run { scenario: &scenario, people: &people, declared: &Declared::default() };
-        let counts = all(&run, &Ledgers { told: told.into(), ..Ledgers::default() });
+        let counts = all(&run, &Ledgers { told: Vec::from(told).into(), ..Ledgers::default() });
         assert_eq!(counts.iter().map(|spectrum| spectrum.count).collect::<Vec<_>>(), [1, 1, 2]);
     }
 

@@ -175,6 +175,23 @@ fn whoever_was_let_in_and_is_not_seen_for_a_pass_is_given_up_once() {
 }
 
 #[test]
+fn who_left_is_found_while_ever_more_people_are_called() {
+    let order = order(8 * CHUNK, 30_000);
+    let life = Duration::from_mins(30);
+    let mut swept = Vec::new();
+    // One more is let in at each tick, for longer than a pass lives; nobody is seen again.
+    for number in 0..30_000 {
+        order.advance(tick(number), 1);
+        assert_eq!(order.redeem(number, 0, tick(number), unix(number)), Ok(()));
+        swept.extend(order.sweep(unix(number), life));
+    }
+    // A unit of time, and a lap of the sweep: two ticks of five chunks and a bit.
+    let wanted = 30_000 - life.as_secs() - 10;
+    assert!(swept.len() as u64 >= wanted, "{} of {wanted}", swept.len());
+    assert!(swept.is_sorted_by_key(|swept| swept.number), "each once");
+}
+
+#[test]
 fn a_draw_puts_everybody_where_the_lot_says_with_what_is_known_of_him() {
     let people = 3 * CHUNK as u64;
     let order = order(4 * CHUNK, people);
