@@ -13,7 +13,7 @@ pub enum Figure {
     Goodput,
     /// People who do not attack and have finished, over those whom an ideal service would have taken through; not where some go only part of the way.
     Registered,
-    /// From the start to the first second with 95 % of the bottleneck's capacity; not where there never was demand for it.
+    /// From the first second with a crowd to the first with 95 % of the bottleneck's capacity; not where there never was demand for it.
     ColdStart,
     /// The longest time from a change of capacity to the first second with 95 % of it, at the service that is the bottleneck then.
     Recovery,

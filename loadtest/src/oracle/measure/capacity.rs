@@ -3,7 +3,7 @@
 //! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
 //! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
 //! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`); not where some go only part of the way.
-//! *`cold_start`*, *recovery*: from the first second during which a crowd was there (`invariant::conservation`) at or after the start, or each change of a service's
+//! *`cold_start`*, *recovery*: from the second before the first during which a crowd was there (`invariant::conservation`) at or after the start, or each change of a service's
 //! capacity (the slowest), to the beginning of the first second with 95 % of it: at the bottleneck, and after a change at the service that can take the fewest people a
 //! second with the capacity then in force; 0 if it was full before. Where no second was full and never a crowd was there, there was not demand enough, and nothing is said.
 //! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
@@ -110,14 +110,16 @@ impl Bottleneck {
         changes.flatten().map(|at| after(micros(at))).fold(f64::NAN, f64::max)
     }
 
-    /// From the first crowded second at or after `since` to the beginning of the first full second by `totals`. If there is none: to the end of the arrivals, or not
+    /// From the second in which a crowd gathers, at or after `since`, to the beginning of the first full second by `totals`. If there is none: to the end of the arrivals, or not
     /// a number if no crowd was there.
     fn full_after(&self, evidence: &Evidence<'_>, totals: &[Total], since: u64) -> f64 {
         let end = micros(evidence.run.scenario.duration);
         if totals.is_empty() {
             return f64::NAN;
         }
-        let crowd = self.crowded.iter().find(|at| **at + SECOND > since).map(|at| since.max(*at));
+        // It gathered during the second before the first that was crowded from its beginning to its end.
+        let crowd = self.crowded.iter().find(|at| **at + SECOND > since);
+        let crowd = crowd.map(|at| since.max(at.saturating_sub(SECOND)));
         let mut at = since;
         while at + SECOND <= end {
             let (work, capacity) = between(totals, at, at + SECOND);
