@@ -98,7 +98,7 @@ impl Stand {
         } else {
             crowd::connections(self.port, count, batch, arrived)
         };
-        let (held, open) = (self.weir.resident(), self.weir.descriptors());
+        let (held, open) = (self.weir.resident(), self.descriptors());
         let came = began.elapsed();
         self.service.begin();
         let answered = crowd.answers(PATIENCE);
@@ -132,6 +132,10 @@ impl Stand {
             assert!(began.elapsed() < PATIENCE, "{} of {so_far} are in line", self.queued());
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.weir.id())).unwrap().count()
     }
 
     fn queued(&self) -> usize {

@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions/baseline.toml");
     let counts: BTreeMap<&str, f64> = ALL.iter().map(|(name, _)| (*name, count(name))).collect();
     if std::env::var_os(RENEW).is_some() {
-        let figures: String = counts.iter().map(|(name, count)| format!("\"{name}\" = {count:.0}\n")).collect();
+        let line = |(name, count): (&&str, &f64)| format!("\"{name}\" = {count:.0}\n");
+        let figures = counts.iter().map(line).collect::<Vec<_>>().concat();
         fs::write(&path, format!("# Instructions of one operation; `make baseline` writes this.\n{figures}")).unwrap();
     }
     compare(&counts, &fs::read_to_string(path).unwrap())
@@ -61,7 +62,8 @@ fn count(name: &str) -> f64 {
 fn instructions(name: &str, times: u32) -> u64 {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().unwrap());
-    let output = command.args(["do", name, &times.to_string()]).output().expect("valgrind is not installed");
+    let output = command.args(["do", name, &times.to_string()]).output();
+    let output = output.unwrap_or_else(|error| panic!("valgrind, of the package of that name: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {said}");
     let collected = said.lines().find_map(|line| line.split_once("Collected : ")).unwrap().1;

@@ -32,8 +32,11 @@ use weir::waiting_room::ticket::{Keyring, LENGTH, Ticket, room_tag};
 /// One operation, again and again.
 pub(crate) type Operation = Box<dyn FnMut()>;
 
-/// What is measured: its name, and what makes ready for it.
-pub(crate) const ALL: [(&str, fn() -> Operation); 14] = [
+/// An operation's name, and what makes ready for it.
+type Entry = (&'static str, fn() -> Operation);
+
+/// What is measured.
+pub(crate) const ALL: [Entry; 14] = [
     ("admit and give back", admit),
     ("wait and leave", leave),
     ("wait, leave behind 1000", leave_behind),
@@ -168,8 +171,8 @@ fn ahead() -> Operation {
 
 /// Ten routes, and a limit for each client.
 fn plan() -> Plan {
-    let routes: String =
-        (0..10).map(|at| format!("[[route]]\npath = \"/service/{at}/*\"\nupstream = \"u\"\n")).collect();
+    let route = |at| format!("[[route]]\npath = \"/service/{at}/*\"\nupstream = \"u\"\n");
+    let routes = (0..10).map(route).collect::<Vec<_>>().concat();
     let text = format!(
         "[[listener]]\naddress = \"127.0.0.1:1\"\n[[upstream]]\nname = \"u\"\nservers = [\"127.0.0.1:2\"]\n\
          [[client_limit]]\nname = \"each\"\nkey = \"address\"\nrate = \"5/s\"\nburst = 20\n{routes}"

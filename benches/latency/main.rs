@@ -97,8 +97,8 @@ fn second(connection: &mut TcpStream) -> Vec<f64> {
     let one = |at: u32| {
         let due = began + Duration::from_secs(1) / RATE * at;
         while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if left > SPIN {
-                std::thread::sleep(left - SPIN);
+            if let Some(long) = left.checked_sub(SPIN) {
+                std::thread::sleep(long);
             }
         }
         ask(connection);

@@ -52,9 +52,14 @@ impl Process {
         Self::start(command)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// CPU time of all its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
         let nanos = tasks.map(|task| {
             let figures = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
             figures.split(' ').next().unwrap().parse::<u64>().unwrap()
@@ -64,15 +69,8 @@ impl Process {
 
     /// KiB of memory that are its own.
     pub(crate) fn resident(&self) -> f64 {
-        let figures = fs::read_to_string(format!("/proc/{}/statm", self.0.id())).unwrap();
+        let figures = fs::read_to_string(format!("/proc/{}/statm", self.id())).unwrap();
         figures.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * PAGE_KIB
-    }
-}
-
-impl Process {
-    /// Descriptors it has open.
-    pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()
     }
 }
 
