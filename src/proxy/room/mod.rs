@@ -9,7 +9,8 @@
 //! ```
 //!
 //! **Invariants**: whoever is not in is told where he stands and when to ask again; a request is forwarded only when its redemption is in the
-//! journal; nobody who could wait in the room is told to come back without a place.
+//! journal; nobody who could wait in the room is told to come back without a place, unless a limit of his own is exceeded; where a quota counts
+//! nobody is forwarded without a place; whoever is given one has been charged by the limits of the route.
 //! **Cost**: for those with a pass the look-up of their place; else what the room's `find` and `look` cost.
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
@@ -32,11 +33,13 @@ use tokio::time::timeout;
 pub use self::open::{load, open, volatile};
 
 use self::told::Told;
+use super::admit::refused;
 use super::answer::Answer;
 use super::gateway::Route;
 use super::pass::{Bearer, unix_time};
 use super::target::Target;
 use super::{Asker, Worker};
+use crate::admission::client::ClientLimit;
 use crate::admission::verdict::Reason;
 use crate::config::plan::{self, Class, Identity};
 use crate::proxy::cookies;
@@ -51,7 +54,8 @@ const JOURNAL_PATIENCE: Duration = Duration::from_secs(2);
 /// Whoever could not be let in because the journal failed tries again after this.
 const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
 
-/// Places of a full room become free as people come in; whoever finds none asks again after this, or twice as long.
+/// Numbers of a full room become free when the oldest have been called and their tickets are as old as they get, which can take a day; whoever
+/// finds none asks again after this, or twice as long.
 const FULL_AGAIN: Duration = Duration::from_secs(30);
 
 /// A request that a service recognises carries this (draft-ietf-httpapi-idempotency-key-header).
@@ -87,6 +91,7 @@ impl Visitor {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) doorway: &'a Doorway,
+    pub(super) route: &'a Route,
     pub(super) asker: &'a Asker<'a>,
     pub(super) head: &'a Parts,
     pub(super) target: &'a Target,
@@ -198,6 +203,11 @@ impl Worker {
             let bearer = if anew { Bearer::without(class) } else { bearer };
             return Ok(Visitor::new(bearer, None));
         }
+        // Told his number he has had something of the route: by its limits, as if he had been forwarded.
+        let (admission, clock) = (request.route.admission(), self.gateway.clock());
+        let client = |limit: &ClientLimit| self.gateway.client(limit, request.asker.address, &request.head.headers);
+        let charged = admission.charge(clock.now(), client, fastrand::f64());
+        charged.map_err(|refusal| refused(request.route, &refusal))?;
         Err(self.join(request, unix).await)
     }
 
@@ -209,8 +219,7 @@ impl Worker {
         }
         let identity = request.doorway.identity_of(&request.head.headers);
         let Some(joined) = room.join(identity, request.class, unix) else {
-            let again = FULL_AGAIN.mul_f64(1.0 + fastrand::f64());
-            return Answer { retry_after: Some(again), ..Reason::RoomFull.into() };
+            return full();
         };
         written(joined.recorded).await;
         let (stand, poll_after) = room.first_look(&joined.place, unix, fastrand::f64());
@@ -246,20 +255,19 @@ impl Worker {
         }
     }
 
-    /// Redeems the place of somebody who has a permit; `route` says what a success is.
-    pub(super) async fn enter(
-        &self,
-        request: &Request<'_>,
-        visitor: &mut Visitor,
-        route: &Route,
-    ) -> Result<Option<Turn>, Answer> {
-        let Some(limits) = route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
+    /// Redeems the place of somebody who has a permit. Where successes are counted nobody goes in without one.
+    pub(super) async fn enter(&self, request: &Request<'_>, visitor: &mut Visitor) -> Result<Option<Turn>, Answer> {
+        let Some(limits) = request.route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
         let upstream = self.gateway.plan().upstreams.get(limits.upstream.0);
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
         self.line_up(request, visitor);
-        let Some(place) = visitor.place else { return Ok(None) };
+        let Some(place) = visitor.place else {
+            // Of a place that is not remembered the pass alone speaks, where nothing is counted.
+            let counted = room.has_quota() && (limits.counts || visitor.bearer.session().is_none());
+            return if counted { Err(full()) } else { Ok(None) };
+        };
         let not = match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
@@ -284,6 +292,11 @@ impl Worker {
         };
         Err(Told::new(request, Some(&place), stand, JOURNAL_AGAIN).into())
     }
+}
+
+/// No number is left.
+fn full() -> Answer {
+    Answer { retry_after: Some(FULL_AGAIN.mul_f64(1.0 + fastrand::f64())), ..Reason::RoomFull.into() }
 }
 
 /// Whether a place is none any more.
