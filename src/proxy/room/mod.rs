@@ -185,7 +185,7 @@ impl Worker {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor::new(Bearer::inside(place.session(), age), Some(place)))
             }
-            stand if is_lost(&stand) => {
+            stand if is_lost(&stand, room) => {
                 room.forget(doorway.identity_of(&head.headers), &place);
                 self.newcomer(request, bearer, unix).await
             }
@@ -299,10 +299,11 @@ fn full() -> Answer {
     Answer { retry_after: Some(FULL_AGAIN.mul_f64(1.0 + fastrand::f64())), ..Reason::RoomFull.into() }
 }
 
-/// Whether a place is none any more.
-fn is_lost(stand: &Stand) -> bool {
+/// Whether a place is none any more, and there is another to be had.
+fn is_lost(stand: &Stand, room: &Room) -> bool {
     let requeues = sabotage::is(Fault::RequeueOnRefresh) && matches!(stand, Stand::Waiting { .. });
-    *stand == Stand::Unknown || requeues
+    let ended = matches!(stand, Stand::Over { carried: false, .. }) && room.takes();
+    *stand == Stand::Unknown || ended || requeues
 }
 
 /// What a called ticket makes of a request: what can wait stays so.

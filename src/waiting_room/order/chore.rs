@@ -86,6 +86,29 @@ impl Order {
         self.call(now, 1, |_, _| None)
     }
 
+    /// Nobody below `to` is awaited any more, and serving is there: their places have ended. Nothing, if it has come so far.
+    pub fn pass_over(&self, now: Tick, to: u64) {
+        let chore = self.chore();
+        let to = to.min(self.issued());
+        if to > self.serving() {
+            for (start, range) in parts(self.overdue.load(Ordering::Acquire).max(self.ring.start())..to) {
+                let Some(page) = self.ring.page(start) else { continue };
+                // Where nothing was heard, whoever is fresh is awaited all the same.
+                let chunk = self.ring.chunk(&page, start);
+                range.for_each(|index| {
+                    chunk.forget(index);
+                });
+            }
+            self.change_calls(|calls| {
+                calls.call(to, 0, now, None);
+                calls.expire(now);
+                self.serving.store(to, Ordering::Release);
+            });
+            self.count();
+        }
+        drop(chore);
+    }
+
     /// For how long from `now` on whoever is called next cannot come: he joined just before, and was told to come later.
     #[must_use]
     pub fn asleep(&self, now: Tick) -> Duration {

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Place, Room, Shown};
-use crate::config::plan::AtClose;
 use crate::waiting_room::eta::{self, Estimate};
 use crate::waiting_room::identity::Claimed;
 use crate::waiting_room::journal::{Appended, Record};
@@ -198,6 +197,11 @@ impl Room {
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
+        if self.has_ended(number) {
+            // While another wave is open, his place is not even worth a word.
+            let open = matches!(standing.phase, Phase::Open { .. });
+            return if open { Stand::Unknown } else { self.closed() };
+        }
         if (shown.undrawn.0..shown.undrawn.1).contains(&number) {
             // Being drawn: within seconds.
             let opens = self.opening(wave).map_or(Duration::ZERO, |opens| opens.unix);
@@ -220,8 +224,6 @@ impl Room {
                 Fate::Carried { .. } => return Stand::Over { next, spent, carried: true },
                 Fate::Over => return Stand::Over { next, spent, carried: false },
             }
-        } else if self.at_close == AtClose::End && standing.calling.is_some_and(|calling| wave < calling) {
-            return Stand::Over { next: None, spent: false, carried: false };
         }
         let quota = standing.calling.and_then(|calling| self.quota_of(calling));
         if self.is_announced(number) {

@@ -17,6 +17,7 @@
 
 mod calendar;
 mod chore;
+mod ended;
 mod lane;
 mod lobby;
 mod look;
@@ -89,6 +90,8 @@ pub struct Room {
     quotas: Box<[Option<Quota>]>,
     /// Who joined for which wave.
     starts: RwLock<Starts>,
+    /// Numbers below have no place any more, unless they came in.
+    ended: AtomicU64,
     lottery: Lottery,
     journal: Journal,
     /// Numbers below are in the journal as given.

@@ -152,6 +152,7 @@ fn begin(
         at_close: plan.at_close,
         quotas,
         starts: RwLock::new(told.starts),
+        ended: AtomicU64::new(told.ended),
         journal,
         front: told.front,
         recovery,

@@ -226,7 +226,8 @@ impl Room {
     }
 
     fn redeem(&self, number: u64, now: Now) -> Result<Option<Appended>, NotEntered> {
-        let Some(wave) = self.shown().standing.calling else { return Err(NotEntered::NotCalled) };
+        let calling = self.shown().standing.calling.filter(|_| !self.has_ended(number));
+        let Some(wave) = calling else { return Err(NotEntered::NotCalled) };
         let quota = self.quota_of(wave);
         if quota.is_some_and(|quota| !quota.reserve()) {
             return Err(NotEntered::NoneLeft);

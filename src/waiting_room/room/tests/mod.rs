@@ -7,6 +7,7 @@ mod rush;
 mod schedules;
 mod torn;
 mod turns;
+mod waves;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
