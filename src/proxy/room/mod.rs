@@ -302,8 +302,7 @@ fn full() -> Answer {
 /// Whether a place is none any more, and there is another to be had.
 fn is_lost(stand: &Stand, room: &Room) -> bool {
     let requeues = sabotage::is(Fault::RequeueOnRefresh) && matches!(stand, Stand::Waiting { .. });
-    let ended = matches!(stand, Stand::Over { carried: false, .. }) && room.takes();
-    *stand == Stand::Unknown || ended || requeues
+    room.is_lost(stand) || requeues
 }
 
 /// What a called ticket makes of a request: what can wait stays so.

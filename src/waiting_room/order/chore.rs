@@ -210,8 +210,9 @@ impl Order {
     }
 
     /// Forgets chunks whose people have all been called, were awaited for their turn, and whose tickets were all issued `life` before `unix` (since
-    /// 1970) or earlier; a draw only as a whole. Numbers below what is returned are forgotten.
-    pub fn retire(&self, unix: Duration, life: Duration) -> u64 {
+    /// 1970) or earlier; a draw only as a whole. Whoever waited for longer than that is remembered for `life` after he was called, or for as
+    /// long as it is known when he was: a day. Numbers below what is returned are forgotten.
+    pub fn retire(&self, at: Tick, unix: Duration, life: Duration) -> u64 {
         let chore = self.chore();
         let now = Unit::of(unix, self.generation);
         let overdue = self.overdue.load(Ordering::Acquire);
@@ -222,7 +223,9 @@ impl Order {
             drop(page);
             let last = chunk_start(drawn.max(first));
             let aged = self.ring.filled(last).is_some_and(|filled| Unit(filled).is_older(life, now));
-            if !aged || overdue < last + SPAN || !self.ring.drop_first() {
+            let called = self.calls().called_at(last + SPAN - 1);
+            let recent = called.is_some_and(|called| at.since(called) < life);
+            if !aged || recent || overdue < last + SPAN || !self.ring.drop_first() {
                 break;
             }
         }

@@ -85,7 +85,8 @@ impl Room {
         self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
         self.note_fresh(&mut control);
-        self.sweep(&mut control, now.1);
+        self.retry_releases(now.1);
+        self.sweep(&mut control, now);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
         // Before the fence is set: a draw that is held in between is called from the next tick on.
@@ -273,13 +274,12 @@ impl Room {
     }
 
     /// Ends passages that were not used, and forgets what nobody can ask for.
-    fn sweep(&self, control: &mut Control, unix: Duration) {
+    fn sweep(&self, control: &mut Control, (now, unix): Now) {
         for swept in self.order.sweep(unix, self.passage) {
-            self.journal.post(self.state_record(swept.number, State::Gone, swept.wave, unix));
-            // Behind its record: whoever takes the place is written after it.
-            self.released(swept.number, swept.wave);
+            let recorded = self.journal.offer(self.state_record(swept.number, State::Gone, swept.wave, unix));
+            self.release(swept.number, swept.wave, recorded);
         }
-        let first = self.order.retire(unix, self.life);
+        let first = self.order.retire(now, unix, self.life);
         control.identities = control.identities.wrapping_add(1);
         self.identities.sweep(first, control.identities);
     }

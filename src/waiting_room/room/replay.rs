@@ -24,8 +24,8 @@ use crate::waiting_room::wave::{Progress, Schedule};
 /// people. Their chunks are made only while their neighbours are fresh.
 const SKIPPED: usize = 1 << 20;
 
-/// Identities for each number: of its holder, of an old ticket or the key of his request.
-const NAMES: usize = 2;
+/// Identities for each number: of its holder, that it is his, and of an old ticket or the key of his request.
+const NAMES: usize = 3;
 
 /// What must be known before the rest is read.
 #[derive(Debug, Default)]

@@ -108,6 +108,7 @@ fn begin(
     told.lottery.commit(lobbies, &journal, random)?;
     let configured = pace_plan(plan.pace);
     let now = clock.now();
+    told.order.recall(told.front, now);
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let eta = Eta::new(now);
     let forecast = eta.forecast();
@@ -150,6 +151,7 @@ fn begin(
         schedule,
         waves: plan.waves.clone().into(),
         at_close: plan.at_close,
+        unrecorded: super::releases::Unrecorded::default(),
         quotas,
         starts: RwLock::new(told.starts),
         ended: AtomicU64::new(told.ended),

@@ -1,6 +1,7 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
 mod kills;
+mod promises;
 mod recover;
 mod restarts;
 mod rush;

@@ -148,3 +148,12 @@ fn a_wave_that_was_spent_when_the_process_ended_has_ended_by_that() {
     bench.pass(Duration::ZERO);
     assert_eq!((bench.look(&old), bench.room.order.waiting()), (Stand::Unknown, 0));
 }
+
+#[test]
+fn people_are_told_that_the_next_opening_ends_a_wave_that_does_not_close_by_itself() {
+    for (closes, told) in [(None, OPENS), (Some(CLOSES), CLOSES)] {
+        let bench = two(AtClose::Serve, closes);
+        assert_eq!(bench.room.closing().map(|moment| moment.unix), Some(BEGAN + told));
+    }
+    assert!(Bench::new(vec![wave(1)]).room.closing().is_none());
+}
