@@ -10,7 +10,8 @@
 //!
 //! **Invariants**: whoever is not in is told where he stands and when to ask again; a request is forwarded only when its redemption is in the
 //! journal; nobody who could wait in the room is told to come back without a place, unless a limit of his own is exceeded; where a quota counts
-//! nobody is forwarded without a place; whoever is given one has been charged by the limits of the route.
+//! nobody is forwarded without a place; whoever is given one has been charged by the limits of the route; of a place that was called
+//! one request stands at the gate.
 //! **Cost**: for those with a pass the look-up of their place; else what the room's `find` and `look` cost.
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
@@ -32,6 +33,7 @@ use tokio::time::timeout;
 
 pub use self::open::{load, open, volatile};
 
+use self::held::{Held, HeldVisits};
 use self::told::Told;
 use super::admit::refused;
 use super::answer::Answer;
@@ -58,6 +60,9 @@ const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
 /// finds none asks again after this, or twice as long.
 const FULL_AGAIN: Duration = Duration::from_secs(30);
 
+/// Called people who stand at the gates of one room at once: more than all its lines hold.
+const AT_GATE: usize = 1 << 20;
+
 /// A request that a service recognises carries this (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -68,6 +73,8 @@ pub struct Doorway {
     tag: u32,
     identity: Option<Identity>,
     cookie: String,
+    /// Called people who stand at the gate.
+    at_gate: Arc<HeldVisits>,
 }
 
 /// Who stands at the door.
@@ -79,11 +86,13 @@ pub(super) struct Visitor {
     pub(super) place: Option<Place>,
     /// Of a place that was given with this request: to be awaited before he is told of it, unless he comes in, which waits for it as well.
     given: Option<Appended>,
+    /// Of whoever was called: the one request of his place that stands at the gate, until he is in.
+    at_gate: Option<Held>,
 }
 
 impl Visitor {
     pub(super) const fn new(bearer: Bearer, place: Option<Place>) -> Self {
-        Self { bearer, place, given: None }
+        Self { bearer, place, given: None, at_gate: None }
     }
 }
 
@@ -105,7 +114,8 @@ impl Doorway {
     #[must_use]
     pub fn new(room: Arc<Room>, plan: &plan::WaitingRoom, alone: bool) -> Self {
         let cookie = if alone { cookies::TICKET.to_owned() } else { format!("{}_{}", cookies::TICKET, plan.name) };
-        Self { tag: room.tag(), room, identity: plan.identity.clone(), cookie }
+        let at_gate = HeldVisits::new(AT_GATE);
+        Self { tag: room.tag(), room, identity: plan.identity.clone(), cookie, at_gate }
     }
 
     /// The room behind it.
@@ -176,8 +186,11 @@ impl Worker {
         let look = room.look(&place, unix, fastrand::f64());
         written(look.recorded).await;
         match look.stand {
-            Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
-                Ok(()) => Ok(Visitor::new(bearer.called(returning(place.class())), Some(place))),
+            Stand::Called => match self.to_the_gate(doorway, &place) {
+                Ok(at_gate) => {
+                    let visitor = Visitor::new(bearer.called(returning(place.class())), Some(place));
+                    Ok(Visitor { at_gate: Some(at_gate), ..visitor })
+                }
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
             // Of whom nothing is known, the same request may make it known: `enter` decides.
@@ -191,6 +204,12 @@ impl Worker {
             }
             stand => Err(Told::new(request, Some(&place), stand, look.poll_after).into()),
         }
+    }
+
+    /// The holder of `place`, who was called, goes to the gate, unless he stands there already; an error is when to ask again.
+    fn to_the_gate(&self, doorway: &Doorway, place: &Place) -> Result<Held, Duration> {
+        doorway.room.approach(place, self.gateway.clock().now())?;
+        doorway.at_gate.hold((doorway.tag, place.number())).ok_or(eta::FLOOR)
     }
 
     /// Somebody of whom nothing is known.
@@ -271,6 +290,7 @@ impl Worker {
         let not = match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
+                visitor.at_gate = None;
                 if written(entered.recorded).await {
                     return Ok(Some(turn));
                 }

@@ -85,7 +85,6 @@ impl Room {
         self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
         self.note_fresh(&mut control);
-        self.retry_releases(now.1);
         self.sweep(&mut control, now);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
@@ -275,6 +274,7 @@ impl Room {
 
     /// Ends passages that were not used, and forgets what nobody can ask for.
     fn sweep(&self, control: &mut Control, (now, unix): Now) {
+        self.retry_releases(unix);
         for swept in self.order.sweep(unix, self.passage) {
             let recorded = self.journal.offer(self.state_record(swept.number, State::Gone, swept.wave, unix));
             self.release(swept.number, swept.wave, recorded);
