@@ -96,7 +96,7 @@ impl Worker {
     }
 }
 
-fn refused(route: &Route, refusal: &Refusal) -> Answer {
+pub(super) fn refused(route: &Route, refusal: &Refusal) -> Answer {
     let limit = refusal.limit.and_then(|exceeded| {
         let limit = match exceeded.account {
             Account::Session => {

@@ -163,6 +163,7 @@ impl Worker {
         let secure = asker.tls;
         let door = doorway.map(|doorway| Door {
             doorway,
+            route,
             asker,
             head,
             target: &target,
@@ -180,7 +181,7 @@ impl Worker {
             (admitted, _) => admitted?,
         };
         let turn = match &door {
-            Some(door) => Box::pin(self.enter(door, &mut visitor, route)).await?,
+            Some(door) => Box::pin(self.enter(door, &mut visitor)).await?,
             None => None,
         };
         if sabotage::is_one_in(20, Fault::DropAfterAccept) {

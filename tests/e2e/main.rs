@@ -46,6 +46,7 @@ mod refusals;
 mod reload;
 mod room_kills;
 mod rooms;
+mod rooms_full;
 mod rooms_line;
 mod rooms_operators;
 mod rooms_page;

@@ -305,3 +305,29 @@ fn one_place_holds_one_visit_at_a_time() {
     assert_eq!(both, (1, 1), "one of eight, and the one of somebody else");
     assert_eq!(held(&one, 1), 1, "and the next");
 }
+
+#[test]
+fn of_a_turn_one_request_stands_at_the_gate() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, ""));
+    let mut first = occupy(&weir);
+    let own = format!("weir-ticket: {}\r\n", join(&weir, ""));
+    latch.let_pass(1);
+    let pass = first.answer().field("weir-pass").unwrap().to_owned();
+    eventually("he is called", || said(&ask(&weir, "GET", "/.weir/place", &own))["state"] == "turn");
+    first.send(format!("GET /busy HTTP/1.1\r\nhost: localhost\r\nweir-pass: {pass}\r\n\r\n"));
+    weir.wait_for_load("u", 1, 0);
+    let mut at_gate = Client::connect(weir.http);
+    at_gate.send(format!("GET /register HTTP/1.1\r\nhost: localhost\r\n{own}\r\n"));
+    weir.wait_for_load("u", 1, 1);
+    for _ in 0..3 {
+        let another = ask(&weir, "GET", "/register", &own);
+        assert_eq!((another.status, another.reason().as_str()), (503, "your_turn"), "{another:?}");
+    }
+    weir.wait_for_load("u", 1, 1);
+    latch.let_pass(1);
+    assert_eq!((first.answer().status, at_gate.answer().status), (200, 200));
+    assert_eq!(origin.targets(), ["/busy", "/busy", "/register"]);
+    assert_eq!(ask(&weir, "GET", "/register", &own).status, 200, "inside he asks as he likes");
+}

@@ -111,6 +111,38 @@ fn a_place_is_carried_into_the_next_wave_without_registering_again() {
 }
 
 #[test]
+fn whoever_is_left_over_takes_part_in_the_next_wave() {
+    for identified in [false, true] {
+        let (opened, opens) = instant(20);
+        let identity = if identified { "identity = \"header:x-person\"\n" } else { "" };
+        let latch = Latch::new();
+        let origin = origin(&latch);
+        let waves =
+            format!("{identity}[[waiting_room.wave]]\nquota = 1\n[[waiting_room.wave]]\nopens = {opens}\nquota = 9\n");
+        let weir = Weir::start(&config(origin.address, &waves));
+        let mut first = occupy(&weir);
+        let person = |who: usize| if identified { format!("x-person: {who}\r\n") } else { String::new() };
+        let old: Vec<String> =
+            (0..2).map(|who| format!("{}weir-ticket: {}\r\n", person(who), join(&weir, &person(who)))).collect();
+        latch.let_pass(1);
+        assert_eq!(first.answer().status, 200, "the only place is taken");
+        let told = || said(&ask(&weir, "GET", "/.weir/place", &old[0]));
+        eventually("it is over", || told()["state"] == "spent");
+        assert_eq!(told()["kept_place"], "ended");
+        let registered = ask(&weir, "GET", "/register", &old[0]);
+        assert_eq!((registered.status, registered.reason().as_str()), (503, "not_open_yet"), "{registered:?}");
+        let ticket = registered.field("weir-ticket").unwrap();
+        let again = said(&ask(&weir, "GET", "/register", &format!("{}weir-ticket: {ticket}\r\n", person(0))));
+        assert_eq!(again["ticket_number"], said(&registered)["ticket_number"]);
+        until(opened);
+        let late = ask(&weir, "GET", "/register", &old[1]);
+        assert!(late.status != 403 && !late.text().contains("\"ended\""), "{late:?}");
+        let fields = format!("{}weir-ticket: {ticket}\r\n", person(0));
+        eventually("he is let in", || ask(&weir, "GET", "/register", &fields).status == 200);
+    }
+}
+
+#[test]
 fn a_pause_holds_everybody_and_a_pace_is_kept() {
     let latch = Latch::new();
     let origin = origin(&latch);

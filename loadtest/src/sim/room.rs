@@ -71,7 +71,7 @@ impl Gateway {
                 (call.bearer, call.place) = (Bearer::inside(place.session(), age), Some(place));
                 Ok(())
             }
-            Stand::Unknown => {
+            stand if room.is_lost(&stand) => {
                 room.forget(self.identity(call, doorway), &place);
                 self.acquaintances.forget(call.who.person);
                 self.newcomer(call, doorway)

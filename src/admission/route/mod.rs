@@ -1,7 +1,7 @@
 //! Admission of one route: its client limits, the bounds of its line, and the gate of its upstream.
 //!
 //! ```text
-//! decide:  rates of all client limits → resume
+//! decide:  charge, rates of all client limits → resume
 //! resume:  slots of the session and of all client limits, in order → permit, or predicted wait → line
 //!                                                                   one slot lacks → Park, and resume later
 //! ```
@@ -23,6 +23,7 @@
 
 mod held;
 mod load;
+mod rates;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;
 
@@ -177,12 +178,8 @@ impl RouteAdmission {
         client: impl Fn(&ClientLimit) -> Option<ClientHash>,
         chance: f64,
     ) -> Verdict {
-        for (position, limit) in self.client_limits.iter().enumerate().filter(|(_, limit)| limit.buckets().is_some()) {
-            if let Some(Err(over)) = client(limit).map(|client| limit.charge(now, client)) {
-                let retry_after = jittered(over.retry_after, chance);
-                let limit = Some(Exceeded { account: Account::Limit(position), reset: Some(over.retry_after) });
-                return Verdict::Refuse(Refusal { reason: Reason::ClientLimit, retry_after, limit });
-            }
+        if let Err(refusal) = self.charge(now, &client, chance) {
+            return Verdict::Refuse(refusal);
         }
         if let Some(inside) = self.inside.as_ref().filter(|_| person.class > Class::InProgress) {
             inside.note(person.inside.is_some());

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! **Invariants**: whoever is not in is told where he stands and when to ask again; a request is forwarded only when its redemption is in the
-//! journal; nobody who could wait in the room is told to come back without a place.
+//! journal; nobody who could wait in the room is told to come back without a place, unless a limit of his own is exceeded; where a quota counts
+//! nobody is forwarded without a place; whoever is given one has been charged by the limits of the route; of a place that was called
+//! one request stands at the gate.
 //! **Cost**: for those with a pass the look-up of their place; else what the room's `find` and `look` cost.
 //! **Not here**: what is true of a place (`waiting_room`), pages (`waiting_room::page`).
 
@@ -31,12 +33,15 @@ use tokio::time::timeout;
 
 pub use self::open::{load, open, volatile};
 
+use self::held::{Held, HeldVisits};
 use self::told::Told;
+use super::admit::refused;
 use super::answer::Answer;
 use super::gateway::Route;
 use super::pass::{Bearer, unix_time};
 use super::target::Target;
 use super::{Asker, Worker};
+use crate::admission::client::ClientLimit;
 use crate::admission::verdict::Reason;
 use crate::config::plan::{self, Class, Identity};
 use crate::proxy::cookies;
@@ -51,8 +56,12 @@ const JOURNAL_PATIENCE: Duration = Duration::from_secs(2);
 /// Whoever could not be let in because the journal failed tries again after this.
 const JOURNAL_AGAIN: Duration = Duration::from_secs(5);
 
-/// Places of a full room become free as people come in; whoever finds none asks again after this, or twice as long.
+/// Numbers of a full room become free when the oldest have been called and their tickets are as old as they get, which can take a day; whoever
+/// finds none asks again after this, or twice as long.
 const FULL_AGAIN: Duration = Duration::from_secs(30);
+
+/// Called people who stand at the gates of one room at once: more than all its lines hold.
+const AT_GATE: usize = 1 << 20;
 
 /// A request that a service recognises carries this (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -64,6 +73,8 @@ pub struct Doorway {
     tag: u32,
     identity: Option<Identity>,
     cookie: String,
+    /// Called people who stand at the gate.
+    at_gate: Arc<HeldVisits>,
 }
 
 /// Who stands at the door.
@@ -75,11 +86,13 @@ pub(super) struct Visitor {
     pub(super) place: Option<Place>,
     /// Of a place that was given with this request: to be awaited before he is told of it, unless he comes in, which waits for it as well.
     given: Option<Appended>,
+    /// Of whoever was called: the one request of his place that stands at the gate, until he is in.
+    at_gate: Option<Held>,
 }
 
 impl Visitor {
     pub(super) const fn new(bearer: Bearer, place: Option<Place>) -> Self {
-        Self { bearer, place, given: None }
+        Self { bearer, place, given: None, at_gate: None }
     }
 }
 
@@ -87,6 +100,7 @@ impl Visitor {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) doorway: &'a Doorway,
+    pub(super) route: &'a Route,
     pub(super) asker: &'a Asker<'a>,
     pub(super) head: &'a Parts,
     pub(super) target: &'a Target,
@@ -100,7 +114,8 @@ impl Doorway {
     #[must_use]
     pub fn new(room: Arc<Room>, plan: &plan::WaitingRoom, alone: bool) -> Self {
         let cookie = if alone { cookies::TICKET.to_owned() } else { format!("{}_{}", cookies::TICKET, plan.name) };
-        Self { tag: room.tag(), room, identity: plan.identity.clone(), cookie }
+        let at_gate = HeldVisits::new(AT_GATE);
+        Self { tag: room.tag(), room, identity: plan.identity.clone(), cookie, at_gate }
     }
 
     /// The room behind it.
@@ -171,8 +186,11 @@ impl Worker {
         let look = room.look(&place, unix, fastrand::f64());
         written(look.recorded).await;
         match look.stand {
-            Stand::Called => match room.approach(&place, self.gateway.clock().now()) {
-                Ok(()) => Ok(Visitor::new(bearer.called(returning(place.class())), Some(place))),
+            Stand::Called => match self.to_the_gate(doorway, &place) {
+                Ok(at_gate) => {
+                    let visitor = Visitor::new(bearer.called(returning(place.class())), Some(place));
+                    Ok(Visitor { at_gate: Some(at_gate), ..visitor })
+                }
                 Err(again) => Err(Told::new(request, Some(&place), Stand::Called, again).into()),
             },
             // Of whom nothing is known, the same request may make it known: `enter` decides.
@@ -180,12 +198,18 @@ impl Worker {
                 let age = room.admitted(&place).map_or(Duration::ZERO, |admitted| unix.saturating_sub(admitted));
                 Ok(Visitor::new(Bearer::inside(place.session(), age), Some(place)))
             }
-            stand if is_lost(&stand) => {
+            stand if is_lost(&stand, room) => {
                 room.forget(doorway.identity_of(&head.headers), &place);
                 self.newcomer(request, bearer, unix).await
             }
             stand => Err(Told::new(request, Some(&place), stand, look.poll_after).into()),
         }
+    }
+
+    /// The holder of `place`, who was called, goes to the gate, unless he stands there already; an error is when to ask again.
+    fn to_the_gate(&self, doorway: &Doorway, place: &Place) -> Result<Held, Duration> {
+        doorway.room.approach(place, self.gateway.clock().now())?;
+        doorway.at_gate.hold((doorway.tag, place.number())).ok_or(eta::FLOOR)
     }
 
     /// Somebody of whom nothing is known.
@@ -198,6 +222,11 @@ impl Worker {
             let bearer = if anew { Bearer::without(class) } else { bearer };
             return Ok(Visitor::new(bearer, None));
         }
+        // Told his number he has had something of the route: by its limits, as if he had been forwarded.
+        let (admission, clock) = (request.route.admission(), self.gateway.clock());
+        let client = |limit: &ClientLimit| self.gateway.client(limit, request.asker.address, &request.head.headers);
+        let charged = admission.charge(clock.now(), client, fastrand::f64());
+        charged.map_err(|refusal| refused(request.route, &refusal))?;
         Err(self.join(request, unix).await)
     }
 
@@ -209,8 +238,7 @@ impl Worker {
         }
         let identity = request.doorway.identity_of(&request.head.headers);
         let Some(joined) = room.join(identity, request.class, unix) else {
-            let again = FULL_AGAIN.mul_f64(1.0 + fastrand::f64());
-            return Answer { retry_after: Some(again), ..Reason::RoomFull.into() };
+            return full();
         };
         written(joined.recorded).await;
         let (stand, poll_after) = room.first_look(&joined.place, unix, fastrand::f64());
@@ -246,23 +274,23 @@ impl Worker {
         }
     }
 
-    /// Redeems the place of somebody who has a permit; `route` says what a success is.
-    pub(super) async fn enter(
-        &self,
-        request: &Request<'_>,
-        visitor: &mut Visitor,
-        route: &Route,
-    ) -> Result<Option<Turn>, Answer> {
-        let Some(limits) = route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
+    /// Redeems the place of somebody who has a permit. Where successes are counted nobody goes in without one.
+    pub(super) async fn enter(&self, request: &Request<'_>, visitor: &mut Visitor) -> Result<Option<Turn>, Answer> {
+        let Some(limits) = request.route.plan(&self.gateway) else { return Err(Reason::Internal.into()) };
         let upstream = self.gateway.plan().upstreams.get(limits.upstream.0);
         let recognised = upstream.is_some_and(|upstream| upstream.idempotent);
         let key = request.head.headers.get(IDEMPOTENCY_KEY).filter(|_| recognised).map(HeaderValue::as_bytes);
         let (room, now) = (&request.doorway.room, (self.gateway.clock().now(), unix_time()));
         self.line_up(request, visitor);
-        let Some(place) = visitor.place else { return Ok(None) };
+        let Some(place) = visitor.place else {
+            // Of a place that is not remembered the pass alone speaks, where nothing is counted.
+            let counted = room.has_quota() && (limits.counts || visitor.bearer.session().is_none());
+            return if counted { Err(full()) } else { Ok(None) };
+        };
         let not = match room.enter(&place, limits.counts, key.map(<[u8]>::trim_ascii), now) {
             Ok(entered) => {
                 let mut turn = entered.turn;
+                visitor.at_gate = None;
                 if written(entered.recorded).await {
                     return Ok(Some(turn));
                 }
@@ -286,10 +314,15 @@ impl Worker {
     }
 }
 
-/// Whether a place is none any more.
-fn is_lost(stand: &Stand) -> bool {
+/// No number is left.
+fn full() -> Answer {
+    Answer { retry_after: Some(FULL_AGAIN.mul_f64(1.0 + fastrand::f64())), ..Reason::RoomFull.into() }
+}
+
+/// Whether a place is none any more, and there is another to be had.
+fn is_lost(stand: &Stand, room: &Room) -> bool {
     let requeues = sabotage::is(Fault::RequeueOnRefresh) && matches!(stand, Stand::Waiting { .. });
-    *stand == Stand::Unknown || requeues
+    room.is_lost(stand) || requeues
 }
 
 /// What a called ticket makes of a request: what can wait stays so.

@@ -21,6 +21,8 @@
 //!
 //! **Cost**: an append is two rings' push and pop, a fence and a wake-up (~1 µs); a write is shared by all that came meanwhile.
 //! 1 MiB a room, one thread. On disk 16 bytes for most records, 24 for an identity.
+//! **No bound**: it is made shorter at a start only. Whoever is let in and repeats a request that counts and fails leaves 32 bytes each time;
+//! how often he may, client limits say.
 //! **Not here**: what the records mean (the room restores itself from them), when to let a request wait for one, encryption: numbers,
 //! moments, keyed hashes and a lottery's secret are all there is.
 
@@ -237,16 +239,21 @@ impl Journal {
     /// Writes `record` soon, without telling when: what is lost of these costs somebody a little, and no promise. A full ring
     /// drops the record and counts it. Never blocks.
     pub fn post(&self, record: Record) {
-        let Some(running) = &self.0 else { return };
-        if running.shared.closing.load(Ordering::Relaxed) {
-            running.shared.drop_one();
-            return;
-        }
-        match running.shared.push(record, None) {
+        let _kept = self.offer(record);
+    }
+
+    /// The same; whether it was kept. What is kept is written before all that is appended or posted by the same thread after it.
+    #[must_use]
+    pub fn offer(&self, record: Record) -> bool {
+        let Some(running) = &self.0 else { return true };
+        let closing = running.shared.closing.load(Ordering::Relaxed);
+        let pushed = if closing { Err(None) } else { running.shared.push(record, None) };
+        match pushed {
             Ok(false) => {}
             Ok(true) => running.writer.unpark(),
             Err(_) => running.shared.drop_one(),
         }
+        pushed.is_ok()
     }
 
     /// Whether the disk takes what it is given. While it does not, appends fail at once.

@@ -36,6 +36,8 @@ const SAMPLES: [(Duration, usize); 2] = [(Duration::from_secs(1), 3_600), (Durat
 pub(super) struct Calls {
     /// Positions from here to the end of the last cohort are awaited.
     start: u64,
+    /// Positions below were called before this process began.
+    began: u64,
     cohorts: VecDeque<Cohort>,
     trails: [Trail; 2],
     /// How many numbers had been given when, by the clock on the wall.
@@ -73,7 +75,17 @@ impl Calls {
     pub(super) fn new(serving: u64) -> Self {
         let trail = |floor| SAMPLES.map(|(interval, most)| Trail { interval, most, samples: VecDeque::new(), floor });
         let (trails, joins) = (trail(serving), trail(0));
-        Self { start: serving, cohorts: VecDeque::new(), trails, joins, total: 0, no_show: 0.0, seen: 0.0 }
+        let cohorts = VecDeque::new();
+        Self { start: serving, began: serving, cohorts, trails, joins, total: 0, no_show: 0.0, seen: 0.0 }
+    }
+
+    /// Those from `start` on who were called before this began are not late for another [`TURN`]: as long as they could not come.
+    pub(super) fn recall(&mut self, start: u64, now: Tick) {
+        let end = self.start;
+        if start < end && self.cohorts.is_empty() {
+            self.start = start;
+            self.cohorts.push_back(Cohort { end, at: now, awake: None, called: 0, came: AtomicU64::new(0) });
+        }
     }
 
     /// The first position that is still awaited.
@@ -159,7 +171,7 @@ impl Calls {
 
     /// When `position` was called, as far as it is remembered.
     pub(super) fn called_at(&self, position: u64) -> Option<Tick> {
-        let exact = self.cohort(position).map(|cohort| cohort.at);
+        let exact = self.cohort(position).filter(|_| position >= self.began).map(|cohort| cohort.at);
         exact.or_else(|| self.trails.iter().find_map(|trail| trail.find(position)))
     }
 

@@ -86,6 +86,29 @@ impl Order {
         self.call(now, 1, |_, _| None)
     }
 
+    /// Nobody below `to` is awaited any more, and serving is there: their places have ended. Nothing, if it has come so far.
+    pub fn pass_over(&self, now: Tick, to: u64) {
+        let chore = self.chore();
+        let to = to.min(self.issued());
+        if to > self.serving() {
+            for (start, range) in parts(self.overdue.load(Ordering::Acquire).max(self.ring.start())..to) {
+                let Some(page) = self.ring.page(start) else { continue };
+                // Where nothing was heard, whoever is fresh is awaited all the same.
+                let chunk = self.ring.chunk(&page, start);
+                range.for_each(|index| {
+                    chunk.forget(index);
+                });
+            }
+            self.change_calls(|calls| {
+                calls.call(to, 0, now, None);
+                calls.expire(now);
+                self.serving.store(to, Ordering::Release);
+            });
+            self.count();
+        }
+        drop(chore);
+    }
+
     /// For how long from `now` on whoever is called next cannot come: he joined just before, and was told to come later.
     #[must_use]
     pub fn asleep(&self, now: Tick) -> Duration {
@@ -185,8 +208,9 @@ impl Order {
     }
 
     /// Forgets chunks whose people have all been called, were awaited for their turn, and whose tickets were all issued `life` before `unix` (since
-    /// 1970) or earlier; a draw only as a whole. Numbers below what is returned are forgotten.
-    pub fn retire(&self, unix: Duration, life: Duration) -> u64 {
+    /// 1970) or earlier; a draw only as a whole. Whoever waited for longer than that is remembered for `life` after he was called, or for as
+    /// long as it is known when he was: a day. Numbers below what is returned are forgotten.
+    pub fn retire(&self, at: Tick, unix: Duration, life: Duration) -> u64 {
         let chore = self.chore();
         let now = Unit::of(unix, self.generation);
         let overdue = self.overdue.load(Ordering::Acquire);
@@ -197,7 +221,9 @@ impl Order {
             drop(page);
             let last = chunk_start(drawn.max(first));
             let aged = self.ring.filled(last).is_some_and(|filled| Unit(filled).is_older(life, now));
-            if !aged || overdue < last + SPAN || !self.ring.drop_first() {
+            let called = self.calls().called_at(last + SPAN - 1);
+            let recent = called.is_some_and(|called| at.since(called) < life);
+            if !aged || recent || overdue < last + SPAN || !self.ring.drop_first() {
                 break;
             }
         }

@@ -13,6 +13,7 @@
 //! * Whoever waits is called when serving comes to him, whether he is counted or not: a room whose serving has reached what was issued has
 //!   called all.
 //! * Nobody at or behind the fence is called.
+//! * Serving passes over places that have ended; nobody is awaited there.
 //! * At most `capacity` numbers are remembered; when there is no room no number is given.
 //!
 //! **Cost**: a join one atomic addition; a return one compare-and-swap; how many are ahead: two loads and the bits of one chunk (~0.2 µs).

@@ -1,13 +1,14 @@
 //! The order as a journal tells it.
 
 use std::ops::Range;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use super::Order;
 use super::calls::Calls;
 use super::entry::{Entry, State, Unit};
 use super::ring::{chunk_start, index};
+use crate::clock::Tick;
 
 /// What a journal remembers, in the order in which it was written; draws come between by [`Order::drawn`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,15 @@ impl Order {
                 })
             }
         }
+    }
+
+    /// Whoever was called and has a position from `front` on is not late for another [`TURN`](super::TURN), from `now` on: while no process
+    /// ran he could not come.
+    pub fn recall(&mut self, front: u64, now: Tick) {
+        let start = front.max(self.ring.start());
+        let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner);
+        calls.recall(start, now);
+        *self.overdue.get_mut() = calls.start();
     }
 
     /// Changes the entry of `number`, and who is awaited with it.

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::ended;
 use super::{LEASE_MOST, Now, Room, Shown};
 use crate::waiting_room::eta::{Eta, Seen};
 use crate::waiting_room::journal::{Appended, Record};
@@ -80,10 +81,11 @@ impl Room {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let mut records = Vec::new();
         self.follow_waves(&mut control, now.1, &mut records);
+        self.pass_over_ended(now.0);
         self.keep_leased(&mut control);
         self.order.settle(now.0, now.1);
         self.note_fresh(&mut control);
-        self.sweep(&mut control, now.1);
+        self.sweep(&mut control, now);
         let standing = self.schedule.standing(control.progress);
         let settles = self.settle_recovery(now.0, &standing, &mut records);
         // Before the fence is set: a draw that is held in between is called from the next tick on.
@@ -190,29 +192,38 @@ impl Room {
     }
 
     fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
+        // Before the clock is asked: a wave that was spent when the process ended has ended by that, whatever has opened since.
         let reached = control.progress;
-        let mut progress = self.schedule.advance(reached, unix);
-        if let Some(wave) = self.schedule.standing(progress).calling
-            && self.quota_of(wave).is_some_and(Quota::is_spent)
-        {
-            progress = self.schedule.spent(progress, wave);
-        }
-        if progress == reached {
+        let calling = self.schedule.standing(reached).calling;
+        let spent = calling.filter(|wave| self.quota_of(*wave).is_some_and(Quota::is_spent));
+        let reached = spent.map_or(reached, |wave| self.schedule.spent(reached, wave));
+        self.come_to(control, reached, records);
+        self.come_to(control, self.schedule.advance(reached, unix), records);
+    }
+
+    fn come_to(&self, control: &mut Control, progress: Progress, records: &mut Vec<Appended>) {
+        if progress == control.progress {
             return;
         }
-        if let Phase::Lobby { wave, .. } = self.schedule.standing(reached).phase {
+        let [before, standing] = [control.progress, progress].map(|progress| self.schedule.standing(progress));
+        if let Phase::Lobby { wave, .. } = before.phase
+            && before.phase != standing.phase
+        {
             records.extend(self.close_lobby(wave));
         }
         let first = self.order.issued();
         records.push(self.journal.append(Record::Wave { code: progress.code(), first }));
-        self.begin(progress, first);
+        self.begin(&standing, first);
         control.progress = progress;
     }
 
-    /// The first number of those who join for a wave: at its lobby, or at its opening.
-    fn begin(&self, progress: Progress, first: u64) {
-        let Some(joins) = joins(&self.schedule.standing(progress)) else { return };
-        self.starts.write().unwrap_or_else(PoisonError::into_inner).begin(joins, first);
+    /// The first number of those who join for a wave, at its lobby or at its opening; and of those whose wave has not ended.
+    fn begin(&self, standing: &Standing, first: u64) {
+        let mut starts = self.starts.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(joins) = joins(standing) {
+            starts.begin(joins, first);
+        }
+        self.ended.fetch_max(ended::end(&self.schedule, standing, &starts, first), Ordering::AcqRel);
     }
 
     /// Sees to it that numbers far beyond those given are in the journal: two seconds' worth of the present joins, so that the burst of an
@@ -262,13 +273,13 @@ impl Room {
     }
 
     /// Ends passages that were not used, and forgets what nobody can ask for.
-    fn sweep(&self, control: &mut Control, unix: Duration) {
+    fn sweep(&self, control: &mut Control, (now, unix): Now) {
+        self.retry_releases(unix);
         for swept in self.order.sweep(unix, self.passage) {
-            self.journal.post(self.state_record(swept.number, State::Gone, swept.wave, unix));
-            // Behind its record: whoever takes the place is written after it.
-            self.released(swept.number, swept.wave);
+            let recorded = self.journal.offer(self.state_record(swept.number, State::Gone, swept.wave, unix));
+            self.release(swept.number, swept.wave, recorded);
         }
-        let first = self.order.retire(unix, self.life);
+        let first = self.order.retire(now, unix, self.life);
         control.identities = control.identities.wrapping_add(1);
         self.identities.sweep(first, control.identities);
     }

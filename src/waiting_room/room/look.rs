@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Place, Room, Shown};
-use crate::config::plan::AtClose;
 use crate::waiting_room::eta::{self, Estimate};
 use crate::waiting_room::identity::Claimed;
 use crate::waiting_room::journal::{Appended, Record};
@@ -20,6 +19,9 @@ const TAKEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Of a wave that has ended, nothing changes for so long; whoever asks sooner learns nothing.
 const ENDED_AGAIN: Duration = Duration::from_mins(5);
+
+/// Before a number that an identity has taken, so that no identity is the same.
+const BOUND: &[u8] = b"weir number of an identity\n";
 
 /// Where a place stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,6 +151,16 @@ impl Room {
         (stand, after)
     }
 
+    /// Whether somebody who stands at `stand` has no place any more, and can have another.
+    #[must_use]
+    pub fn is_lost(&self, stand: &Stand) -> bool {
+        match stand {
+            Stand::Unknown => true,
+            Stand::Over { carried: false, .. } => self.takes(),
+            _ => false,
+        }
+    }
+
     /// What a newcomer finds when no place is given.
     #[must_use]
     pub fn closed(&self) -> Stand {
@@ -162,12 +174,22 @@ impl Room {
         Stand::Over { next, spent, carried: false }
     }
 
-    /// An identity without a place takes the one of the ticket it came with.
+    /// An identity without a place takes the one of the ticket it came with, unless that is another's already.
     fn bind(&self, place: &Place) -> Option<Appended> {
         let hash = place.binds?;
         let number = place.ticket.number;
-        let claimed = self.identities.claim(hash, || Some(number));
-        (claimed == Claimed::New(number)).then(|| self.journal.append(Record::Identity { hash: hash.to_u64(), number }))
+        // The number has a name of its own once it is somebody's: with one ticket no more than one identity is remembered.
+        let own = self.identities.hash(&[BOUND, &number.to_be_bytes()].concat());
+        if self.identities.claim(own, || Some(number)) != Claimed::New(number) {
+            return None;
+        }
+        if self.identities.claim(hash, || Some(number)) != Claimed::New(number) {
+            self.identities.forget(own, number);
+            return None;
+        }
+        let [_, recorded] =
+            [own, hash].map(|hash| self.journal.append(Record::Identity { hash: hash.to_u64(), number }));
+        Some(recorded)
     }
 
     pub(super) fn stand(&self, number: u64, shown: &Shown) -> Stand {
@@ -198,6 +220,11 @@ impl Room {
     fn waiting(&self, number: u64, shown: &Shown) -> Stand {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
+        if self.has_ended(number) {
+            // While another wave is open, his place is not even worth a word.
+            let open = matches!(standing.phase, Phase::Open { .. });
+            return if open { Stand::Unknown } else { self.closed() };
+        }
         if (shown.undrawn.0..shown.undrawn.1).contains(&number) {
             // Being drawn: within seconds.
             let opens = self.opening(wave).map_or(Duration::ZERO, |opens| opens.unix);
@@ -220,8 +247,6 @@ impl Room {
                 Fate::Carried { .. } => return Stand::Over { next, spent, carried: true },
                 Fate::Over => return Stand::Over { next, spent, carried: false },
             }
-        } else if self.at_close == AtClose::End && standing.calling.is_some_and(|calling| wave < calling) {
-            return Stand::Over { next: None, spent: false, carried: false };
         }
         let quota = standing.calling.and_then(|calling| self.quota_of(calling));
         if self.is_announced(number) {

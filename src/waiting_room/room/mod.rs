@@ -17,6 +17,7 @@
 
 mod calendar;
 mod chore;
+mod ended;
 mod lane;
 mod lobby;
 mod look;
@@ -25,6 +26,7 @@ mod owed;
 mod place;
 mod published;
 mod recover;
+mod releases;
 mod replay;
 mod restore;
 mod roll;
@@ -67,16 +69,13 @@ const LEASE_PART: u64 = 1_024;
 /// … and so many at most: two seconds' joins of the worst minute. Whoever is given a number beyond waits for the journal himself.
 const LEASE_MOST: u64 = 262_144;
 
-/// A clock that is set back by this much loses nobody's ticket.
-const SKEW: Duration = Duration::from_mins(5);
-
 /// A waiting room, shared by all workers.
 #[derive(Debug)]
 pub struct Room {
     name: Arc<str>,
     tag: u32,
     generation: u32,
-    /// A ticket is good for so long, and a passage for so long.
+    /// A ticket is good for so long, from the opening of its wave on if that is later; and a passage for so long.
     life: Duration,
     passage: Duration,
     keyring: Keyring,
@@ -85,10 +84,13 @@ pub struct Room {
     schedule: Schedule,
     waves: Box<[plan::Wave]>,
     at_close: plan::AtClose,
+    unrecorded: releases::Unrecorded,
     /// One a wave, where it has one.
     quotas: Box<[Option<Quota>]>,
     /// Who joined for which wave.
     starts: RwLock<Starts>,
+    /// Numbers below have no place any more, unless they came in.
+    ended: AtomicU64,
     lottery: Lottery,
     journal: Journal,
     /// Numbers below are in the journal as given.
@@ -365,10 +367,6 @@ impl Room {
             && ticket.generation == self.generation
             && ticket.number < self.order.issued()
             && self.is_fresh(ticket, unix)
-    }
-
-    fn is_fresh(&self, ticket: &Ticket, unix: Duration) -> bool {
-        ticket.issued <= unix.saturating_add(SKEW) && unix.saturating_sub(ticket.issued) <= self.life
     }
 
     /// The wave for which `number` was given.

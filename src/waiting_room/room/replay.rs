@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::chore::joins;
+use super::ended;
 use super::lobby::{DrawFault, Lottery};
 use super::recover::{People, named};
 use super::starts::Starts;
@@ -23,8 +24,8 @@ use crate::waiting_room::wave::{Progress, Schedule};
 /// people. Their chunks are made only while their neighbours are fresh.
 const SKIPPED: usize = 1 << 20;
 
-/// Identities for each number: of its holder, of an old ticket or the key of his request.
-const NAMES: usize = 2;
+/// Identities for each number: of its holder, that it is his, and of an old ticket or the key of his request.
+const NAMES: usize = 3;
 
 /// What must be known before the rest is read.
 #[derive(Debug, Default)]
@@ -51,6 +52,8 @@ pub(super) struct Told {
     pub(super) people: People,
     pub(super) progress: Progress,
     pub(super) starts: Starts,
+    /// Numbers below have no place any more, unless they came in.
+    pub(super) ended: u64,
     pub(super) tally: Tally,
     pub(super) paused: bool,
     pub(super) lottery: Lottery,
@@ -115,6 +118,7 @@ impl Told {
             people: People::default(),
             progress: Progress::default(),
             starts: Starts::default(),
+            ended: 0,
             tally: Tally::new(plan.waves.len()),
             paused: false,
             lottery: Lottery::new(&plan.name, generation, plan.state.clone(), plan.waves.len()),
@@ -150,6 +154,7 @@ impl Told {
                     if let Some(wave) = joins(&standing) {
                         self.starts.begin(wave, first);
                     }
+                    self.ended = self.ended.max(ended::end(&self.schedule, &standing, &self.starts, first));
                     if let Some(wave) = standing.calling.or_else(|| standing.ended.map(|(ended, _)| ended)) {
                         self.tally.begins(wave);
                     }
@@ -196,7 +201,8 @@ impl Told {
             self.becomes(number, state, wave, unix, unix);
             records.push(Record::State { number, state: state as u8, wave, at: since });
         }
-        self.order.restore(Restored::Serving(self.serving), unix);
+        let passed_over = self.ended.min(self.lottery.fence().unwrap_or(u64::MAX));
+        self.order.restore(Restored::Serving(self.serving.max(passed_over)), unix);
         let skipped = self.fresh.end..self.order.issued();
         if !skipped.is_empty() {
             records.push(Record::Skipped { from: skipped.start, until: skipped.end });

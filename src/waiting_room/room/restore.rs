@@ -108,6 +108,7 @@ fn begin(
     told.lottery.commit(lobbies, &journal, random)?;
     let configured = pace_plan(plan.pace);
     let now = clock.now();
+    told.order.recall(told.front, now);
     let mut caller = Pace::new(if told.paused { PacePlan::Paused } else { configured }, patience, now);
     let eta = Eta::new(now);
     let forecast = eta.forecast();
@@ -124,7 +125,6 @@ fn begin(
     };
     let limit = |(index, wave): (usize, &plan::Wave)| wave.quota.map(|limit| told.tally.quota(index, limit.get()));
     let quotas: Box<[Option<Quota>]> = plan.waves.iter().enumerate().map(limit).collect();
-    let straight = caller.straight(0, told.order.waiting());
     let issued = told.order.issued();
     let room = Room {
         name: plan.name.as_str().into(),
@@ -142,7 +142,7 @@ fn begin(
         lease_least: LEASE_LEAST.min(plan.capacity as u64 / LEASE_PART).max(1),
         stripes: [const { Mutex::new(()) }; STRIPES],
         lottery: told.lottery,
-        straight: AtomicU64::new(straight),
+        straight: AtomicU64::new(caller.straight(0, told.order.waiting())),
         welcoming: AtomicU64::new(0),
         reserved: AtomicU64::new(0),
         owed: Owed::new(),
@@ -150,8 +150,10 @@ fn begin(
         schedule,
         waves: plan.waves.clone().into(),
         at_close: plan.at_close,
+        unrecorded: super::releases::Unrecorded::default(),
         quotas,
         starts: RwLock::new(told.starts),
+        ended: AtomicU64::new(told.ended),
         journal,
         front: told.front,
         recovery,

@@ -13,11 +13,11 @@
 //! The same request is one with an Idempotency-Key that this place has sent before.
 //!
 //! A place of the quota is reserved at the redemption, so that nobody who was let in is told on his last page that nothing is
-//! left; it is released when he is back in line, or has not been seen for the life of a pass.
+//! left; it is released when he is back in line, or has not been seen for the life of a pass, and the journal has that (`releases`).
 //!
-//! **Invariants**: one redemption a number; a reservation for each number that is Admitted, Sending, Ambiguous or Done, and for no other; what
-//! is not known to have failed keeps its reservation. A turn that is told nothing is one whose outcome is unknown. What becomes of a number is in
-//! the journal in the order in which it became so.
+//! **Invariants**: one redemption a number; a reservation for each number that is Admitted, Sending, Ambiguous or Done, and for no other, but one
+//! of whom the journal does not know yet that he is not any more; what is not known to have failed keeps its reservation. A turn that is told
+//! nothing is one whose outcome is unknown. What becomes of a number is in the journal in the order in which it became so.
 //! **Not here**: the permit (`admission`), the pass (`proxy::pass`).
 
 use std::sync::Arc;
@@ -96,10 +96,9 @@ impl Room {
     /// When to try again.
     pub fn approach(&self, place: &Place, now: Tick) -> Result<(), Duration> {
         let number = place.ticket.number;
-        if self.order.came(number, now).is_none() && self.order.is_late(number) && !self.lane().take(now) {
-            return Err(LATE_AGAIN);
-        }
-        Ok(())
+        // He pays when he comes in: whoever asks and goes away again takes nothing from the others.
+        let pays = self.order.came(number, now).is_none() && self.order.is_late(number);
+        if pays && !self.lane().is_free(now) { Err(LATE_AGAIN) } else { Ok(()) }
     }
 
     /// Lets a newcomer to the gate while nobody waits: a number that is called as it is given, and whose holder has come. What is to be awaited
@@ -215,18 +214,19 @@ impl Room {
         let wave = self.order.standing(number).map_or(0, |standing| standing.wave);
         let waited = self.order.set(number, State::Waiting, State::Gone, unix);
         let left = waited || self.order.set(number, State::Admitted, State::Gone, unix);
-        if left {
-            self.journal.post(self.state_record(number, State::Gone, wave, unix));
-        }
-        // Behind its record: whoever takes the place is written after it.
+        let recorded = left && self.journal.offer(self.state_record(number, State::Gone, wave, unix));
         if left && !waited {
-            self.released(number, wave);
+            self.release(number, wave, recorded);
         }
         left
     }
 
     fn redeem(&self, number: u64, now: Now) -> Result<Option<Appended>, NotEntered> {
-        let Some(wave) = self.shown().standing.calling else { return Err(NotEntered::NotCalled) };
+        let calling = self.shown().standing.calling.filter(|_| !self.has_ended(number));
+        let Some(wave) = calling else { return Err(NotEntered::NotCalled) };
+        if self.order.is_late(number) && !self.lane().take(now.0) {
+            return Err(NotEntered::NotCalled);
+        }
         let quota = self.quota_of(wave);
         if quota.is_some_and(|quota| !quota.reserve()) {
             return Err(NotEntered::NoneLeft);
@@ -320,7 +320,7 @@ impl Turn {
     }
 
     fn done(&mut self) {
-        if self.becomes(State::Sending, State::Done)
+        if self.becomes(State::Sending, State::Done).is_some()
             && let Some(quota) = self.room.reservation(self.number, self.wave)
         {
             quota.finish();
@@ -342,25 +342,22 @@ impl Turn {
     /// To the front of the line.
     fn back(&mut self) {
         let from = if self.sent == Sent::Uncounted { State::Admitted } else { State::Sending };
-        if self.becomes(from, State::Waiting) {
+        if let Some(recorded) = self.becomes(from, State::Waiting) {
             self.room.announce_to(self.number);
-            self.room.released(self.number, self.wave);
+            self.room.release(self.number, self.wave, recorded);
             self.room.events.returned.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Once; a word that comes later, or twice, changes nothing.
-    fn becomes(&mut self, from: State, to: State) -> bool {
+    /// Whether the journal took it. Once; a word that comes later, or twice, changes nothing: [`None`].
+    fn becomes(&mut self, from: State, to: State) -> Option<bool> {
         if std::mem::replace(&mut self.told, true) {
-            return false;
+            return None;
         }
         let room = &self.room;
         let _order = room.in_order(self.number);
         let became = room.order.set(self.number, from, to, self.at);
-        if became {
-            room.journal.post(room.state_record(self.number, to, self.wave, self.at));
-        }
-        became
+        became.then(|| room.journal.offer(room.state_record(self.number, to, self.wave, self.at)))
     }
 }
 

@@ -141,11 +141,11 @@ fn there_is_room_for_so_many_and_then_for_nobody_until_some_are_forgotten() {
     assert_eq!((order.issue(), order.issued()), (None, people), "no number is lost");
     let life = Duration::from_secs(1_000);
     settle(&order, 0..=60);
-    assert_eq!(order.retire(unix(2_000), life), 0, "nobody was called");
+    assert_eq!(order.retire(tick(2_000), unix(2_000), life), 0, "nobody was called");
     order.advance(tick(100), 0);
     order.settle(tick(100).after(TURN), unix(130));
-    assert_eq!(order.retire(unix(1_059), life), 0, "tickets are still good");
-    assert_eq!(order.retire(unix(1_060), life), people);
+    assert_eq!(order.retire(tick(1_100), unix(1_059), life), 0, "tickets are still good");
+    assert_eq!(order.retire(tick(1_100), unix(1_060), life), people);
     assert_eq!(order.issue(), Some(people));
     assert_eq!((order.state(7), order.position(7), order.is_called(7)), (Some(State::Gone), Some(7), true));
     assert_eq!(order.redeem(7, 0, tick(1), unix(1)), Err(NotRedeemed::Already(State::Gone)));
@@ -250,14 +250,14 @@ fn a_draw_is_forgotten_as_a_whole() {
     order.advance(tick(61), 0);
     order.settle(tick(61).after(TURN), unix(100));
     let life = Duration::from_secs(1_000);
-    assert_eq!(order.retire(unix(5_000), life), 0, "the other part of it is not full yet");
+    assert_eq!(order.retire(tick(5_000), unix(5_000), life), 0, "the other part of it is not full yet");
     assert_eq!(order.position(10), Some(5_989));
     (6_000..2 * CHUNK).for_each(|_| assert!(order.issue().is_some()));
     settle(&order, 5_000..=5_060);
     order.advance(tick(5_060), 0);
     order.settle(tick(5_060).after(TURN), unix(5_100));
-    assert_eq!(order.retire(unix(6_059), life), 0, "and then not old enough");
-    assert_eq!(order.retire(unix(6_060), life), 2 * CHUNK as u64);
+    assert_eq!(order.retire(tick(6_060), unix(6_059), life), 0, "and then not old enough");
+    assert_eq!(order.retire(tick(6_060), unix(6_060), life), 2 * CHUNK as u64);
 }
 
 #[test]

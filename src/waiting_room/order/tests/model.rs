@@ -170,7 +170,7 @@ impl Run {
     }
 
     fn retire(&mut self, at: Duration) {
-        let start = self.order.retire(at, Duration::from_secs(LIFE));
+        let start = self.order.retire(tick(self.plain.now), at, Duration::from_secs(LIFE));
         assert!(start >= self.forgotten && start <= self.plain.overdue);
         for person in &self.plain.people[index(self.forgotten)..index(start)] {
             assert!(person.issued + LIFE <= self.plain.now + 8, "a ticket that is still good");

@@ -1,12 +1,14 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
 mod kills;
+mod promises;
 mod recover;
 mod restarts;
 mod rush;
 mod schedules;
 mod torn;
 mod turns;
+mod waves;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

@@ -152,7 +152,7 @@ fn what_is_no_ticket_of_an_earlier_state_is_none() {
     let mut later = old[0];
     later.ticket.generation = bench.room.generation + 1;
     let mut early = old[0];
-    early.ticket.issued = bench.unix() + super::super::SKEW + Duration::from_secs(1);
+    early.ticket.issued = bench.unix() + super::super::calendar::SKEW + Duration::from_secs(1);
     assert_eq!(bench.find(&early), None, "signed later than any clock may be wrong");
     let mut expired = old[0];
     expired.ticket.issued = bench.unix().saturating_sub(bench.plan.life + Duration::from_secs(1));

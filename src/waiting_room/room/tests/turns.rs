@@ -332,7 +332,7 @@ fn a_ticket_is_good_for_its_life_and_no_longer_than_clocks_may_differ_before_it(
         place
     };
     let (now, second) = (bench.unix(), Duration::from_secs(1));
-    let (life, skew) = (bench.plan.life, super::super::SKEW);
+    let (life, skew) = (bench.plan.life, super::super::calendar::SKEW);
     let oldest = now.saturating_sub(life);
     for (issued, good) in
         [(oldest, true), (oldest.saturating_sub(second), false), (now + skew, true), (now + skew + second, false)]
