@@ -45,6 +45,7 @@ mod refusals;
 mod reload;
 mod room_kills;
 mod rooms;
+mod rooms_counting;
 mod rooms_line;
 mod rooms_operators;
 mod rooms_page;

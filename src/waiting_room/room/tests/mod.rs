@@ -162,8 +162,9 @@ impl Bench {
     }
 
     fn enter(&self, place: &Place, counting: bool, key: Option<&[u8]>) -> Result<Turn, super::NotEntered> {
-        let entered = self.room.enter(place, counting, key, self.now())?;
+        let mut entered = self.room.enter(place, counting, key, self.now())?;
         entered.recorded.into_iter().for_each(wait);
+        entered.turn.handed(true);
         Ok(entered.turn)
     }
 
