@@ -1,5 +1,7 @@
 //! Waiting rooms: the page of somebody who waits, in a browser that keeps cookies or not, alone or shared.
 
+use std::io::Read;
+
 use crate::client::{Client, Response};
 use crate::origin::Latch;
 use crate::rooms::{ask, config, number, occupy, origin, said};
@@ -67,6 +69,42 @@ fn the_page_says_all_there_is_to_say_and_is_never_kept() {
     let left = click(&weir, "/.weir/nothing", "");
     assert_eq!((left.status, left.field("content-type")), (404, Some("text/html; charset=utf-8")));
     assert_eq!(ask(&weir, "GET", "/.weir/nothing", "accept: */*\r\n").reason(), "no_route");
+}
+
+/// As a browser gets it, with all that the line can say.
+#[test]
+fn the_page_as_sent_is_four_kilobytes_at_most() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir =
+        Weir::start(&config(origin.address, "quota = 1\ncloses = \"2099-01-01T00:00:00+07:00\"\npace = \"paused\""));
+    let target = format!("/register?{}", "step=1&".repeat(20));
+    let (mut sent, mut lengths) = (0, std::collections::HashSet::new());
+    for language in ["id", "en"] {
+        let fields = |codings: &str| format!("accept-language: {language}\r\naccept-encoding: {codings}\r\n");
+        let plain = click(&weir, &target, &fields("br"));
+        let ticket = plain.field("weir-ticket").unwrap();
+        let place = quoted(&plain.text(), "data-status=\"");
+        for page in [target.clone(), place] {
+            let shown = format!("{}weir-ticket: {ticket}\r\n", fields("gzip, deflate, br"));
+            let packed = click(&weir, &page, &shown);
+            assert_eq!(packed.field("content-encoding"), Some("gzip"), "{packed:?}");
+            assert!(packed.field("vary").unwrap().contains("accept-encoding"));
+            assert!(packed.body.len() <= 4_096, "{} bytes", packed.body.len());
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&*packed.body).read_to_string(&mut text).unwrap();
+            assert!(
+                text.starts_with("<!doctype html>") && text.ends_with("</html>\n") && text.contains(ticket),
+                "{text}"
+            );
+            let program = ask(&weir, "GET", &page, &format!("{shown}accept: application/json\r\n"));
+            assert_eq!((program.field("content-encoding"), said(&program)["state"].as_str()), (None, Some("paused")));
+            sent = sent.max(packed.body.len());
+            lengths.insert(packed.body.len());
+        }
+        assert_eq!((plain.status, plain.field("content-encoding")), (503, None), "{plain:?}");
+    }
+    println!("at most {sent} bytes, {} lengths", lengths.len());
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,7 +22,9 @@ use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
 use crate::waiting_room::eta::Estimate;
-use crate::waiting_room::page::{self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting};
+use crate::waiting_room::page::{
+    self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting, coding,
+};
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
 
@@ -36,10 +38,11 @@ pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
 pub(super) const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Fields that an answer has at most.
-const FIELDS: usize = 11;
+const FIELDS: usize = 12;
 
 /// What a page or a state depends on.
-pub(super) const VARIES: &str = "accept, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
+pub(super) const VARIES: &str =
+    "accept, accept-encoding, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
 
 /// What somebody is told, written in the format and language that his client prefers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Told {
     kind: &'static str,
     language: &'static str,
     policy: Option<HeaderValue>,
+    /// Of the body.
+    coding: Option<HeaderValue>,
     ticket: Option<TicketText>,
     cookie: Option<HeaderValue>,
     /// The page is to be had there.
@@ -103,12 +108,16 @@ impl Told {
         let receipt = place.and_then(|place| receipt(room, place));
         let spoken = Spoken { stand: &stand, poll_after, ticket: ticket.as_ref(), receipt: receipt.as_ref() };
         let view = view(room, place, &spoken, &links, id, now);
-        let (body, kind, policy) = match format {
+        let (kind, policy, (body, coding)) = match format {
             Format::Html => {
-                let page = room.page();
-                (page.html(&view, language), "text/html; charset=utf-8", Some(page.content_security_policy().clone()))
+                let policy = Some(room.page().content_security_policy().clone());
+                (
+                    "text/html; charset=utf-8",
+                    policy,
+                    coding::packed(room.page().html(&view, language), headers, fastrand::u8(..)),
+                )
             }
-            Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
+            Format::Json => ("application/problem+json", None, (page::problem_json(&view, language), None)),
         };
         let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket, now));
         let cookie =
@@ -118,7 +127,7 @@ impl Told {
         let location = links.enter.as_deref().filter(|_| anew).and_then(|page| HeaderValue::try_from(page).ok());
         let status = if location.is_some() { StatusCode::SEE_OTHER } else { view.state.status() };
         let (reason, language, poll_after) = (reason(&stand), language.tag(), view.poll_after);
-        Self { reason, poll_after, status, body, kind, language, policy, ticket, cookie, location }
+        Self { reason, poll_after, status, body, kind, language, policy, coding, ticket, cookie, location }
     }
 
     /// The status that it has.
@@ -147,6 +156,7 @@ impl Told {
         let ticket = self.ticket.and_then(|ticket| HeaderValue::from_bytes(ticket.as_ref()).ok());
         let more = [
             (CONTENT_SECURITY_POLICY, self.policy),
+            (CONTENT_ENCODING, self.coding),
             (WEIR_TICKET, ticket),
             (SET_COOKIE, self.cookie),
             (LOCATION, self.location),

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
@@ -32,7 +32,7 @@ use crate::proxy::headers::X_REQUEST_ID;
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
 use crate::proxy::{Asker, Worker};
-use crate::waiting_room::page::{Format, Language, state_json};
+use crate::waiting_room::page::{Format, Language, coding, state_json};
 use crate::waiting_room::room::{Look, Place, Stand};
 
 /// Paths that begin so are weir's own.
@@ -110,8 +110,10 @@ impl Worker {
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let mut response = match format {
             Format::Html => {
-                let mut response = Response::new(room.page().html(&view, language));
+                let (page, coding) = coding::packed(room.page().html(&view, language), &head.headers, fastrand::u8(..));
+                let mut response = Response::new(page);
                 let fields = response.headers_mut();
+                coding.and_then(|coding| fields.insert(CONTENT_ENCODING, coding));
                 fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
                 fields.insert(CONTENT_SECURITY_POLICY, room.page().content_security_policy().clone());
                 fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

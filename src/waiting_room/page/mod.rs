@@ -11,6 +11,7 @@
 //! **Not here**: what is true of a person (`order`, `eta`, `quota`, `wave`); sockets, status lines, cookies (`proxy`).
 
 pub mod accept;
+pub mod coding;
 mod json;
 pub mod language;
 mod moment;
