@@ -49,6 +49,7 @@ mod rooms_counting;
 mod rooms_line;
 mod rooms_operators;
 mod rooms_page;
+mod rooms_rush;
 mod rooms_turn;
 mod rooms_two;
 mod rooms_wave;

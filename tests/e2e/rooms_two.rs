@@ -73,7 +73,7 @@ fn a_browser_keeps_a_pass_of_each_room() {
     assert!(jar.iter().any(|kept| kept.starts_with("weir_pass_opening=")), "{jar:?}");
     let mut busy = occupy(&weir);
     let held = ask(&weir, "GET", "/register", "");
-    assert_eq!(held.reason(), "your_turn", "others wait from now on: {held:?}");
+    assert_eq!(held.status, 503, "others wait from now on: {held:?}");
     let mut inside = Client::connect(weir.http);
     inside.send(format!("GET /register HTTP/1.1\r\nhost: localhost\r\ncookie: {}\r\n\r\n", jar.join("; ")));
     weir.wait_for_load("u", 1, 1);

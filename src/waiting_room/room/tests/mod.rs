@@ -1,5 +1,6 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
+mod asleep;
 mod kills;
 mod recover;
 mod restarts;
