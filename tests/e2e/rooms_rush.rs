@@ -88,25 +88,29 @@ fn everybody_who_comes_at_once_has_a_place_and_can_be_asked_for() {
 const PEOPLE: usize = 10;
 const TABS: usize = 50;
 
-/// What became of everybody: his successes, and the numbers that he was told.
-type Seen = [Mutex<(usize, HashSet<u64>)>; PEOPLE];
+/// What became of somebody.
+#[derive(Debug, Default)]
+struct Seen {
+    successes: usize,
+    /// The numbers that he was told.
+    numbers: HashSet<u64>,
+}
 
 /// Sends his form as he is told to until it counts, or has counted.
-fn persist(weir: &Weir, person: usize, seen: &Seen) {
-    let note = |note: &dyn Fn(&mut (usize, HashSet<u64>))| note(&mut seen[person].lock().unwrap());
+fn persist(weir: &Weir, person: usize, seen: &Mutex<Seen>) {
     for _ in 0..60 {
         let mut client = Client::connect(weir.http);
         let fields = format!("idempotency-key: person-{person}\r\ncontent-length: 0\r\n");
         client.send(format!("POST /form HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n"));
         let answer = client.answer();
         match (answer.status, answer.reason().as_str()) {
-            (200, _) => return note(&|seen| seen.0 += 1),
+            (200, _) => return seen.lock().unwrap().successes += 1,
             (409, "already_done") => return,
             (409, "already_sending") | (503, _) => {}
             _ => panic!("{answer:?}"),
         }
         let number = said(&answer)["ticket_number"].as_u64().unwrap();
-        note(&|seen| seen.1.extend([number]));
+        seen.lock().unwrap().numbers.insert(number);
         std::thread::sleep(Duration::from_secs(answer.field("retry-after").unwrap().parse().unwrap()));
     }
     panic!("{person} never had his turn");
@@ -129,12 +133,12 @@ fn fifty_tabs_of_one_person_are_one_person() {
     );
     let weir = Weir::start(&counting);
     let mut first = occupy(&weir);
-    let seen = Seen::default();
+    let seen: [Mutex<Seen>; PEOPLE] = Default::default();
     std::thread::scope(|scope| {
         for client in 0..PEOPLE - 1 + TABS {
             let person = client.saturating_sub(TABS - 1);
             let (weir, seen) = (&weir, &seen);
-            scope.spawn(move || persist(weir, person, seen));
+            scope.spawn(move || persist(weir, person, &seen[person]));
         }
         let people = || {
             let rooms: serde_json::Value = serde_json::from_slice(&get(weir.admin, "/v1/rooms").body).unwrap();
@@ -146,9 +150,9 @@ fn fifty_tabs_of_one_person_are_one_person() {
         assert_eq!(first.answer().status, 200);
     });
     let seen = seen.map(|seen| seen.into_inner().unwrap());
-    assert!(seen.iter().all(|(successes, _)| *successes == 1), "an equal share: {seen:?}");
+    assert!(seen.iter().all(|seen| seen.successes == 1), "an equal share: {seen:?}");
     assert_eq!(origin.requests(), PEOPLE + 1, "and nothing was spent on the other tabs");
-    assert!(seen.iter().all(|(_, numbers)| numbers.len() == 1), "one place each: {seen:?}");
-    let numbers: HashSet<u64> = seen.iter().flat_map(|(_, numbers)| numbers.clone()).collect();
+    assert!(seen.iter().all(|seen| seen.numbers.len() == 1), "one place each: {seen:?}");
+    let numbers: HashSet<u64> = seen.iter().flat_map(|seen| seen.numbers.clone()).collect();
     assert_eq!(numbers, (2..=PEOPLE as u64 + 1).collect());
 }

@@ -8,6 +8,7 @@ mod rush;
 mod schedules;
 mod torn;
 mod turns;
+mod unsent;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;

@@ -157,27 +157,6 @@ fn of_two_requests_at_once_one_is_sent() {
 }
 
 #[test]
-fn what_no_connection_had_is_never_unknown() {
-    let is_back = |bench: &Bench, place: &Place| (bench.state(place), bench.count().taken) == (State::Waiting, 0);
-    let mut bench = Bench::new(vec![wave(1)]);
-    let place = called(&mut bench);
-    let enter = |bench: &Bench| bench.room.enter(&place, true, Some(KEY), bench.now()).unwrap().turn;
-    drop(enter(&bench));
-    assert!(is_back(&bench, &place), "its client left while it was being connected");
-    let mut turn = enter(&bench);
-    turn.handed(true);
-    turn.handed(false);
-    drop(turn);
-    assert!(is_back(&bench, &place), "given back unsent");
-    let mut turn = enter(&bench);
-    turn.handed(true);
-    turn.repeated();
-    turn.handed(false);
-    drop(turn);
-    assert_eq!((bench.state(&place), bench.count().taken), (State::Ambiguous, 1), "it was sent before");
-}
-
-#[test]
 fn a_request_at_the_service_is_unclear_after_a_kill_and_keeps_what_it_took() {
     let mut bench = Bench::new(vec![wave(1)]);
     let place = called(&mut bench);
