@@ -113,8 +113,9 @@ unit: ## unit, property and end-to-end tests
 loom: ## the permit gates and the quota under the model checker
 	$(CARGO) test --locked --lib --features loom model::
 
-long: ## 10^8 forged tickets, 10 million places, and rooms killed a thousand times, for minutes; optimised, because that is what makes it minutes
+long: ## 10^8 forged tickets, 10 million places, rooms killed a thousand times, 80,000 joins at once; for minutes; optimised, because that is what makes it minutes
 	WEIR_LONG=1 CARGO_PROFILE_TEST_OPT_LEVEL=3 $(CARGO) test --locked --lib -- waiting_room::ticket waiting_room::order waiting_room::room::tests::kills
+	WEIR_LONG=1 $(CARGO) test --release --locked --test e2e -- --nocapture rooms_rush::everybody
 
 # What the fuzzer finds on its way stays under target/; what is worth keeping is put into fuzz/corpus by hand, and `make test` replays it.
 FUZZ_SECONDS ?= 60

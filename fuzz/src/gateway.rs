@@ -66,7 +66,7 @@ pub fn passes() -> Option<Passes> {
     let sessions = ClientConcurrency { requests: NonZeroU32::MIN, waiting: 0 };
     let (life, wait) = (Duration::from_secs(1_800), Duration::from_secs(30));
     let plan = plan::Pass { key: Key::Known(Secret(KEY)), old_keys: Vec::new(), life, wait, sessions };
-    Passes::new(&plan, &Registry::new())
+    Passes::new(&plan, std::iter::empty(), &Registry::new())
 }
 
 /// A pass: the same.

@@ -8,7 +8,7 @@ use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 
 use crate::config::plan;
 
-/// Cookie in which a pass travels.
+/// Cookie in which a pass travels; that of a waiting room, where there are more, is followed by `_` and the room's name.
 pub const PASS: &str = plan::Pass::COOKIE;
 
 /// Cookie in which a ticket travels, where there is one waiting room; with more, `_` and the room's name follow.
@@ -18,6 +18,12 @@ pub const TICKET: &str = "weir_ticket";
 pub fn values<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
     let fields = headers.get_all(COOKIE).iter().flat_map(|field| pairs(field.as_bytes()));
     fields.filter_map(named).filter(move |(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// The values of the cookies in which passes travel, whatever their rooms, in the order in which they came.
+pub fn passes(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let fields = headers.get_all(COOKIE).iter().flat_map(|field| pairs(field.as_bytes()));
+    fields.filter_map(named).filter(|(name, _)| is_of(name, PASS)).map(|(_, value)| value)
 }
 
 /// Takes ours out of a request's cookies, and leaves the bytes of all others as they were.
@@ -64,9 +70,12 @@ fn named(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn is_ours(pair: impl AsRef<[u8]>) -> bool {
-    let of_room =
-        |name: &[u8]| name.strip_prefix(TICKET.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'_', ..]));
-    named(pair.as_ref()).is_some_and(|(name, _)| name == PASS.as_bytes() || of_room(name))
+    named(pair.as_ref()).is_some_and(|(name, _)| is_of(name, PASS) || is_of(name, TICKET))
+}
+
+/// Whether it is `ours`, or that of a room.
+fn is_of(name: &[u8], ours: &str) -> bool {
+    name.strip_prefix(ours.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'_', ..]))
 }
 
 #[cfg(test)]
@@ -88,6 +97,7 @@ mod tests {
             (&["a=b", " weir_pass =1", "c=d"], &["a=b", "c=d"]),
             (&["weir_pass=1; weir_pass=2; xweir_pass=3; weir_passx=4"], &["xweir_pass=3; weir_passx=4"]),
             (&["weir_ticket=1; weir_ticket_opening=2; a=b"], &["a=b"]),
+            (&["weir_pass_opening=1; a=b; weir_pass_=2"], &["a=b"]),
             (&["weir_tickets=1; weir_ticke=2"], &["weir_tickets=1; weir_ticke=2"]),
             (&["a=weir_pass=1"], &["a=weir_pass=1"]),
             (&["weir_pass"], &["weir_pass"]),

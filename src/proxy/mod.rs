@@ -296,6 +296,7 @@ fn outbound(
         id: &asker.id,
         upgrade,
     };
+    room::carried::strip_referrer(&mut head.headers);
     headers::for_upstream(&mut head.headers, &context, fastrand::u128(..));
     let mut request = Request::new(body);
     *request.uri_mut() = onward(std::mem::take(&mut head.uri), &target.path)?;

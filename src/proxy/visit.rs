@@ -204,6 +204,18 @@ impl Guard for InService {
         }
     }
 
+    fn handed_over(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.handed(true);
+        }
+    }
+
+    fn handed_back(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.handed(false);
+        }
+    }
+
     fn repeated(&mut self) {
         if let Some(turn) = &mut self.turn {
             turn.repeated();

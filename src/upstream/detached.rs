@@ -105,7 +105,10 @@ pub(super) async fn see_through<B: Payload, G: Guard>(responding: Responding<B>,
                 drain(response.into_body()).await
             }
             // Given back unsent: there is nothing to see through.
-            Err(error) if error.message().is_some() => End::Complete,
+            Err(error) if error.message().is_some() => {
+                heard.guard.handed_back();
+                End::Complete
+            }
             Err(error) => End::Broken(Some(error.into_error())),
         }
     });

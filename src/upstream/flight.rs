@@ -74,7 +74,7 @@ impl<B: Payload, G: Guard> Dispatched<B, G> {
         slot: &Arc<Slot<B>>,
         mut connection: Connection<B>,
         request: Request<Load<B>>,
-        guard: InFlight<G>,
+        mut guard: InFlight<G>,
         keeps: bool,
         dispatched: Tick,
     ) -> Self {
@@ -83,6 +83,7 @@ impl<B: Payload, G: Guard> Dispatched<B, G> {
         let again = kept.as_ref().and_then(|_| Head::of(&request));
         let request = request.map(|body| Upload::new(body, kept, pool.clock()));
         let progress = request.body().progress();
+        guard.handed_over();
         let responding = connection.send(request, &guard.server().origin);
         let (pool, slot) = (pool.clone(), Arc::clone(slot));
         let flight = Flight { connection, guard, pool, slot, dispatched, progress, asked_upgrade, again, said: None };
@@ -108,6 +109,7 @@ impl<B: Payload, G: Guard> Future for Dispatched<B, G> {
             Poll::Ready(Ok(response)) => Poll::Ready(flight.head(response)),
             Poll::Ready(Err(mut error)) => Poll::Ready(match error.take_message() {
                 Some(request) => {
+                    flight.guard.handed_back();
                     Sent::Unsent(Box::new(request.map(Upload::into_inner)), flight.guard, flight.connection)
                 }
                 None => flight.broke(error.into_error()),
@@ -211,6 +213,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
         self.server().record(if is_refused { Event::Refused } else { Event::Broken });
         let failure = Failure::Broken(Fault::Http(error));
         if is_refused {
+            self.guard.handed_back();
             let (request, guard, connection) = self.request_again();
             return Sent::Refused(failure, request, guard, connection);
         }

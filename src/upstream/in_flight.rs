@@ -40,6 +40,20 @@ impl<G: Guard> InFlight<G> {
         &self.place.0
     }
 
+    /// The guard hears that a connection has the request.
+    pub fn handed_over(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.handed_over();
+        }
+    }
+
+    /// The guard hears that it has it no longer, and the server never had.
+    pub(super) fn handed_back(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.handed_back();
+        }
+    }
+
     /// The guard hears the head of the response.
     pub(super) fn answered(&mut self, status: StatusCode) {
         if let Some(guard) = &mut self.guard {

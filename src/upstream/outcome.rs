@@ -55,6 +55,12 @@ pub trait Guard: Send + 'static {
     /// Called exactly once for each exchange, before the drop.
     fn outcome(&mut self, outcome: Outcome);
 
+    /// A connection has the request from here on: the server may see it. Called again for each connection.
+    fn handed_over(&mut self) {}
+
+    /// That connection gave it back: the server has nothing of it, or says that it has not processed it.
+    fn handed_back(&mut self) {}
+
     /// The head of the response has come, whoever waits for it. Not called for an exchange without one; called once more if the
     /// request was sent again.
     fn answered(&mut self, _status: StatusCode) {}

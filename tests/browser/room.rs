@@ -68,6 +68,10 @@ pub(crate) fn states() -> Vec<(&'static str, State<'static>)> {
         ("turn-form", State::Turn { enter: Enter::SendAgain, kept: Some(Duration::from_mins(30)) }),
         ("closed", State::Closed { next: Some(OPENS), place: KeptPlace::Carried }),
         ("spent", State::Spent { next: Some(OPENS), place: KeptPlace::Ended }),
+        ("turn-reopen", State::Turn { enter: Enter::Reopen(Local::parse("/form").unwrap()), kept: None }),
+        ("turn-cookies", State::Turn { enter: Enter::AllowCookies, kept: None }),
+        ("sending", State::Sending),
+        ("done", State::Done),
         ("unclear", State::Unclear),
     ]
 }
@@ -175,7 +179,8 @@ fn answer(mut socket: TcpStream, line: &str, fields: &str, state: &State<'_>, po
 }
 
 fn view<'a>(state: &State<'a>, poll: Duration) -> View<'a> {
-    let over = matches!(state, State::Closed { .. } | State::Spent { .. } | State::Unclear | State::Turn { .. });
+    let over =
+        matches!(state, State::Closed { .. } | State::Spent { .. } | State::Done | State::Unclear | State::Turn { .. });
     View {
         room: "Pendaftaran Gelombang 4",
         state: *state,

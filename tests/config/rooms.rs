@@ -73,6 +73,19 @@ fn a_quota_counts_something() {
 }
 
 #[test]
+fn only_newcomers_and_what_can_wait_wait() {
+    let class = |class: &str| {
+        room("quota = 5").replacen("waiting_room = ", &format!("class = \"{class}\"\nwaiting_room = "), 1)
+    };
+    for (nobody, help) in [("in_progress", "nobody of it waits"), ("exempt", "leave `class` out")] {
+        assert_refused(&class(nobody), help);
+    }
+    for waits in ["new", "bulk"] {
+        parse(&class(waits)).expect("right");
+    }
+}
+
+#[test]
 fn a_room_that_nobody_enters_is_a_warning() {
     let text = format!("{LEAST}[[waiting_room]]\nname = \"opening\"\nkey = \"file:room.key\"\n");
     let warnings = parse(&text).expect("only a warning").warnings;

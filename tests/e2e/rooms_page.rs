@@ -1,5 +1,7 @@
 //! Waiting rooms: the page of somebody who waits, in a browser that keeps cookies or not, alone or shared.
 
+use std::io::Read;
+
 use crate::client::{Client, Response};
 use crate::origin::Latch;
 use crate::rooms::{ask, config, number, occupy, origin, said};
@@ -7,7 +9,7 @@ use crate::tools::curl;
 use crate::weir::{Weir, eventually};
 
 /// What a browser says of a click on a link.
-const CLICK: &str =
+pub(crate) const CLICK: &str =
     "accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n";
 
 /// What stands in `page` between `before` and the next quotation mark, as a browser reads it.
@@ -67,6 +69,42 @@ fn the_page_says_all_there_is_to_say_and_is_never_kept() {
     let left = click(&weir, "/.weir/nothing", "");
     assert_eq!((left.status, left.field("content-type")), (404, Some("text/html; charset=utf-8")));
     assert_eq!(ask(&weir, "GET", "/.weir/nothing", "accept: */*\r\n").reason(), "no_route");
+}
+
+/// As a browser gets it, with all that the line can say.
+#[test]
+fn the_page_as_sent_is_four_kilobytes_at_most() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir =
+        Weir::start(&config(origin.address, "quota = 1\ncloses = \"2099-01-01T00:00:00+07:00\"\npace = \"paused\""));
+    let target = format!("/register?{}", "step=1&".repeat(20));
+    let (mut sent, mut lengths) = (0, std::collections::HashSet::new());
+    for language in ["id", "en"] {
+        let fields = |codings: &str| format!("accept-language: {language}\r\naccept-encoding: {codings}\r\n");
+        let plain = click(&weir, &target, &fields("br"));
+        let ticket = plain.field("weir-ticket").unwrap();
+        let place = quoted(&plain.text(), "data-status=\"");
+        for page in [target.clone(), place] {
+            let shown = format!("{}weir-ticket: {ticket}\r\n", fields("gzip, deflate, br"));
+            let packed = click(&weir, &page, &shown);
+            assert_eq!(packed.field("content-encoding"), Some("gzip"), "{packed:?}");
+            assert!(packed.field("vary").unwrap().contains("accept-encoding"));
+            assert!(packed.body.len() <= 4_096, "{} bytes", packed.body.len());
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&*packed.body).read_to_string(&mut text).unwrap();
+            assert!(
+                text.starts_with("<!doctype html>") && text.ends_with("</html>\n") && text.contains(ticket),
+                "{text}"
+            );
+            let program = ask(&weir, "GET", &page, &format!("{shown}accept: application/json\r\n"));
+            assert_eq!((program.field("content-encoding"), said(&program)["state"].as_str()), (None, Some("paused")));
+            sent = sent.max(packed.body.len());
+            lengths.insert(packed.body.len());
+        }
+        assert_eq!((plain.status, plain.field("content-encoding")), (503, None), "{plain:?}");
+    }
+    println!("at most {sent} bytes, {} lengths", lengths.len());
 }
 
 #[test]
@@ -187,12 +225,58 @@ fn a_form_is_sent_again_by_whoever_has_it() {
     assert_eq!((called.status, called.field("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(called.field("content-security-policy").is_some() && called.field("referrer-policy").is_some());
     assert_eq!(quoted(&called.text(), "data-enter=\""), "");
+    // Without cookies the service would get it from a stranger, who waits again; with them, from him.
+    assert!(called.text().contains("Allow cookies for this site"), "{called:?}");
+    assert_eq!(cookie(&called), cookie(&sent), "from now on they may be kept");
+    let kept = click(&weir, &again, &format!("accept-language: en\r\ncookie: {}\r\n", cookie(&sent)));
+    assert!(kept.text().contains("Go back to your form and send it once more"), "{kept:?}");
+    assert_eq!(kept.field("set-cookie"), None, "{kept:?}");
     let state = said(&ask(&weir, "GET", &status, "accept: application/json\r\n"));
     assert_eq!((state["state"].as_str(), state["send_again"].as_bool()), (Some("turn"), Some(true)));
     assert_eq!(origin.targets(), ["/busy"], "looking sends nothing");
     let served = post(&format!("cookie: {}\r\n", cookie(&sent)));
     assert_eq!(served.status, 200, "{served:?}");
     assert!(origin.seen().last().unwrap().ends_with("a=b"));
+}
+
+/// Nothing comes back but the page from which the form was sent.
+#[test]
+fn a_form_goes_through_without_cookies() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address, "pace = \"2/s\""));
+    let mut first = occupy(&weir);
+    let mut client = Client::connect(weir.http);
+    let page = "accept-language: en\r\nreferer: http://localhost/form?step=1\r\n";
+    client.send(format!("POST /send HTTP/1.1\r\nhost: localhost\r\n{CLICK}{page}content-length: 3\r\n\r\na=b"));
+    let sent = client.answer();
+    let again = refresh(&sent.text());
+    assert!(
+        again.starts_with("/.weir/place?room=line&weir_ticket=") && again.ends_with("&form=/form%3Fstep%3D1"),
+        "{again}"
+    );
+    assert_eq!(quoted(&sent.text(), "<p><a href=\"/form?step=1&amp;weir_new"), "=1", "for who shares the computer");
+    latch.let_pass(1);
+    first.answer();
+    let turn = || click(&weir, &again, "accept-language: en\r\n").text();
+    eventually("it is his turn", || turn().contains("fill it in once more; then it goes through"));
+    let form = refresh(&turn());
+    assert_eq!(form, format!("/form?step=1&weir_ticket={}", sent.field("weir-ticket").unwrap()));
+    assert_eq!(click(&weir, &form, "").status, 200);
+    // He is held at the gate for longer than anybody who comes from outside: so he is inside.
+    let mut busy = Client::connect(weir.http);
+    busy.ask("GET", &form.replace("/form", "/busy"));
+    weir.wait_for_load("u", 1, 0);
+    let mut client = Client::connect(weir.http);
+    client.send(format!(
+        "POST /send HTTP/1.1\r\nhost: localhost\r\n{CLICK}referer: http://localhost{form}\r\ncontent-length: 3\r\n\r\na=b"
+    ));
+    weir.wait_for_load("u", 1, 1);
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    latch.let_pass(1);
+    assert_eq!((busy.answer().status, client.answer().status), (200, 200));
+    let seen = origin.seen().into_iter().find(|request| request.starts_with("POST /send")).unwrap();
+    assert!(seen.contains("referer: http://localhost/form?step=1\r\n"), "what is ours stays here: {seen}");
 }
 
 #[test]

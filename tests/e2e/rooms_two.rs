@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::client::Response;
+use crate::client::{Client, Response};
 use crate::origin::Latch;
 use crate::rooms::{ask, occupy, origin, said};
 use crate::weir::{Weir, eventually};
@@ -43,11 +43,43 @@ fn the_next_person_at_one_browser_is_not_who_joined_before_him() {
     let first = ask(&weir, "POST", "/join", "who: first\r\ncontent-length: 0\r\n");
     assert_eq!(first.status, 200, "{first:?}");
     let kept = cookies(&first);
-    assert!(kept.contains("weir_pass="), "{first:?}");
+    assert!(kept.contains("weir_pass_batch="), "{first:?}");
     let again = ask(&weir, "POST", "/join", &format!("who: first\r\ncookie: {kept}\r\ncontent-length: 0\r\n"));
     assert_eq!((again.status, again.reason().as_str()), (409, "already_done"), "one place, one success: {again:?}");
     let second = ask(&weir, "POST", "/join", &format!("who: second\r\ncookie: {kept}\r\ncontent-length: 0\r\n"));
     assert_eq!(second.status, 200, "another person: {second:?}");
+}
+
+/// Keeps the cookies that `answer` sets as a browser does: one a name.
+fn keep(jar: &mut Vec<String>, answer: &Response) {
+    for cookie in cookies(answer).split("; ").filter(|cookie| !cookie.is_empty()) {
+        let name = cookie.split('=').next().unwrap();
+        jar.retain(|kept| kept.split('=').next() != Some(name));
+        jar.push(cookie.to_owned());
+    }
+}
+
+#[test]
+fn a_browser_keeps_a_pass_of_each_room() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address).replace("identity = \"header:who\"\n", ""));
+    let mut jar = Vec::new();
+    for path in ["/register", "/join"] {
+        let straight = ask(&weir, "GET", path, &format!("cookie: {}\r\n", jar.join("; ")));
+        assert_eq!(straight.status, 200, "{straight:?}");
+        keep(&mut jar, &straight);
+    }
+    assert!(jar.iter().any(|kept| kept.starts_with("weir_pass_opening=")), "{jar:?}");
+    let mut busy = occupy(&weir);
+    let held = ask(&weir, "GET", "/register", "");
+    assert_eq!(held.status, 503, "others wait from now on: {held:?}");
+    let mut inside = Client::connect(weir.http);
+    inside.send(format!("GET /register HTTP/1.1\r\nhost: localhost\r\ncookie: {}\r\n\r\n", jar.join("; ")));
+    weir.wait_for_load("u", 1, 1);
+    latch.let_pass(1);
+    assert_eq!((inside.answer().status, busy.answer().status), (200, 200));
+    assert!(origin.seen().iter().all(|seen| !seen.contains("weir_pass")), "what is ours stays here");
 }
 
 #[test]

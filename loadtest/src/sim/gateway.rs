@@ -282,8 +282,9 @@ impl Gateway {
         let upstream = self.core.upstreams().get(call.route.upstream().0)?;
         for _ in 0..TRIED {
             let Some((server, is_trial)) = upstream.first_choice(self.tick()) else { break };
-            let in_flight = InFlight::new(&server, guard, is_trial);
+            let mut in_flight = InFlight::new(&server, guard, is_trial);
             if is_open(&server) {
+                in_flight.handed_over();
                 return Some(in_flight);
             }
             guard = in_flight.leave(self.tick())?;

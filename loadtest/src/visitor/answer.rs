@@ -135,10 +135,11 @@ fn by_reason(reason: &str) -> Option<Word> {
 fn by_state(state: &str) -> Option<Word> {
     Some(match state {
         "waiting" | "paused" => Word::Place,
-        "turn" => Word::Turn,
+        // Who asks where he stands has not heard the answer to what he sent; sent again, it says so.
+        "turn" | "done" => Word::Turn,
         "lobby" => Word::NotYet,
         "closed" | "spent" => Word::Over,
-        "unclear" => Word::Failed,
+        "sending" | "unclear" => Word::Failed,
         _ => return None,
     })
 }
@@ -227,6 +228,8 @@ mod tests {
             ("turn", Word::Turn),
             ("spent", Word::Over),
             ("closed", Word::Over),
+            ("done", Word::Turn),
+            ("sending", Word::Failed),
             ("unclear", Word::Failed),
             ("strange", Word::Nonsense),
         ] {

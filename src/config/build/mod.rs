@@ -208,7 +208,9 @@ fn client_limit(draft: draft::ClientLimit, faults: &mut Faults<'_>) -> Option<Cl
 fn is_pass(key: &ClientKey) -> bool {
     match key {
         ClientKey::Address => false,
-        ClientKey::Cookie(name) => name == Pass::COOKIE,
+        ClientKey::Cookie(name) => {
+            name.strip_prefix(Pass::COOKIE).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        }
         ClientKey::Header(name) => name == Pass::HEADER,
     }
 }

@@ -63,6 +63,7 @@ fn route(draft: draft::Route, known: &Known<'_>, body_size: u64, faults: &mut Fa
     let uses = distinct(&draft.uses, "uses", known.dependencies, faults);
     let grants_pass = grants_pass(&draft, known.has_passes, faults);
     let room = draft.waiting_room.as_ref().map(|name| known.rooms.resolve(name, faults).ok_or(())).transpose();
+    check_class(&draft, faults);
     let counts = counts(&draft, faults);
     let methods = draft.methods.map_or_else(|| Some(Vec::new()), |methods| distinct_methods(methods, faults));
     let path = draft.path?.value;
@@ -110,6 +111,17 @@ fn grants_pass(draft: &draft::Route, has_passes: bool, faults: &mut Faults<'_>) 
         faults.add(&grants.span, message, Some("passes are for newcomers".to_owned()), None);
     }
     true
+}
+
+/// Only newcomers and what can wait are told to wait; of others a room would know neither the place nor what they have used of its quota.
+fn check_class(draft: &draft::Route, faults: &mut Faults<'_>) {
+    if let Some(room) = draft.waiting_room.as_ref().filter(|_| !matches!(draft.class, Class::New | Class::Bulk)) {
+        let message =
+            format!("`waiting_room` has no meaning for the class \"{}\": nobody of it waits", draft.class.as_str());
+        let help = "leave `class` out: on routes of the class \"new\" whoever has a pass of the room is in progress"
+            .to_owned();
+        faults.add(&room.span, message, Some("nobody waits here".to_owned()), Some(help));
+    }
 }
 
 /// Whether a success counts; only a room has a quota.

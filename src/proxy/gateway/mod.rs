@@ -153,7 +153,10 @@ impl Gateway {
         let watchers = Budget::new(WATCHERS);
         observe::all(&plan, registry, &upstreams, &gates, &capacities, &client_limits, &clock);
         room::observe::all(registry, &doorways);
-        let passes = plan.pass.as_ref().and_then(|pass| Passes::new(pass, registry));
+        let passes = plan.pass.as_ref().and_then(|pass| {
+            let rooms = doorways.iter().map(|doorway| (doorway.tag(), &**doorway.room().name()));
+            Passes::new(pass, rooms, registry)
+        });
         let unrouted = verdicts(registry, NO_ROUTE);
         let classes = Class::ALL.map(|class| class_verdicts(registry, class)).into();
         let hasher = RandomState::new();

@@ -39,8 +39,8 @@ const BODY: usize = 1 + 2 * MOMENT + 8 + 4;
 /// Bytes of the HMAC that travel: half of it is the least that RFC 2104 allows, and 2^127 guesses are enough.
 const MAC: usize = 16;
 
-/// What stands in several cookies of the name is looked at so often: a browser may send one a path or domain.
-const TRIED: usize = 4;
+/// Of several cookies so many are looked at: there is one a waiting room, and a browser may send one a path or domain.
+const TRIED: usize = 8;
 
 /// Signs and verifies passes.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub struct Passes {
     /// The first signs, all verify.
     keys: Vec<hmac::Key>,
     life: Duration,
+    /// The cookies of waiting rooms by their tags, where there are several: each keeps a pass of its own.
+    rooms: Box<[(u32, String)]>,
     granted: Counter,
     renewed: Counter,
 }
@@ -74,15 +76,22 @@ pub struct Bearer {
 }
 
 impl Passes {
-    /// Signs as `plan` says; [`None`] while its key is missing (`runtime` creates it before).
+    /// Signs as `plan` says, for the waiting rooms of these tags and names; [`None`] while its key is missing (`runtime` creates it before).
     #[must_use]
-    pub fn new(plan: &plan::Pass, registry: &Registry) -> Option<Self> {
+    pub fn new<'n>(
+        plan: &plan::Pass,
+        rooms: impl Iterator<Item = (u32, &'n str)>,
+        registry: &Registry,
+    ) -> Option<Self> {
         let counter = |event| {
             let help = "Passes given to people who were admitted, and renewed.";
             registry.counter("weir_passes_total", help, &[("event", event)])
         };
         let [granted, renewed] = [counter("granted"), counter("renewed")];
-        Some(Self { keys: keys(plan.key.secret()?, &plan.old_keys), life: plan.life, granted, renewed })
+        let rooms: Box<[_]> = rooms.map(|(tag, name)| (tag, format!("{}_{name}", cookies::PASS))).collect();
+        // A browser needs no names to tell one pass from none.
+        let rooms = if rooms.len() > 1 { rooms } else { Box::default() };
+        Some(Self { keys: keys(plan.key.secret()?, &plan.old_keys), life: plan.life, rooms, granted, renewed })
     }
 
     /// Who asks with `headers` on a route of `class`, which leads into the waiting room `room`, if into any. A pass makes a newcomer one in
@@ -131,7 +140,9 @@ impl Passes {
         let text = self.sign(pass);
         let secure = if secure { "; Secure" } else { "" };
         let life = self.life.as_secs();
-        let cookie = format!("{}={text}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}", cookies::PASS);
+        let of_room = self.rooms.iter().find(|(tag, _)| *tag == pass.room);
+        let name = of_room.map_or(cookies::PASS, |(_, name)| name);
+        let cookie = format!("{name}={text}; Path=/; Max-Age={life}; HttpOnly; SameSite=Lax{secure}");
         for (name, text) in [(WEIR_PASS, text), (SET_COOKIE, cookie)] {
             if let Ok(value) = HeaderValue::try_from(text) {
                 response.headers_mut().append(name, value);
@@ -183,8 +194,7 @@ impl Passes {
     /// The good passes that a request with `headers` carries.
     fn good(&self, headers: &HeaderMap, now: Duration) -> impl Iterator<Item = Pass> {
         let fields = headers.get_all(WEIR_PASS).iter().map(|value| value.as_bytes().trim_ascii());
-        let cookies = cookies::values(headers, cookies::PASS);
-        fields.chain(cookies).take(TRIED).filter_map(move |text| self.verify(text, now))
+        fields.chain(cookies::passes(headers)).take(TRIED).filter_map(move |text| self.verify(text, now))
     }
 }
 
@@ -242,7 +252,7 @@ pub fn unix_time() -> Duration {
 /// Whether a request with `headers` shows something in the place of a pass, be it good or not.
 #[must_use]
 pub fn is_shown(headers: &HeaderMap) -> bool {
-    headers.contains_key(WEIR_PASS) || cookies::values(headers, cookies::PASS).next().is_some()
+    headers.contains_key(WEIR_PASS) || cookies::passes(headers).next().is_some()
 }
 
 fn keys(first: &Secret, old: &[Secret]) -> Vec<hmac::Key> {

@@ -14,7 +14,7 @@ fn secret(seed: u8) -> Secret {
 fn passes(first: u8, old: &[u8]) -> Passes {
     let old: Vec<_> = old.iter().map(|seed| secret(*seed)).collect();
     let [granted, renewed] = [Counter::noop(), Counter::noop()];
-    Passes { keys: keys(&secret(first), &old), life: LIFE, granted, renewed }
+    Passes { keys: keys(&secret(first), &old), life: LIFE, rooms: Box::default(), granted, renewed }
 }
 
 fn pass(session: u64) -> Pass {
@@ -36,6 +36,26 @@ fn a_pass_is_good_for_its_life_and_no_longer() {
     assert_eq!(verify(passes(2, &[]), NOON), None, "another gateway's");
     assert_eq!(verify(passes(2, &[1]), NOON), Some(pass(42)), "the key was replaced");
     assert_eq!(verify(passes(2, &[3]), NOON), None, "and then forgotten");
+}
+
+#[test]
+fn each_of_several_rooms_has_a_cookie_of_its_own() {
+    let passes =
+        Passes { rooms: [(5, "weir_pass_a".to_owned()), (6, "weir_pass_b".to_owned())].into(), ..passes(1, &[]) };
+    let mut jar = Vec::new();
+    for (room, name) in [(5, "weir_pass_a="), (6, "weir_pass_b="), (0, "weir_pass=")] {
+        let mut response = Response::new(());
+        passes.grant(&Bearer::without(Class::New), &mut response, NOON, (room, 7), false);
+        let cookie = response.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+        assert!(cookie.starts_with(name), "{cookie}");
+        jar.push(cookie.split(';').next().unwrap().to_owned());
+    }
+    let kept = cookies(&[&jar.join("; ")]);
+    for room in [5, 6] {
+        assert!(passes.bearer(Class::New, Some(room), &kept, NOON).is_inside());
+    }
+    assert!(passes.bearer(Class::New, None, &kept, NOON).is_inside());
+    assert!(!passes.bearer(Class::New, Some(7), &kept, NOON).is_inside());
 }
 
 /// The form on the wire: whoever changes it makes a new version.

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::HeaderName;
+use http::header::{HOST, HeaderName, HeaderValue, REFERER};
+use http::request::Parts;
 
 use crate::config::plan::Identity;
 use crate::proxy::cookies;
@@ -19,6 +20,12 @@ pub const QUERY_TICKET: &str = "weir_ticket";
 
 /// In a query: another person, who shares the browser, asks for a place of his own.
 pub const QUERY_ANEW: &str = "weir_new";
+
+/// In a query: where a page leads when the turn has come.
+pub const QUERY_TO: &str = "to";
+
+/// In a query: where the form is that was sent.
+pub const QUERY_FORM: &str = "form";
 
 /// So many tickets of one request are verified: a browser may send a cookie for each path or domain.
 const TRIED: usize = 4;
@@ -39,9 +46,38 @@ pub fn tickets<'h>(headers: &'h HeaderMap, query: Option<&'h str>, cookie: &'h s
 
 /// Tickets that the request itself states, in its query or a field, and not only its browser.
 pub fn stated<'h>(headers: &'h HeaderMap, query: Option<&'h str>) -> impl Iterator<Item = &'h [u8]> {
-    let written = query.into_iter().flat_map(|query| values(query, QUERY_TICKET)).map(str::as_bytes);
     let fields = headers.get_all(WEIR_TICKET).iter().map(|value| value.as_bytes().trim_ascii());
-    written.chain(fields).take(TRIED)
+    query.into_iter().flat_map(written).chain(fields).take(TRIED)
+}
+
+/// Tickets in a query.
+pub fn written(query: &str) -> impl Iterator<Item = &[u8]> {
+    values(query, QUERY_TICKET).map(str::as_bytes).take(TRIED)
+}
+
+/// Path and query of the page from which the request was sent, if that is one of the same site (RFC 9110 §10.1.3).
+#[must_use]
+pub fn referrer(head: &Parts) -> Option<&str> {
+    let page = head.headers.get(REFERER)?.to_str().ok()?;
+    let rest = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"))?;
+    let (site, path) = rest.split_at_checked(rest.find('/')?)?;
+    let named = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let own = head.uri.authority().map(http::uri::Authority::as_str).or_else(named)?;
+    site.eq_ignore_ascii_case(own).then_some(path)
+}
+
+/// Takes what is ours out of the address of the page from which the request was sent.
+pub fn strip_referrer(headers: &mut HeaderMap) {
+    let Some((page, query)) = headers.get(REFERER).and_then(|page| page.to_str().ok()?.split_once('?')) else { return };
+    let left = match foreign(query) {
+        Some(Cow::Borrowed(_)) => return,
+        Some(Cow::Owned(left)) => HeaderValue::try_from(format!("{page}?{left}")),
+        None => HeaderValue::try_from(page),
+    };
+    match left {
+        Ok(left) => headers.insert(REFERER, left),
+        Err(_) => headers.remove(REFERER),
+    };
 }
 
 /// Whether the address speaks for somebody: then what its page leads to must do so as well, whatever the browser keeps.
@@ -73,7 +109,13 @@ pub fn room(query: &str) -> Option<&str> {
 /// Where a page leads when the turn has come, as its script says: a path of this site.
 #[must_use]
 pub fn destination(query: Option<&str>) -> Option<String> {
-    decoded(values(query?, "to").next()?)
+    decoded(values(query?, QUERY_TO).next()?)
+}
+
+/// Where the form is that was sent, as its page says: a path of this site.
+#[must_use]
+pub fn form(query: Option<&str>) -> Option<String> {
+    decoded(values(query?, QUERY_FORM).next()?)
 }
 
 /// Percent-decoded (RFC 3986 §2.1); [`None`] for what is not ASCII without control characters.
@@ -189,6 +231,41 @@ mod tests {
             assert_eq!(destination(Some(query)).as_deref(), to, "{query}");
         }
         assert_eq!(room("to=/&room=opening"), Some("opening"));
+    }
+
+    #[test]
+    fn the_page_before_is_one_of_the_same_site() {
+        let head = |host: &str, page: &str| {
+            let request = http::Request::builder().uri("/form").header(HOST, host).header(REFERER, page);
+            request.body(()).unwrap().into_parts().0
+        };
+        for (host, page, path) in [
+            ("a.example", "https://a.example/form?x=1&weir_ticket=y", Some("/form?x=1&weir_ticket=y")),
+            ("A.example:8080", "http://a.example:8080/", Some("/")),
+            ("a.example", "https://a.example", None),
+            ("a.example", "https://b.example/form", None),
+            ("a.example", "https://a.example.b.example/form", None),
+            ("a.example", "https://a.example@b.example/form", None),
+            ("a.example", "ftp://a.example/form", None),
+            ("a.example", "/form", None),
+            ("a.example", "", None),
+        ] {
+            assert_eq!(referrer(&head(host, page)), path, "{page}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_sees_the_page_before_without_ours() {
+        for (page, left) in [
+            ("https://a.example/form", "https://a.example/form"),
+            ("https://a.example/form?x=1", "https://a.example/form?x=1"),
+            ("https://a.example/form?weir_ticket=y", "https://a.example/form"),
+            ("https://a.example/form?x=1&weir_ticket=y&weir_new=1&z", "https://a.example/form?x=1&z"),
+        ] {
+            let mut headers = headers(&[("referer", page)]);
+            strip_referrer(&mut headers);
+            assert_eq!(headers[REFERER], left);
+        }
     }
 
     #[test]

@@ -159,6 +159,27 @@ impl Doorway {
         self.room.find(cookies::values(headers, &self.cookie), None, unix)
     }
 
+    /// The place of the page from which a form was sent, where nothing else says whose it is: for browsers that keep no cookies.
+    fn referred(&self, head: &Parts, unix: Duration) -> Option<Place> {
+        if head.uri.query().is_some_and(carried::is_anew) {
+            return None;
+        }
+        let (_, query) = carried::referrer(head)?.split_once('?')?;
+        self.room.find(carried::written(query), self.identity_of(&head.headers), unix)
+    }
+
+    /// Whether a browser with these `headers` keeps a ticket of the room, be it good or not.
+    fn is_kept(&self, headers: &HeaderMap) -> bool {
+        cookies::values(headers, &self.cookie).next().is_some()
+    }
+
+    /// Whether what a browser with these `headers` sends by itself shows that it is of `place`.
+    fn recognises(&self, headers: &HeaderMap, place: &Place, unix: Duration) -> bool {
+        let kept = cookies::values(headers, &self.cookie);
+        let found = self.room.find(kept, self.identity_of(headers), unix);
+        found.is_some_and(|found| found.number() == place.number())
+    }
+
     fn identity_of<'h>(&'h self, headers: &'h HeaderMap) -> Option<&'h [u8]> {
         carried::identity(headers, self.identity.as_ref())
     }
@@ -180,7 +201,8 @@ impl Worker {
                 _ => {}
             }
         }
-        let Some(place) = doorway.find(&head.headers, head.uri.query(), unix) else {
+        let found = doorway.find(&head.headers, head.uri.query(), unix).or_else(|| doorway.referred(head, unix));
+        let Some(place) = found else {
             return self.newcomer(request, bearer, unix).await;
         };
         let look = room.look(&place, unix, fastrand::f64());
@@ -305,10 +327,8 @@ impl Worker {
             NotEntered::NoneLeft => Stand::Taken,
             NotEntered::Unclear => Stand::Unclear,
             NotEntered::NotCalled => room.standing(&place),
-            NotEntered::Sending => {
-                return Err(Answer { retry_after: Some(JOURNAL_AGAIN), ..Reason::AlreadySending.into() });
-            }
-            NotEntered::Done => return Err(Reason::AlreadyDone.into()),
+            NotEntered::Sending => Stand::Sending,
+            NotEntered::Done => Stand::Done,
         };
         Err(Told::new(request, Some(&place), stand, JOURNAL_AGAIN).into())
     }

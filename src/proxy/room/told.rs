@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,7 +22,9 @@ use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
 use crate::waiting_room::eta::Estimate;
-use crate::waiting_room::page::{self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting};
+use crate::waiting_room::page::{
+    self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting, coding,
+};
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
 
@@ -36,21 +38,25 @@ pub(super) const CLOSED_AGAIN: Duration = Duration::from_mins(5);
 pub(super) const COOKIE_LIFE: Duration = Duration::from_hours(30 * 24);
 
 /// Fields that an answer has at most.
-const FIELDS: usize = 11;
+const FIELDS: usize = 12;
 
 /// What a page or a state depends on.
-pub(super) const VARIES: &str = "accept, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
+pub(super) const VARIES: &str =
+    "accept, accept-encoding, accept-language, cookie, sec-fetch-dest, sec-fetch-mode, weir-ticket";
 
 /// What somebody is told, written in the format and language that his client prefers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     reason: Reason,
-    poll_after: Duration,
+    /// [`None`] where nothing will change.
+    poll_after: Option<Duration>,
     status: StatusCode,
     body: Bytes,
     kind: &'static str,
     language: &'static str,
     policy: Option<HeaderValue>,
+    /// Of the body.
+    coding: Option<HeaderValue>,
     ticket: Option<TicketText>,
     cookie: Option<HeaderValue>,
     /// The page is to be had there.
@@ -66,6 +72,10 @@ pub(super) struct Links {
     status: String,
     /// The way in; [`None`] for what only the browser can send again.
     enter: Option<String>,
+    /// To the form that it has, for whoever needs the ticket in its address.
+    reopen: Option<String>,
+    /// What the browser sends again would not be recognised as his.
+    unrecognised: bool,
     anew: Option<String>,
     leave: String,
 }
@@ -77,7 +87,8 @@ impl Told {
         let room = doorway.room();
         let now = unix_time();
         let headers = &request.head.headers;
-        let ticket = place.map(|place| room.sign(place));
+        // Who is done needs none, and whoever shares his browser shall not find it there.
+        let ticket = place.filter(|_| stand != Stand::Done).map(|place| room.sign(place));
         let query = request.head.uri.query();
         let format = answer::format(headers);
         let links = if Links::are_said(format, &stand) {
@@ -90,12 +101,16 @@ impl Told {
         let receipt = place.and_then(|place| receipt(room, place));
         let spoken = Spoken { stand: &stand, poll_after, ticket: ticket.as_ref(), receipt: receipt.as_ref() };
         let view = view(room, place, &spoken, &links, id, now);
-        let (body, kind, policy) = match format {
+        let (kind, policy, (body, coding)) = match format {
             Format::Html => {
-                let page = room.page();
-                (page.html(&view, language), "text/html; charset=utf-8", Some(page.content_security_policy().clone()))
+                let policy = Some(room.page().content_security_policy().clone());
+                (
+                    "text/html; charset=utf-8",
+                    policy,
+                    coding::packed(room.page().html(&view, language), headers, fastrand::u8(..)),
+                )
             }
-            Format::Json => (page::problem_json(&view, language), "application/problem+json", None),
+            Format::Json => ("application/problem+json", None, (page::problem_json(&view, language), None)),
         };
         let cookie = ticket.as_ref().filter(|ticket| !is_kept(request, place, ticket, now));
         let cookie =
@@ -104,8 +119,8 @@ impl Told {
         let anew = format == Format::Html && ticket.is_some() && query.is_some_and(carried::is_anew);
         let location = links.enter.as_deref().filter(|_| anew).and_then(|page| HeaderValue::try_from(page).ok());
         let status = if location.is_some() { StatusCode::SEE_OTHER } else { view.state.status() };
-        let (reason, language) = (reason(&stand), language.tag());
-        Self { reason, poll_after, status, body, kind, language, policy, ticket, cookie, location }
+        let (reason, language, poll_after) = (reason(&stand), language.tag(), view.poll_after);
+        Self { reason, poll_after, status, body, kind, language, policy, coding, ticket, cookie, location }
     }
 
     /// The status that it has.
@@ -128,10 +143,13 @@ impl Told {
         // The address of the page may carry the ticket.
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         fields.insert(X_REQUEST_ID, id.value());
-        fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(self.poll_after)));
+        if let Some(after) = self.poll_after {
+            fields.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
         let ticket = self.ticket.and_then(|ticket| HeaderValue::from_bytes(ticket.as_ref()).ok());
         let more = [
             (CONTENT_SECURITY_POLICY, self.policy),
+            (CONTENT_ENCODING, self.coding),
             (WEIR_TICKET, ticket),
             (SET_COOKIE, self.cookie),
             (LOCATION, self.location),
@@ -147,7 +165,7 @@ impl Told {
 
 impl From<Told> for Answer {
     fn from(told: Told) -> Self {
-        Self { retry_after: Some(told.poll_after), ..Self::from(told.reason) }.telling(told)
+        Self { retry_after: told.poll_after, ..Self::from(told.reason) }.telling(told)
     }
 }
 
@@ -161,18 +179,30 @@ impl Links {
     /// `ticket` is there.
     pub(super) fn of_place(to: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
         let enter = to.filter(|to| Local::parse(to).is_some()).map(ToOwned::to_owned);
-        let mut status = format!("/.weir/place?room={}", room.name());
-        if let Some(enter) = &enter {
-            status.push_str("&to=");
-            status.push_str(&encoded(enter));
-        }
+        let leads = enter.as_deref().map(|enter| format!("&{}={}", carried::QUERY_TO, encoded(enter)));
+        let mut status = format!("/.weir/place?room={}{}", room.name(), leads.unwrap_or_default());
         let mut leave = format!("/.weir/leave?room={}", room.name());
         if let Some(ticket) = ticket {
             for link in [&mut status, &mut leave] {
                 link.extend(["&", carried::QUERY_TICKET, "=", ticket]);
             }
         }
-        Self { again: status.clone(), status, enter, anew: None, leave }
+        Self { again: status.clone(), status, enter, leave, ..Self::default() }
+    }
+
+    /// The same for whoever sent a form that is at `form`, as far as that is known.
+    pub(super) fn of_form(form: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
+        let place = Self::of_place(None, ticket, room);
+        let Some(form) = form.filter(|form| Local::parse(form).is_some()) else { return place };
+        let status = format!("{}&{}={}", place.status, carried::QUERY_FORM, encoded(&with(form, None)));
+        let reopen = ticket.map(|ticket| with(form, Some(&format!("{}={ticket}", carried::QUERY_TICKET))));
+        let anew = Some(with(form, Some(&format!("{}=1", carried::QUERY_ANEW))));
+        Self { again: status.clone(), status, reopen, anew, ..place }
+    }
+
+    /// The same for a browser from which a form that it sends again would not be recognised.
+    pub(super) fn for_browser_without_cookies(self) -> Self {
+        Self { unrecognised: true, ..self }
     }
 
     /// The links of the page that answers `request` of the holder of `ticket`.
@@ -186,22 +216,26 @@ impl Links {
         if is_navigable(&request.head.method) {
             Self::of_page(&request.target.path, query, carried, doorway.room())
         } else {
-            Self::of_place(None, carried, doorway.room())
+            Self::of_form(carried::referrer(request.head), carried, doorway.room())
         }
     }
 
     /// The links of a page at `path`.
     fn of_page(path: &str, query: Option<&str>, ticket: Option<&str>, room: &Room) -> Self {
-        let foreign = query.and_then(carried::foreign).filter(|query| !query.is_empty());
-        let join = |more: Option<String>| {
-            let pairs: Vec<&str> = foreign.as_deref().into_iter().chain(more.as_deref()).collect();
-            if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
-        };
-        let again = join(ticket.map(|ticket| format!("{}={ticket}", carried::QUERY_TICKET)));
-        let anew = Some(join(Some(format!("{}=1", carried::QUERY_ANEW))));
+        let page = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+        let again = with(&page, ticket.map(|ticket| format!("{}={ticket}", carried::QUERY_TICKET)).as_deref());
+        let anew = Some(with(&page, Some(&format!("{}=1", carried::QUERY_ANEW))));
         let place = Self::of_place(Some(&again), ticket, room);
         Self { again, anew, ..place }
     }
+}
+
+/// `page`, a path with its query, without what is ours in it, and with `more`.
+fn with(page: &str, more: Option<&str>) -> String {
+    let (path, query) = page.split_once('?').map_or((page, None), |(path, query)| (path, Some(query)));
+    let foreign = query.and_then(carried::foreign).filter(|query| !query.is_empty());
+    let pairs: Vec<&str> = foreign.as_deref().into_iter().chain(more).collect();
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
 /// The field by which a browser keeps `value` for `life`.
@@ -262,18 +296,18 @@ pub(super) fn view<'a>(
     let Spoken { stand, poll_after, ticket, receipt } = *spoken;
     let local = |link: &'a str| Local::parse(link);
     let again = local(&links.again).unwrap_or(Local::ROOT);
-    let waiting = place.is_some() && !matches!(stand, Stand::Over { carried: false, .. });
+    let leaves = !matches!(stand, Stand::Over { carried: false, .. } | Stand::Sending | Stand::Done | Stand::Unclear);
     View {
         room: room.name(),
         state: state(room, place, stand, links, now),
         now,
-        poll_after: Some(poll_after),
+        poll_after: Some(poll_after).filter(|_| *stand != Stand::Done),
         ticket: ticket.map(TicketText::as_ref),
         number: place.map(|place| place.number().saturating_add(1)),
         again,
         status: local(&links.status).unwrap_or(Local::ROOT),
         anew: links.anew.as_deref().and_then(local),
-        leave: local(&links.leave).filter(|_| waiting),
+        leave: local(&links.leave).filter(|_| place.is_some() && leaves),
         receipt,
         request_id,
     }
@@ -306,18 +340,26 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
             let next = room.next_opening();
             if spent { State::Spent { next, place: kept } } else { State::Closed { next, place: kept } }
         }
-        Stand::Unclear | Stand::Sending => State::Unclear,
+        Stand::Sending => State::Sending,
+        Stand::Done => State::Done,
+        Stand::Unclear => State::Unclear,
         // `is_turn`
-        Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown => {
-            let link = links.enter.as_deref().and_then(Local::parse);
-            State::Turn { enter: link.map_or(Enter::SendAgain, Enter::Follow), kept: None }
+        Stand::Called | Stand::Inside | Stand::Unknown => {
+            let local = |link: &'a Option<String>| link.as_deref().and_then(Local::parse);
+            let enter = match (local(&links.enter), local(&links.reopen)) {
+                (Some(link), _) => Enter::Follow(link),
+                (None, _) if !links.unrecognised => Enter::SendAgain,
+                (None, Some(form)) => Enter::Reopen(form),
+                (None, None) => Enter::AllowCookies,
+            };
+            State::Turn { enter, kept: None }
         }
     }
 }
 
 /// Whether he may come in, or ask anew.
 const fn is_turn(stand: &Stand) -> bool {
-    matches!(stand, Stand::Called | Stand::Inside | Stand::Done | Stand::Unknown)
+    matches!(stand, Stand::Called | Stand::Inside | Stand::Unknown)
 }
 
 fn waiting(place: Option<&Place>, ahead: u64, wait: Option<Wait>, now: Duration) -> Waiting {
@@ -337,7 +379,9 @@ const fn reason(stand: &Stand) -> Reason {
         Stand::Lobby { .. } => Reason::NotOpenYet,
         Stand::Over { spent: true, .. } => Reason::QuotaSpent,
         Stand::Over { .. } => Reason::Closed,
-        Stand::Unclear | Stand::Sending => Reason::OutcomeUnknown,
+        Stand::Sending => Reason::AlreadySending,
+        Stand::Done => Reason::AlreadyDone,
+        Stand::Unclear => Reason::OutcomeUnknown,
         _ => Reason::Waiting,
     }
 }

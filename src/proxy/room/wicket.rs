@@ -16,15 +16,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
+    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderValue, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::told::{Links, Spoken, VARIES, cookie_field, receipt, view};
+use super::told::{COOKIE_LIFE, Links, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
 use crate::proxy::answer::{self, Answer, without_body};
@@ -32,7 +32,7 @@ use crate::proxy::headers::X_REQUEST_ID;
 use crate::proxy::pass::unix_time;
 use crate::proxy::target::Target;
 use crate::proxy::{Asker, Worker};
-use crate::waiting_room::page::{Format, Language, state_json};
+use crate::waiting_room::page::{Format, Language, coding, state_json};
 use crate::waiting_room::room::{Look, Place, Stand};
 
 /// Paths that begin so are weir's own.
@@ -102,11 +102,7 @@ impl Worker {
         let ticket = room.sign(&place);
         let carried = query.filter(|query| carried::is_addressed(query)).map(|_| ticket.as_ref());
         let format = answer::format(&head.headers);
-        let links = if Links::are_said(format, &look.stand) {
-            Links::of_place(carried::destination(query).as_deref(), carried, room)
-        } else {
-            Links::default()
-        };
+        let links = links(doorway, &place, head, (format, &look.stand), carried);
         let receipt = receipt(room, &place);
         let (stand, poll_after) = (&look.stand, look.poll_after);
         let spoken = Spoken { stand, poll_after, ticket: Some(&ticket), receipt: receipt.as_ref() };
@@ -114,11 +110,17 @@ impl Worker {
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let mut response = match format {
             Format::Html => {
-                let mut response = Response::new(room.page().html(&view, language));
-                let policy = room.page().content_security_policy().clone();
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-                response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-                response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                let (page, coding) = coding::packed(room.page().html(&view, language), &head.headers, fastrand::u8(..));
+                let mut response = Response::new(page);
+                let fields = response.headers_mut();
+                coding.and_then(|coding| fields.insert(CONTENT_ENCODING, coding));
+                fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+                fields.insert(CONTENT_SECURITY_POLICY, room.page().content_security_policy().clone());
+                fields.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+                let missing = carried.filter(|_| look.stand != Stand::Done && !doorway.is_kept(&head.headers));
+                // Whoever allows cookies now has it from here; that of another person stays.
+                let cookie = missing.and_then(|text| cookie_field(doorway.cookie(), text, COOKIE_LIFE, asker.tls));
+                cookie.and_then(|cookie| fields.insert(SET_COOKIE, cookie));
                 response
             }
             Format::Json => {
@@ -218,6 +220,30 @@ impl Worker {
                 Meant::Waiting
             }
         })
+    }
+}
+
+/// The links of what is said to whoever asks with `head` after `place`, in a format, and with `ticket` in the address.
+fn links(
+    doorway: &Doorway,
+    place: &Place,
+    head: &Parts,
+    (format, stand): (Format, &Stand),
+    ticket: Option<&str>,
+) -> Links {
+    let (room, query) = (doorway.room(), head.uri.query());
+    if !Links::are_said(format, stand) {
+        return Links::default();
+    }
+    if let Some(to) = carried::destination(query) {
+        return Links::of_place(Some(&to), ticket, room);
+    }
+    let links = Links::of_form(carried::form(query).as_deref(), ticket, room);
+    // A program has the ticket in its hands.
+    if format == Format::Json || doorway.recognises(&head.headers, place, unix_time()) {
+        links
+    } else {
+        links.for_browser_without_cookies()
     }
 }
 

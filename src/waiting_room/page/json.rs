@@ -83,7 +83,7 @@ impl Object {
                 }
                 self.text("kept_place", place.as_str());
             }
-            State::Waiting(_) | State::Paused(_) | State::Unclear => {}
+            State::Waiting(_) | State::Paused(_) | State::Sending | State::Done | State::Unclear => {}
         }
     }
 
@@ -129,6 +129,8 @@ impl State<'_> {
             Self::Paused(_) => "urn:weir:problem:paused",
             Self::Closed { .. } => "urn:weir:problem:closed",
             Self::Spent { .. } => "urn:weir:problem:quota_spent",
+            Self::Sending => "urn:weir:problem:already_sending",
+            Self::Done => "urn:weir:problem:already_done",
             Self::Unclear => "urn:weir:problem:outcome_unknown",
         }
     }

@@ -11,6 +11,7 @@
 //! **Not here**: what is true of a person (`order`, `eta`, `quota`, `wave`); sockets, status lines, cookies (`proxy`).
 
 pub mod accept;
+pub mod coding;
 mod json;
 pub mod language;
 mod moment;
@@ -41,6 +42,9 @@ use self::words::{Labels, Words};
 /// Without script, the page of somebody whose turn has come goes on to the service by itself after so many seconds: long enough
 /// to read a sentence, short enough not to waste the turn.
 const ENTER_AFTER_SECONDS: u64 = 3;
+
+/// The same where he has to know first why he cannot go back to the page he came from.
+const REOPEN_AFTER_SECONDS: u64 = 12;
 
 /// The page of a room: a template and the security policy that fits it.
 #[derive(Debug)]
@@ -83,7 +87,10 @@ impl Page {
 fn values<'a>(view: &'a View<'_>, language: Language, words: &'a Words) -> Values<'a> {
     let labels: &'static Labels = language.labels();
     let enter = view.state.enter_path();
-    let poll = view.poll_seconds();
+    let poll = match view.state {
+        State::Turn { enter: Enter::Reopen(_), .. } => view.poll_seconds().max(Some(REOPEN_AFTER_SECONDS)),
+        _ => view.poll_seconds(),
+    };
     let (refresh_seconds, refresh_url) = match (enter, poll) {
         // Whoever was called and sent back for the moment was told for how long.
         (Some(path), poll) => (Some(poll.unwrap_or_default().max(ENTER_AFTER_SECONDS)), path),

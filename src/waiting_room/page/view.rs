@@ -101,6 +101,10 @@ pub enum State<'a> {
         /// What has become of the person's place.
         place: KeptPlace,
     },
+    /// A request of the person's that counts is with the service.
+    Sending,
+    /// It counted, and there is nothing more to do.
+    Done,
     /// The service failed while the person's request was with it; nobody knows whether it counted.
     Unclear,
 }
@@ -172,6 +176,10 @@ pub enum Enter<'a> {
     Follow(Local<'a>),
     /// By sending the form again: only the person's browser still has it.
     SendAgain,
+    /// By opening the form anew, by a link that carries the ticket: the browser keeps no cookie that would speak for the form it has.
+    Reopen(Local<'a>),
+    /// By sending the form again, when cookies are allowed: where the form is to be had is not known.
+    AllowCookies,
 }
 
 impl State<'_> {
@@ -185,17 +193,19 @@ impl State<'_> {
             Self::Paused(_) => "paused",
             Self::Closed { .. } => "closed",
             Self::Spent { .. } => "spent",
+            Self::Sending => "sending",
+            Self::Done => "done",
             Self::Unclear => "unclear",
         }
     }
 
     /// The status of a refused request. 503 says that the same request may succeed later (RFC 9110 §15.6.4); where it never
-    /// will, 403; where it waits for what became of an earlier one, 409.
+    /// will, 403; where an earlier one stands in its way, 409.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Closed { next: None, .. } | Self::Spent { next: None, .. } => StatusCode::FORBIDDEN,
-            Self::Unclear => StatusCode::CONFLICT,
+            Self::Sending | Self::Done | Self::Unclear => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -203,7 +213,7 @@ impl State<'_> {
     /// The link that leads in.
     pub(super) const fn enter_path(&self) -> Option<&str> {
         match self {
-            Self::Turn { enter: Enter::Follow(path), .. } => Some(path.as_str()),
+            Self::Turn { enter: Enter::Follow(path) | Enter::Reopen(path), .. } => Some(path.as_str()),
             _ => None,
         }
     }

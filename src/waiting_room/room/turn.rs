@@ -17,7 +17,8 @@
 //!
 //! **Invariants**: one redemption a number; a reservation for each number that is Admitted, Sending, Ambiguous or Done, and for no other, but one
 //! of whom the journal does not know yet that he is not any more; what is not known to have failed keeps its reservation. A turn that is told
-//! nothing is one whose outcome is unknown. What becomes of a number is in the journal in the order in which it became so.
+//! nothing is one whose outcome is unknown, once a connection has its request. What becomes of a number is in the journal in the order in which
+//! it became so.
 //! **Not here**: the permit (`admission`), the pass (`proxy::pass`).
 
 use std::sync::Arc;
@@ -65,7 +66,8 @@ pub enum NotEntered {
     Done,
 }
 
-/// A request of somebody who was let in. Dropped without a word, it is one of which nobody knows what became.
+/// A request of somebody who was let in. Dropped without a word, it is one of which nobody knows what became, if a connection had it; else
+/// one that was never sent.
 #[derive(Debug)]
 pub struct Turn {
     room: Arc<Room>,
@@ -75,6 +77,8 @@ pub struct Turn {
     redeemed: bool,
     sent: Sent,
     told: bool,
+    /// A connection has it: something of it may be at the service.
+    handed: bool,
     at: Duration,
 }
 
@@ -152,6 +156,7 @@ impl Room {
             redeemed: redeemed.is_some(),
             sent: Sent::Uncounted,
             told: redeemed.is_none(),
+            handed: false,
             at: now.1,
         };
         if !counting {
@@ -298,6 +303,11 @@ impl Turn {
         }
     }
 
+    /// A connection has it from here on, so the service may as well; or, unless `over`, gave it back, and the service never had it.
+    pub fn handed(&mut self, over: bool) {
+        self.handed = over;
+    }
+
     /// It is sent once more, and what became of it the first time is not known: only a success says anything now.
     pub fn repeated(&mut self) {
         if self.sent == Sent::First {
@@ -366,7 +376,9 @@ impl Drop for Turn {
         if self.told {
             return;
         }
-        if self.sent != Sent::Uncounted && (self.sent == Sent::Again || self.is_counted()) {
+        if !self.handed {
+            self.unsent();
+        } else if self.sent != Sent::Uncounted && (self.sent == Sent::Again || self.is_counted()) {
             self.unknown();
         } else if self.redeemed {
             self.back();

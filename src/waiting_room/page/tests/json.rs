@@ -46,11 +46,16 @@ fn each_state_says_what_it_knows_and_no_more() {
             "at_close": "carry" }),
         json!({ "state": "turn", "enter": "/register?step=1&x=2", "send_again": false, "turn_kept_seconds": 1_800 }),
         json!({ "state": "turn", "send_again": true }),
+        json!({ "state": "turn", "enter": "/register?step=1&x=2", "send_again": false }),
+        json!({ "state": "turn", "send_again": false }),
         json!({ "state": "closed", "next_opens": "2026-04-11T19:00:00+07:00", "kept_place": "carried" }),
         json!({ "state": "closed", "kept_place": "ended" }),
         json!({ "state": "spent", "next_opens": "2026-04-11T19:00:00+07:00", "kept_place": "none" }),
+        json!({ "state": "sending" }),
+        json!({ "state": "done" }),
         json!({ "state": "unclear" }),
     ];
+    assert_eq!(states().len(), expected.len());
     for (state, expected) in states().into_iter().zip(expected) {
         let mut document = parsed(&state_json(&view(state), Language::Indonesian));
         let members = document.as_object_mut().unwrap();
@@ -72,6 +77,8 @@ fn a_refusal_is_a_problem() {
         (State::Closed { next: None, place: KeptPlace::None }, 403, "closed"),
         (State::Spent { next: Some(OPENS), place: KeptPlace::None }, 503, "quota_spent"),
         (State::Spent { next: None, place: KeptPlace::None }, 403, "quota_spent"),
+        (State::Sending, 409, "already_sending"),
+        (State::Done, 409, "already_done"),
         (State::Unclear, 409, "outcome_unknown"),
     ] {
         let problem = parsed(&problem_json(&view(state), Language::English));

@@ -33,9 +33,13 @@ pub(super) fn states() -> Vec<State<'static>> {
         State::Paused(Waiting { wait: None, jump: None, ..waiting() }),
         State::Turn { enter: Enter::Follow(local), kept: Some(Duration::from_mins(30)) },
         State::Turn { enter: Enter::SendAgain, kept: None },
+        State::Turn { enter: Enter::Reopen(local), kept: None },
+        State::Turn { enter: Enter::AllowCookies, kept: None },
         State::Closed { next: Some(OPENS), place: KeptPlace::Carried },
         State::Closed { next: None, place: KeptPlace::Ended },
         State::Spent { next: Some(OPENS), place: KeptPlace::None },
+        State::Sending,
+        State::Done,
         State::Unclear,
     ]
 }

@@ -95,6 +95,8 @@ impl Phrases for English {
             State::Paused(_) => "The line is paused",
             State::Closed { .. } => "Closed",
             State::Spent { .. } => "All places are taken",
+            State::Sending => "What you sent is being worked on",
+            State::Done => "You have registered",
             State::Unclear => "We do not know whether it arrived",
         }
     }
@@ -116,11 +118,21 @@ impl Phrases for English {
             State::Turn { enter: Enter::SendAgain, .. } => {
                 "Go back to your form and send it once more; this time it goes through."
             }
+            State::Turn { enter: Enter::Reopen(_), .. } => {
+                "Your browser keeps no cookies, so a form sent from the old page is not recognised. Open it by this link and fill it \
+                 in once more; then it goes through."
+            }
+            State::Turn { enter: Enter::AllowCookies, .. } => {
+                "Your browser keeps no cookies, so your form would not be recognised. Allow cookies for this site and load this page \
+                 again; then go back to your form and send it once more."
+            }
             State::Paused(_) => {
                 "Nobody is being let in at the moment. Your place is kept; when the line moves again, this page does too."
             }
             State::Closed { .. } => "This opening is over.",
             State::Spent { .. } => "Everything there was to give out this time has been given out.",
+            State::Sending => "The service has it. Do not send it again: this page shows when it is done.",
+            State::Done => "What you sent has been accepted. There is nothing more to do.",
             State::Unclear => {
                 "The service failed while it was working on what you sent. It may have been received all the same. Do not \
                  send it again yet: look for a confirmation first. If none comes, ask the service and give the reference \

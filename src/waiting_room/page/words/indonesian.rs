@@ -83,6 +83,8 @@ impl Phrases for Indonesian {
             State::Paused(_) => "Antrean sedang dijeda",
             State::Closed { .. } => "Sudah ditutup",
             State::Spent { .. } => "Kuota sudah habis",
+            State::Sending => "Kiriman Anda sedang diproses",
+            State::Done => "Anda sudah terdaftar",
             State::Unclear => "Belum pasti apakah data Anda diterima",
         }
     }
@@ -105,12 +107,24 @@ impl Phrases for Indonesian {
             State::Turn { enter: Enter::SendAgain, .. } => {
                 "Kembalilah ke formulir Anda dan kirim sekali lagi; kali ini akan diteruskan."
             }
+            State::Turn { enter: Enter::Reopen(_), .. } => {
+                "Peramban Anda tidak menyimpan cookie, sehingga kiriman dari halaman lama tidak dikenali. Buka formulir lewat tautan \
+                 ini dan isi sekali lagi; kali ini akan diteruskan."
+            }
+            State::Turn { enter: Enter::AllowCookies, .. } => {
+                "Peramban Anda tidak menyimpan cookie, sehingga kiriman Anda tidak akan dikenali. Izinkan cookie untuk situs ini dan \
+                 muat ulang halaman ini; lalu kembalilah ke formulir Anda dan kirim sekali lagi."
+            }
             State::Paused(_) => {
                 "Saat ini belum ada yang dipersilakan masuk. Tempat Anda tetap disimpan; begitu antrean bergerak lagi, \
                  halaman ini ikut bergerak."
             }
             State::Closed { .. } => "Pembukaan kali ini sudah selesai.",
             State::Spent { .. } => "Semua kuota pada pembukaan kali ini sudah terisi.",
+            State::Sending => {
+                "Layanan sedang menanganinya. Jangan mengirim lagi: halaman ini memberi tahu bila sudah selesai."
+            }
+            State::Done => "Kiriman Anda sudah diterima. Tidak ada lagi yang perlu dilakukan.",
             State::Unclear => {
                 "Layanan mengalami gangguan saat memproses kiriman Anda. Bisa jadi kiriman itu tetap diterima. Jangan \
                  mengirim lagi dulu: periksa apakah ada konfirmasi. Jika tidak ada, hubungi layanan dan sebutkan nomor \

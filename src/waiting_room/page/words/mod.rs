@@ -121,7 +121,7 @@ impl Words {
                 words.message = sentences(words.message, say.kept_place(*place));
                 words.schedule = next.map(|next| say.next(next)).unwrap_or_default();
             }
-            State::Unclear => {}
+            State::Sending | State::Done | State::Unclear => {}
         }
         words
     }

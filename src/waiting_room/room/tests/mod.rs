@@ -1,5 +1,6 @@
 //! A room with a journal on a disk, which is killed and opened again.
 
+mod asleep;
 mod kills;
 mod promises;
 mod recover;
@@ -8,6 +9,7 @@ mod rush;
 mod schedules;
 mod torn;
 mod turns;
+mod unsent;
 mod waves;
 
 use std::num::NonZeroU64;
@@ -164,8 +166,9 @@ impl Bench {
     }
 
     fn enter(&self, place: &Place, counting: bool, key: Option<&[u8]>) -> Result<Turn, super::NotEntered> {
-        let entered = self.room.enter(place, counting, key, self.now())?;
+        let mut entered = self.room.enter(place, counting, key, self.now())?;
         entered.recorded.into_iter().for_each(wait);
+        entered.turn.handed(true);
         Ok(entered.turn)
     }
 

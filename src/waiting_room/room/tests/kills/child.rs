@@ -250,9 +250,10 @@ impl Server {
         let Some(place) = place else { return self.told(visit.who, None, Where::Nowhere) };
         let counts = visit.wants == Wants::Send;
         match self.room.enter(&place, counts, visit.key.as_deref().map(str::as_bytes), now) {
-            Ok(entered) => {
+            Ok(mut entered) => {
                 let waited = entered.recorded.is_some();
                 written(entered.recorded).await;
+                entered.turn.handed(true);
                 let held = Held { turn: entered.turn, place, who: visit.who, counts };
                 self.forward(held, waited);
             }
