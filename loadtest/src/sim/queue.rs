@@ -116,7 +116,9 @@ impl Queue {
             if self.next >= end {
                 let Some((span, events)) = self.later.pop_first() else { return };
                 self.next = span * PARTS as Micros;
-                events.into_iter().for_each(|planned| self.put(planned));
+                for planned in events {
+                    self.put(planned);
+                }
                 self.take();
                 continue;
             }
@@ -173,7 +175,9 @@ mod tests {
     fn what_is_planned_for_hours_later_opens_nothing_before_it() {
         let mut queue = Queue::default();
         queue.push(14 * 3_600 * SPAN, Event::Fault(0));
-        (0..1_000).for_each(|number| queue.push(u64::from(number) * SPAN, Event::Timer(number, 0)));
+        for number in 0..1_000 {
+            queue.push(u64::from(number) * SPAN, Event::Timer(number, 0));
+        }
         assert_eq!((queue.soon.len(), queue.next()), (1, Some(0)));
     }
 }

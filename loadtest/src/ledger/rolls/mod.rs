@@ -20,7 +20,7 @@ const LEAST: usize = 24;
 /// What everybody was told.
 #[derive(Clone, Debug, Default)]
 pub struct Rolls {
-    rolls: Vec<Roll>,
+    people: Vec<Roll>,
     /// Of people beyond [`PEOPLE`], as it is.
     strangers: Vec<Told>,
     count: usize,
@@ -87,7 +87,7 @@ impl Rolls {
     /// Of so many people, who were told nothing yet.
     #[must_use]
     pub fn new(people: usize) -> Self {
-        Self { rolls: vec![Roll::default(); people.min(PEOPLE as usize)], ..Self::default() }
+        Self { people: vec![Roll::default(); people.min(PEOPLE as usize)], ..Self::default() }
     }
 
     /// Puts `told` in.
@@ -97,10 +97,10 @@ impl Rolls {
             return self.strangers.push(*told);
         }
         let person = told.id.person as usize;
-        if person >= self.rolls.len() {
-            self.rolls.resize_with(person + 1, Roll::default);
+        if person >= self.people.len() {
+            self.people.resize_with(person + 1, Roll::default);
         }
-        if let Some(roll) = self.rolls.get_mut(person) {
+        if let Some(roll) = self.people.get_mut(person) {
             roll.push(told);
         }
     }
@@ -120,19 +120,19 @@ impl Rolls {
     /// Bytes that the records take.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.rolls.iter().map(|roll| roll.bytes.capacity()).sum()
+        self.people.iter().map(|roll| roll.bytes.capacity()).sum()
     }
 
     /// What `person` was told.
     pub fn of(&self, person: u32) -> impl Iterator<Item = Told> {
-        let roll = self.rolls.get(person as usize).into_iter().flat_map(move |roll| roll.read(person));
+        let roll = self.people.get(person as usize).into_iter().flat_map(move |roll| roll.read(person));
         let strangers = if person < PEOPLE { &[][..] } else { self.strangers.as_slice() };
         roll.chain(strangers.iter().copied().filter(move |told| told.id.person == person))
     }
 
     /// What was told to `person` and everybody behind him.
     pub fn onwards(&self, person: u32) -> impl Iterator<Item = Told> {
-        let known = (0_u32..).zip(&self.rolls).skip(person as usize);
+        let known = (0_u32..).zip(&self.people).skip(person as usize);
         known.flat_map(|(person, roll)| roll.read(person)).chain(self.strangers.iter().copied())
     }
 
@@ -146,8 +146,8 @@ impl PartialEq for Rolls {
     fn eq(&self, other: &Self) -> bool {
         let same = |(one, other): (&Roll, &Roll)| one.bytes == other.bytes;
         self.count == other.count
-            && self.rolls.len() == other.rolls.len()
-            && self.rolls.iter().zip(&other.rolls).all(same)
+            && self.people.len() == other.people.len()
+            && self.people.iter().zip(&other.people).all(same)
             && self.strangers == other.strangers
     }
 }
