@@ -310,7 +310,8 @@ fn one_place_holds_one_visit_at_a_time() {
 fn of_a_turn_one_request_stands_at_the_gate() {
     let latch = Latch::new();
     let origin = origin(&latch);
-    let weir = Weir::start(&config(origin.address, ""));
+    // With room for all of them in line.
+    let weir = Weir::start(&config(origin.address, "").replace("length = 1", "length = 8"));
     let mut first = occupy(&weir);
     let own = format!("weir-ticket: {}\r\n", join(&weir, ""));
     latch.let_pass(1);
