@@ -160,7 +160,6 @@ impl Worker {
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
         }
-        let secure = asker.tls;
         let door = doorway.map(|doorway| Door {
             doorway,
             route,
@@ -180,10 +179,10 @@ impl Worker {
             (Err(answer), Some(door)) => return Err(Box::pin(self.turned_away(door, &mut visitor, answer)).await),
             (admitted, _) => admitted?,
         };
-        let turn = match &door {
-            Some(door) => Box::pin(self.enter(door, &mut visitor)).await?,
-            None => None,
-        };
+        let mut turn = None;
+        if let Some(door) = &door {
+            turn = Box::pin(self.enter(door, &mut visitor)).await?;
+        }
         if sabotage::is_one_in(20, Fault::DropAfterAccept) {
             return Ok(Response::new(Source::Own(Bytes::new())));
         }
@@ -202,10 +201,10 @@ impl Worker {
                 (Some(place), Some(doorway)) => (doorway.tag(), place.session()),
                 _ => (0, fastrand::u64(..)),
             };
-            self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), secure);
+            self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), asker.tls);
         }
         if let (true, Some(place), Some(doorway)) = (is_unknown, &place, doorway) {
-            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, secure));
+            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, asker.tls));
         }
         answered
     }

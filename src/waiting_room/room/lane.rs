@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn of_a_crowd_that_wakes_a_fifth_comes_in_and_a_few_more() {
         let mut lane = Lane::new();
-        let (mut late, mut others) = (0, 0);
+        let (mut sleepers, mut others) = (0, 0);
         for step in 0..60_000 {
             let now = tick(step);
             if lane.take(now) {
-                late += 1;
+                sleepers += 1;
                 lane.entered();
             }
             if step % 10 == 0 {
@@ -76,8 +76,11 @@ mod tests {
                 lane.entered();
             }
         }
-        let most = f64::from(late + others) * LATE_SHARE + 60.0 * LATE_RATE + LATE_BURST;
-        assert!(f64::from(late) <= most && f64::from(late) > 0.9 * most, "{late} beside {others}, at most {most}");
+        let most = f64::from(sleepers + others) * LATE_SHARE + 60.0 * LATE_RATE + LATE_BURST;
+        assert!(
+            f64::from(sleepers) <= most && f64::from(sleepers) > 0.9 * most,
+            "{sleepers} beside {others}, at most {most}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How people fared, each of them, and what that is in sum.
 
-use crate::ledger::{Effect, Kind as Asked, NONE, Word};
+use crate::ledger::{Effect, Kind as Asked, NONE, Told, Word};
 use crate::oracle::facts::{micros, seconds};
 use crate::oracle::{Ledgers, Run};
 
@@ -164,7 +164,7 @@ impl Crowd {
             let inside = (person as usize) < self.0.len() && usize::from(stage) < stages;
             inside.then(|| person as usize * stages + usize::from(stage))
         };
-        for told in ledgers.told.iter().filter(|told| told.is_done()) {
+        for told in ledgers.told.iter().filter(Told::is_done) {
             if let Some(known) = place(told.id.person, told.stage).and_then(|place| known.get_mut(place)) {
                 known.0 = true;
             }

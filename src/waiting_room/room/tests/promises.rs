@@ -6,8 +6,8 @@ use crate::waiting_room::order::{CHUNK, TURN};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn opening(after: Duration) -> Option<plan::Instant> {
-    Some(plan::Instant { unix: BEGAN + after, offset_minutes: 0 })
+fn opening(after: Duration) -> plan::Instant {
+    plan::Instant { unix: BEGAN + after, offset_minutes: 0 }
 }
 
 fn known(bench: &Bench) -> Place {
@@ -17,7 +17,7 @@ fn known(bench: &Bench) -> Place {
 }
 
 fn open(bench: &mut Bench, opens: Duration) {
-    bench.pass(BEGAN + opens + Duration::from_secs(1) - bench.unix());
+    bench.pass((BEGAN + opens + Duration::from_secs(1)).saturating_sub(bench.unix()));
     bench.room.hold_draws().unwrap();
     bench.pass(Duration::from_secs(1));
 }
@@ -37,10 +37,10 @@ fn call_all(bench: &mut Bench) {
 #[test]
 fn whoever_registers_days_before_the_opening_has_his_place_at_it() {
     let opens = 3 * DAY;
-    let mut bench = Bench::new(vec![Wave { opens: opening(opens), ..wave(9) }]);
+    let mut bench = Bench::new(vec![Wave { opens: Some(opening(opens)), ..wave(9) }]);
     let place = known(&bench);
     for _ in 0..2 {
-        bench.pass(DAY + Duration::from_secs(60));
+        bench.pass(DAY + Duration::from_mins(1));
         let found = bench.find(&place).expect("he may come back at any time before");
         assert!(matches!(bench.look(&found), Stand::Lobby { .. }));
     }
@@ -55,8 +55,8 @@ fn whoever_registers_days_before_the_opening_has_his_place_at_it() {
 #[test]
 fn a_carried_place_lasts_until_the_wave_that_it_was_carried_into() {
     let (closes, opens) = (Duration::from_hours(1), 7 * DAY);
-    let first = Wave { closes: opening(closes), ..Wave::default() };
-    let mut bench = Bench::new(vec![first, Wave { opens: opening(opens), ..Wave::default() }]);
+    let first = Wave { closes: Some(opening(closes)), ..Wave::default() };
+    let mut bench = Bench::new(vec![first, Wave { opens: Some(opening(opens)), ..Wave::default() }]);
     bench.plan.at_close = AtClose::Carry;
     bench.restart();
     wait(bench.room.pause(true));
