@@ -30,7 +30,7 @@ fn every_upstream_is_drawn() {
     let world = but(|world| {
         for said in &mut world.ledgers.said {
             let other = said::Upstream { limit: 9.0, ..said::Upstream::default() };
-            let known = said.upstreams.iter().map(|(name, upstream)| (name.to_owned(), upstream.clone()));
+            let known = said.upstreams.iter().map(|(name, upstream)| (name.to_owned(), *upstream));
             said.upstreams = known.chain([("other".to_owned(), other)]).collect();
         }
     });
