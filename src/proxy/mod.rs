@@ -160,7 +160,6 @@ impl Worker {
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
         }
-        let secure = asker.tls;
         let door = doorway.map(|doorway| Door {
             doorway,
             route,
@@ -201,10 +200,10 @@ impl Worker {
                 (Some(place), Some(doorway)) => (doorway.tag(), place.session()),
                 _ => (0, fastrand::u64(..)),
             };
-            self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), secure);
+            self.grant(asker.peer, route, (&bearer, session), answered.as_mut().ok(), asker.tls);
         }
         if let (true, Some(place), Some(doorway)) = (is_unknown, &place, doorway) {
-            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, secure));
+            room::kept::keep(&mut answered, limits.grants_pass, || Kept::new(doorway, place, in_cookie, asker.tls));
         }
         answered
     }
