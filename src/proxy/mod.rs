@@ -103,12 +103,24 @@ impl Worker {
     }
 
     /// Answers `request` of `peer`.
-    pub async fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
-        let (mut head, incoming) = request.into_parts();
+    ///
+    /// Taken apart before the future is made, which would have room for the request and for its parts.
+    pub fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
+        let (head, incoming) = request.into_parts();
         let asker = self.asker(peer, &head);
+        let visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
+        let upload = Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout);
+        self.answered(asker, head, Some(upload), visit)
+    }
+
+    async fn answered(
+        &self,
+        asker: Asker<'_>,
+        mut head: Parts,
+        mut upload: Option<Upload>,
+        mut visit: Visit,
+    ) -> Response<Body> {
         sabotage::swallow().await;
-        let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
-        let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
         let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
             Ok(response) => response,

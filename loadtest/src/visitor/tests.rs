@@ -349,11 +349,8 @@ fn people_at_an_office_ask_for_places_of_their_own_at_one_browser() {
     assert!(first.anew && first.shown.cookie.as_deref() == Some("weir_ticket=other"), "{first:?}");
     let (second, _) = play.again(&place());
     assert!(!second.anew && second.shown.ticket == Some("T".repeat(52).into()), "{second:?}");
-    assert_eq!(
-        second.shown.cookie,
-        Some(format!("weir_ticket={}", "T".repeat(52)).into()),
-        "the browser has the newest"
-    );
+    let newest = format!("weir_ticket={}", "T".repeat(52));
+    assert_eq!(second.shown.cookie, Some(newest.into()), "what the browser has");
 }
 
 #[test]
@@ -392,11 +389,11 @@ fn a_flood_says_nothing() {
 
 #[test]
 fn one_seed_one_person() {
-    let run = || {
-        let spread = Spread::Lognormal(Duration::from_secs(3), 0.8);
-        let mut play = Play::new(Persona { impatience: spread, honours_retry_after: 0.5, ..persona() });
+    let impatience = Spread::Lognormal(Duration::from_secs(3), 0.8);
+    let [one, other] = [(), ()].map(|()| {
+        let mut play = Play::new(Persona { impatience, honours_retry_after: 0.5, ..persona() });
         play.starts();
-        (0..20).map(|_| play.again(&says(Word::Later, Some(900))).1).collect::<Vec<_>>()
-    };
-    assert_eq!(run(), run());
+        [(); 20].map(|()| play.again(&says(Word::Later, Some(900))).1)
+    });
+    assert_eq!(one, other);
 }

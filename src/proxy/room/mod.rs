@@ -18,6 +18,7 @@
 pub mod carried;
 pub mod held;
 pub mod kept;
+mod links;
 pub mod observe;
 mod open;
 pub mod told;

@@ -24,7 +24,8 @@ use http::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::told::{COOKIE_LIFE, Links, Spoken, VARIES, cookie_field, receipt, view};
+use super::links::Links;
+use super::told::{COOKIE_LIFE, Spoken, VARIES, cookie_field, receipt, view};
 use super::{Doorway, carried, written};
 use crate::admission::verdict::Reason;
 use crate::proxy::answer::{self, Answer, without_body};

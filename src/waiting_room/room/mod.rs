@@ -17,6 +17,7 @@
 
 mod calendar;
 mod chore;
+mod door;
 mod ended;
 mod lane;
 mod lobby;
@@ -35,7 +36,7 @@ mod tally;
 mod turn;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -49,13 +50,13 @@ use self::chore::Control;
 use self::lobby::Lottery;
 use self::starts::Starts;
 use super::eta::Forecast;
-use super::identity::{Claimed, Identities};
-use super::journal::{Appended, Journal, OpenError, Record};
+use super::identity::Identities;
+use super::journal::{Appended, Journal, OpenError};
 use super::order::Order;
 use super::page::{Page, Template, TemplateError};
 use super::quota::Quota;
 use super::ticket::{Keyring, Ticket, TicketText};
-use super::wave::{Phase, Schedule, ScheduleError, Standing};
+use super::wave::{Schedule, ScheduleError, Standing};
 use crate::clock::{Clock, Tick};
 use crate::config::plan::{self, Class};
 use crate::sabotage::{self, Fault};
@@ -277,53 +278,6 @@ impl Room {
     #[must_use]
     pub fn held(&self, number: u64, issued: Duration) -> Place {
         self.place(number, Class::New, true, issued)
-    }
-
-    /// Whether one newcomer may try the door: the room is open, nobody waits who would be overtaken, and a fixed pace allows it.
-    #[must_use]
-    pub fn lets_straight_in(&self) -> bool {
-        let shown = self.shown();
-        matches!(shown.standing.phase, Phase::Open { .. })
-            && !shown.paused
-            && !shown.crowded
-            && !self.somebody_waits()
-            && self.straight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok()
-    }
-
-    /// Whether a number is out that is not called, and is not of a newcomer who is being let in by another worker.
-    fn somebody_waits(&self) -> bool {
-        // In this order: of whom the first count knows, either the second or the third does.
-        let (issued, welcoming) = (self.order.issued(), self.welcoming.load(Ordering::SeqCst));
-        issued > self.order.serving().saturating_add(welcoming)
-    }
-
-    /// Whether newcomers are given places.
-    #[must_use]
-    pub fn takes(&self) -> bool {
-        !matches!(self.shown().standing.phase, Phase::Closed { .. })
-    }
-
-    /// Gives a newcomer of `class` a number. With an identity it is remembered, and the same for everybody who has it.
-    /// [`None`] when as many numbers are out as are remembered.
-    #[must_use]
-    pub fn join(&self, identity: Option<&[u8]>, class: Class, unix: Duration) -> Option<Joined> {
-        let claimed = identity.map(|value| {
-            let hash = self.identities.hash(value);
-            (hash, self.identities.claim(hash, || self.order.issue()))
-        });
-        let (number, identified, recorded) = match claimed {
-            // Also of one who is known: the other request of his that was faster may not have written it yet.
-            Some((hash, Claimed::New(number) | Claimed::Known(number))) => {
-                let record = Record::Identity { hash: hash.to_u64(), number };
-                (number, true, Some(self.journal.append(record)))
-            }
-            Some((_, Claimed::Full)) | None => (self.order.issue()?, false, None),
-        };
-        self.events.joined.fetch_add(1, Ordering::Relaxed);
-        // The chore leases far ahead; whoever is beyond all the same waits for the journal.
-        let recorded = recorded
-            .or_else(|| (number >= self.leased.load(Ordering::Acquire)).then(|| self.lease(self.lease_least).1));
-        Some(Joined { place: self.place(number, class, identified, unix), recorded })
     }
 
     /// An identity whose place has ended may have another.
