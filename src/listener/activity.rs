@@ -147,7 +147,9 @@ impl Activity {
 
     /// A request head has ended. The request is in flight until the answer is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> InFlight {
-        self.requested.store(true, Ordering::Relaxed);
+        if !self.requested.swap(true, Ordering::Relaxed) {
+            self.slot.note_request();
+        }
         self.head_open.store(false, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))

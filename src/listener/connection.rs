@@ -11,6 +11,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -23,6 +24,7 @@ use super::connections::{Cause, Connections, Kind, Slot};
 use super::drain::DrainSignal;
 use super::http::Session;
 use super::proxy_line::{self, Header};
+use super::silent::Dismissal;
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::terms::Terms;
@@ -88,11 +90,17 @@ impl<A: Attend> Connection<A> {
         let socket = Arc::new(socket);
         let activity = Activity::new(slot);
         // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
-        end.cause = match Box::pin(self.open(&socket, address, &activity)).await {
-            Ok(serving) => serving.await,
-            Err(cause) => cause,
+        let mut dismissal = activity.slot().may_be_dismissed();
+        let opened =
+            unless_dismissed(Box::pin(self.open(&socket, address, &activity)), &mut dismissal, &activity).await;
+        end.cause = match opened {
+            Some(Ok(serving)) => unless_dismissed(serving, &mut dismissal, &activity).await.unwrap_or(Cause::Displaced),
+            Some(Err(cause)) => cause,
+            None => Cause::Displaced,
         };
-        if !activity.is_stream_gone() {
+        if end.cause == Cause::Displaced {
+            reset(&socket);
+        } else if !activity.is_stream_gone() {
             activity.slot().become_kind(Kind::Tunnel);
             end.cause = Box::pin(tunnel(&socket, &activity, self.drain, self.limits.drain_timeout)).await;
         } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
@@ -214,8 +222,28 @@ pub(super) fn may_open(address: IpAddr, proxy_line: bool, slot: &Slot) -> Result
 /// Ends a connection that has had nothing from us, by a reset: a flood shall not leave the kernel with connections to close.
 pub(super) fn reject(socket: &TcpStream, slot: &Slot, cause: Cause) {
     slot.connections().note_end(cause);
+    reset(socket);
+}
+
+/// Has the socket reset its connection when it is closed.
+fn reset(socket: &TcpStream) {
     // A socket that cannot be told is closed in the usual way.
     let _usual = SockRef::from(socket).set_linger(Some(Duration::ZERO)).is_err();
+}
+
+/// Does the `work` of a connection; [`None`] if it must make room before it has sent a request.
+fn unless_dismissed<F: Future + Unpin>(
+    mut work: F,
+    dismissal: &mut Dismissal,
+    activity: &Activity,
+) -> impl Future<Output = Option<F::Output>> {
+    poll_fn(move |cx| {
+        // First, so that a request that has come already is seen.
+        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
+            return Poll::Ready(Some(done));
+        }
+        if dismissal.poll(cx).is_ready() && !activity.has_requested() { Poll::Ready(None) } else { Poll::Pending }
+    })
 }
 
 /// Turns a newcomer away, whatever he wants. Who speaks TLS is told nothing: a handshake takes the memory that is short.

@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::addresses::{Addresses, Crowded};
+use super::silent::{Number, Silent};
 use super::tls;
 
 /// What an open connection is.
@@ -84,6 +85,8 @@ pub enum Cause {
     Refused,
     /// Turned away because its address had as many connections as it may.
     Crowded,
+    /// The oldest without a request when all connections were taken and another came.
+    Displaced,
     /// Turned away because a PROXY header is expected, and not from this peer.
     Untrusted,
     /// A trusted proxy sent no PROXY header, where one is expected.
@@ -96,7 +99,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Done,
         Self::Departed,
         Self::Broken,
@@ -112,6 +115,7 @@ impl Cause {
         Self::Cut,
         Self::Refused,
         Self::Crowded,
+        Self::Displaced,
         Self::Untrusted,
         Self::Unproxied,
         Self::Shed,
@@ -137,6 +141,7 @@ impl Cause {
             Self::Cut => "cut",
             Self::Refused => "refused",
             Self::Crowded => "crowded",
+            Self::Displaced => "displaced",
             Self::Untrusted => "untrusted",
             Self::Unproxied => "unproxied",
             Self::Shed => "shed",
@@ -153,6 +158,8 @@ pub struct Connections {
     existing: AtomicUsize,
     slots: Arc<Semaphore>,
     pub(super) addresses: Addresses,
+    /// Those without a request.
+    pub(super) silent: Silent,
     /// Key exchanges under way.
     pub(super) handshakes: Semaphore,
     accepted: AtomicU64,
@@ -174,6 +181,7 @@ impl Connections {
             existing: AtomicUsize::new(limit),
             slots: Arc::new(Semaphore::new(limit)),
             addresses,
+            silent: Silent::default(),
             handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
             accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
@@ -320,6 +328,8 @@ pub(super) struct Slot {
     kind: AtomicU8,
     /// What the connection is counted as, once it is.
     address: OnceLock<IpAddr>,
+    /// Which of the silent it is, or was.
+    pub(super) silent: OnceLock<Number>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -334,6 +344,7 @@ impl Slot {
             roll: Arc::clone(roll),
             kind: AtomicU8::new(Kind::Opening as u8),
             address: OnceLock::new(),
+            silent: OnceLock::new(),
             _permit: permit,
         }
     }
@@ -371,6 +382,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.leave(self.kind.load(Ordering::Relaxed));
+        self.note_request();
         if let Some(address) = self.address.get() {
             self.connections.addresses.leave(*address);
         }

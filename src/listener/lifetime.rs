@@ -7,6 +7,7 @@
 //! | the connection | ends | by |
 //! |---|---|---|
 //! | has had no request | `header_timeout` after it was ready | silence, or a slow first head |
+//! | has had no request since it was accepted, for longer than any other, and all connections are taken | as soon as another comes | the newcomer (`silent`); hard |
 //! | is between requests | `idle_timeout` after the last answer | idleness; gracefully |
 //! | is between requests, memory is short, and nobody with a pass has spoken on it | at once | what it holds; gracefully |
 //! | HTTP/1: has begun a head | `header_timeout` after its first byte | a slow head; hard |

@@ -64,9 +64,12 @@ fn beyond_its_own_limit_clients_wait_in_the_kernel() {
     let origin = Origin::echo();
     let config = format!("[clients]\nmax_connections = 10\n{}", one_route(origin.address, 4, ""));
     let weir = Weir::start(&config);
-    let mut clients: Vec<Client> = (0..30).map(|_| Client::connect(weir.http)).collect();
-    for client in &mut clients {
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..30 {
+        // At once: whoever says nothing makes room.
+        let mut client = Client::connect(weir.http);
         client.ask("GET", "/");
+        clients.push(client);
     }
     weir.wait_for("weir_connections{kind=\"http1\"}", 10);
     std::thread::sleep(Duration::from_millis(200));

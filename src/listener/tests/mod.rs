@@ -6,6 +6,7 @@ mod exhaustion;
 mod protocols;
 mod proxied;
 mod proxy_lines;
+mod silence;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
