@@ -1,7 +1,7 @@
 //! The accept loop.
 //!
 //! **Invariants**: a connection is taken from the kernel only with a slot in hand, so what is beyond the limit waits in the
-//! backlog until one is free, which those without a request are made to see to; the loop ends by a drain and by nothing else; out of descriptors or memory it
+//! backlog until one is free, which those without a request in flight are made to see to; the loop ends by a drain and by nothing else; out of descriptors or memory it
 //! waits, longer each time, and neither spins nor gives up.
 //! **Cost**: one system call per connection and one per burst.
 //! **Not here**: what becomes of a connection.
@@ -34,8 +34,8 @@ const LAST_BURST: usize = 1024;
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
-/// How long a connection that was told to go has for it before another is told too: its task runs within a turn of its worker, but
-/// it may have sent a request meanwhile, or somebody else may have its slot.
+/// How long a connection that was told to go has for it before others are told too: its task runs within a turn of its worker, but
+/// one that speaks HTTP/2 has a round trip, or somebody else may have the slot.
 const DISMISSAL: Duration = Duration::from_millis(10);
 
 /// Between two log lines about the same want.
@@ -94,7 +94,7 @@ fn watched(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
 }
 
 /// Waits until somebody is there, and then for a slot: in this order, so that an idle worker keeps no slot from a busy one. If all are
-/// taken, whoever has been silent for longest makes room.
+/// taken, whoever has been without a request for longest makes room: one first, then twice as many as before for as long as none is free.
 async fn next_slot(socket: &AsyncFd<TcpListener>, connections: &Connections) -> io::Result<OwnedSemaphorePermit> {
     socket.readable().await?.retain_ready();
     let slots = connections.slots();
@@ -102,10 +102,12 @@ async fn next_slot(socket: &AsyncFd<TcpListener>, connections: &Connections) -> 
         return Ok(slot);
     }
     let mut slot = pin!(slots.clone().acquire_owned());
+    let mut leaving = 1;
     loop {
         // What the runtime knows may be old: the last of the burst before may have been the last there was.
         if is_awaited(socket.get_ref()) {
-            connections.silent.dismiss_oldest(Instant::now());
+            connections.quiet.dismiss(leaving, Instant::now());
+            leaving = (leaving * 2).min(BURST);
         }
         if let Ok(slot) = timeout(DISMISSAL, slot.as_mut()).await {
             return slot.map_err(io::Error::other);

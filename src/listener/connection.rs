@@ -24,7 +24,6 @@ use super::connections::{Cause, Connections, Kind, Slot};
 use super::drain::DrainSignal;
 use super::http::Session;
 use super::proxy_line::{self, Header};
-use super::silent::Dismissal;
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::terms::Terms;
@@ -90,16 +89,17 @@ impl<A: Attend> Connection<A> {
         let socket = Arc::new(socket);
         let activity = Activity::new(slot);
         // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
-        let mut dismissal = activity.slot().may_be_dismissed();
-        let opened =
-            unless_dismissed(Box::pin(self.open(&socket, address, &activity)), &mut dismissal, &activity).await;
-        end.cause = match opened {
-            Some(Ok(serving)) => unless_dismissed(serving, &mut dismissal, &activity).await.unwrap_or(Cause::Displaced),
+        end.cause = match unless_dismissed(Box::pin(self.open(&socket, address, &activity)), &activity).await {
+            Some(Ok(serving)) => serving.await,
             Some(Err(cause)) => cause,
             None => Cause::Displaced,
         };
+        activity.slot().connections().quiet.leave(activity.slot());
         if end.cause == Cause::Displaced {
-            reset(&socket);
+            // Whoever has been answered may still have to take it from the kernel.
+            if !activity.has_requested() {
+                reset(&socket);
+            }
         } else if !activity.is_stream_gone() {
             activity.slot().become_kind(Kind::Tunnel);
             end.cause = Box::pin(tunnel(&socket, &activity, self.drain, self.limits.drain_timeout)).await;
@@ -231,18 +231,18 @@ fn reset(socket: &TcpStream) {
     let _usual = SockRef::from(socket).set_linger(Some(Duration::ZERO)).is_err();
 }
 
-/// Does the `work` of a connection; [`None`] if it must make room before it has sent a request.
-fn unless_dismissed<F: Future + Unpin>(
-    mut work: F,
-    dismissal: &mut Dismissal,
-    activity: &Activity,
-) -> impl Future<Output = Option<F::Output>> {
+/// Opens a connection; [`None`] if it must make room before that is done.
+fn unless_dismissed<F: Future + Unpin>(mut opening: F, activity: &Activity) -> impl Future<Output = Option<F::Output>> {
+    let mut is_watched = false;
     poll_fn(move |cx| {
-        // First, so that a request that has come already is seen.
-        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
-            return Poll::Ready(Some(done));
+        if !std::mem::replace(&mut is_watched, true) {
+            activity.watch(cx);
         }
-        if dismissal.poll(cx).is_ready() && !activity.has_requested() { Poll::Ready(None) } else { Poll::Pending }
+        match Pin::new(&mut opening).poll(cx) {
+            Poll::Ready(opened) => Poll::Ready(Some(opened)),
+            Poll::Pending if activity.is_dismissed() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     })
 }
 

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::addresses::{Addresses, Crowded};
-use super::silent::{Number, Silent};
+use super::quiet::{Quiet, Seat};
 use super::tls;
 
 /// What an open connection is.
@@ -85,7 +86,7 @@ pub enum Cause {
     Refused,
     /// Turned away because its address had as many connections as it may.
     Crowded,
-    /// The oldest without a request when all connections were taken and another came.
+    /// Without a request for longest when all connections were taken and another came.
     Displaced,
     /// Turned away because a PROXY header is expected, and not from this peer.
     Untrusted,
@@ -158,8 +159,8 @@ pub struct Connections {
     existing: AtomicUsize,
     slots: Arc<Semaphore>,
     pub(super) addresses: Addresses,
-    /// Those without a request.
-    pub(super) silent: Silent,
+    /// Who is to make room first.
+    pub(super) quiet: Quiet,
     /// Key exchanges under way.
     pub(super) handshakes: Semaphore,
     accepted: AtomicU64,
@@ -181,7 +182,7 @@ impl Connections {
             existing: AtomicUsize::new(limit),
             slots: Arc::new(Semaphore::new(limit)),
             addresses,
-            silent: Silent::default(),
+            quiet: Quiet::new(Instant::now()),
             handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
             accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
@@ -328,15 +329,15 @@ pub(super) struct Slot {
     kind: AtomicU8,
     /// What the connection is counted as, once it is.
     address: OnceLock<IpAddr>,
-    /// Which of the silent it is, or was.
-    pub(super) silent: OnceLock<Number>,
+    /// Where it stands among those who may have to make room.
+    pub(super) seat: Seat,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Slot {
     /// An accepted connection takes its slot.
     pub(super) fn take(connections: &Arc<Connections>, roll: &Arc<Roll>, permit: OwnedSemaphorePermit) -> Self {
-        connections.accepted.fetch_add(1, Ordering::Relaxed);
+        let number = connections.accepted.fetch_add(1, Ordering::Relaxed);
         add(&connections.open, Kind::Opening as u8);
         roll.open.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -344,7 +345,7 @@ impl Slot {
             roll: Arc::clone(roll),
             kind: AtomicU8::new(Kind::Opening as u8),
             address: OnceLock::new(),
-            silent: OnceLock::new(),
+            seat: Seat::new(number),
             _permit: permit,
         }
     }
@@ -382,7 +383,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.leave(self.kind.load(Ordering::Relaxed));
-        self.note_request();
+        self.connections.quiet.leave(self);
         if let Some(address) = self.address.get() {
             self.connections.addresses.leave(*address);
         }

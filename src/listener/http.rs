@@ -123,7 +123,7 @@ impl<A: Attend> Session<A> {
             .serve_connection(TokioIo::new(stream), service_fn(self.service(|answer| answer)))
             .with_upgrades();
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &mut self.drain).await
+        live(connection, &self.peer.socket, &self.activity, &self.limits, &mut self.drain).await
     }
 
     /// Serves HTTP/2 until the connection ends.
@@ -136,7 +136,7 @@ impl<A: Attend> Session<A> {
         let connection =
             http2_builder(&self.limits).serve_connection(TokioIo::new(guarded), service_fn(self.careful_service()));
         let connection = std::pin::pin!(connection);
-        live(connection, &self.activity, &self.limits, &mut self.drain).await
+        live(connection, &self.peer.socket, &self.activity, &self.limits, &mut self.drain).await
     }
 
     /// Answers the requests of this connection, and notes how long each is in flight.

@@ -7,7 +7,8 @@
 //! | the connection | ends | by |
 //! |---|---|---|
 //! | has had no request | `header_timeout` after it was ready | silence, or a slow first head |
-//! | has had no request since it was accepted, for longer than any other, and all connections are taken | as soon as another comes | the newcomer (`silent`); hard |
+//! | has had no request since it was accepted, for longer than any other, and all connections are taken | as soon as another comes | the newcomer (`quiet`); hard |
+//! | is between requests, for longer than any other, all connections are taken, and all have had one | as soon as another comes | the newcomer; gracefully, within a quarter of a second |
 //! | is between requests | `idle_timeout` after the last answer | idleness; gracefully |
 //! | is between requests, memory is short, and nobody with a pass has spoken on it | at once | what it holds; gracefully |
 //! | HTTP/1: has begun a head | `header_timeout` after its first byte | a slow head; hard |
@@ -26,12 +27,15 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
 use super::drain::DrainSignal;
+use super::quiet::GRACE;
 
 /// A connection of either version, as hyper drives it.
 pub(super) trait Protocol: Future<Output = hyper::Result<()>> {
@@ -59,6 +63,8 @@ struct Clock<'a> {
     closing: Option<(Cause, Instant)>,
     /// When the drain loses its patience.
     cut: Option<Instant>,
+    /// Whether it has begun to make room.
+    dismissed: bool,
 }
 
 impl Clock<'_> {
@@ -83,6 +89,7 @@ impl Clock<'_> {
             return (begun + header_timeout, Cause::HeaderTimeout);
         }
         match self.closing {
+            Some((Cause::Displaced, asked)) => (asked.max(since) + GRACE, Cause::Displaced),
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
             None if first => (self.ready + header_timeout, Cause::Silent),
             // Whoever was let in could not connect anew.
@@ -92,18 +99,37 @@ impl Clock<'_> {
             None => (since + idle_timeout, Cause::Idle),
         }
     }
+
+    /// Whether the connection, which is on `socket`, is to close from now on for somebody who waits for its slot.
+    fn makes_room(&mut self, socket: &TcpStream) -> bool {
+        if self.dismissed || !self.activity.is_dismissed() {
+            return false;
+        }
+        let is_quiet = self.activity.quiet_since().is_some();
+        // HTTP/2 has a way to say what is still answered. In HTTP/1 the next request may have come, and the runtime not have said so
+        // yet: it will, and the request is answered.
+        if self.heads && is_quiet && self.activity.head_open().is_none() && has_unread(socket) {
+            return false;
+        }
+        self.dismissed = true;
+        // Of a request in flight the answer is announced as the last one.
+        self.closing = Some((if is_quiet { Cause::Displaced } else { Cause::Done }, Instant::now()));
+        true
+    }
 }
 
-/// Drives `connection` to its end and answers why it ended.
+/// Drives `connection`, which is on `socket`, to its end and answers why it ended.
 pub(super) async fn live<P: Protocol>(
     mut connection: Pin<&mut P>,
+    socket: &TcpStream,
     activity: &Activity,
     limits: &Limits,
     drain: &mut DrainSignal,
 ) -> Cause {
     activity.note_ready();
     let ready = Instant::now();
-    let mut clock = Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None };
+    let mut clock =
+        Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None, dismissed: false };
     let mut timer = pin!(sleep_until(ready + limits.header_timeout));
     let mut begun = pin!(drain.begun());
     poll_fn(move |cx| {
@@ -116,6 +142,13 @@ pub(super) async fn live<P: Protocol>(
                 let now = Instant::now();
                 clock.cut = Some(now + limits.drain_timeout);
                 clock.closing.get_or_insert((Cause::Drained, now));
+                connection.as_mut().close_gracefully();
+                continue;
+            }
+            if activity.is_dismissed() && !activity.has_requested() {
+                return Poll::Ready(Cause::Displaced);
+            }
+            if clock.makes_room(socket) {
                 connection.as_mut().close_gracefully();
                 continue;
             }
@@ -140,6 +173,11 @@ pub(super) async fn live<P: Protocol>(
         }
     })
     .await
+}
+
+/// Whether bytes have come that nobody has read.
+fn has_unread(socket: &TcpStream) -> bool {
+    recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, seen)| seen > 0)
 }
 
 /// Whether h2 ended it because its client overdid something (RFC 9113 §7).

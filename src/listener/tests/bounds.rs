@@ -255,5 +255,5 @@ async fn a_connection_costs_what_is_written_here() {
     let permit = server.connections.slots().clone().try_acquire_owned().unwrap();
     let slot = Slot::take(&server.connections, &Arc::default(), permit);
     let task = size_of_val(&connection().run(server.connect().await, peer, slot));
-    assert_eq!((task, http1, size_of::<Activity>()), (376, 1368, 144));
+    assert_eq!((task, http1, size_of::<Activity>()), (352, 1384, 144));
 }
