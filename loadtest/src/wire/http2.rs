@@ -6,6 +6,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::Request;
 use http::uri::{Authority, Parts, Scheme};
@@ -25,7 +26,8 @@ const STREAMS: usize = 16_384;
 pub struct Lane {
     to: SocketAddr,
     from: Ipv4Addr,
-    open: Mutex<Option<SendRequest<Form>>>,
+    /// The connection, and since when it has had a socket.
+    open: Mutex<Option<(SendRequest<Form>, Duration)>>,
     /// One dials, the others wait for that.
     dials: Semaphore,
 }
@@ -43,20 +45,26 @@ impl Lane {
         self.to
     }
 
-    /// Sends `request` and reads the whole answer.
-    pub(super) async fn exchange(&self, wire: &Wire, request: Request<Form>) -> Result<Reply, Ending> {
+    /// Sends `request` and reads the whole answer. It was not `sent` before there was a socket: until then nobody could have it.
+    pub(super) async fn exchange(
+        &self,
+        wire: &Wire,
+        request: Request<Form>,
+        sent: &mut Option<Duration>,
+    ) -> Result<Reply, Ending> {
         let request = absolute(request, self.to, wire.tls.is_some())?;
-        let mut sender = self.sender(wire).await?;
+        let (mut sender, since) = self.sender(wire).await?;
+        *sent = (*sent).max(Some(since));
         let again = match sender.try_send_request(request).await {
             Ok(response) => return read(response).await,
             Err(mut failed) => failed.take_message().ok_or(Ending::Cut)?,
         };
         // The connection had ended before anything of it was sent.
-        let mut sender = self.sender(wire).await?;
+        let (mut sender, _) = self.sender(wire).await?;
         read(sender.send_request(again).await.map_err(|_| Ending::Cut)?).await
     }
 
-    async fn sender(&self, wire: &Wire) -> Result<SendRequest<Form>, Ending> {
+    async fn sender(&self, wire: &Wire) -> Result<(SendRequest<Form>, Duration), Ending> {
         if let Some(sender) = self.held() {
             return Ok(sender);
         }
@@ -65,6 +73,7 @@ impl Lane {
             return Ok(sender);
         }
         let socket = wire.socket().await?;
+        let since = wire.clock.now();
         let stream = wire.open(self.from, self.to, true).await?;
         let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -78,13 +87,13 @@ impl Lane {
             connection.await.ok();
             drop(socket);
         });
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
-        Ok(sender)
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((sender.clone(), since));
+        Ok((sender, since))
     }
 
-    fn held(&self) -> Option<SendRequest<Form>> {
+    fn held(&self) -> Option<(SendRequest<Form>, Duration)> {
         let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        held.filter(|sender| !sender.is_closed())
+        held.filter(|(sender, _)| !sender.is_closed())
     }
 }
 
