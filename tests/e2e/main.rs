@@ -30,6 +30,7 @@ mod floods;
 mod http1_semantics;
 mod http2_conformance;
 mod http2_requests;
+mod http2_upstream;
 mod identity;
 mod injection;
 mod lies;
