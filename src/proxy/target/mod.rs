@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version};
 
+use super::headers::is_number;
 use crate::admission::verdict::Reason;
 use crate::config::path::normal_path;
 
@@ -153,7 +154,7 @@ fn length(headers: &HeaderMap) -> Result<(), BadRequest> {
         if lengths.next().is_some() {
             return Err(BadRequest::Length("is given more than once"));
         }
-        if first.is_empty() || !first.as_bytes().iter().all(u8::is_ascii_digit) {
+        if !is_number(first.as_bytes()) {
             return Err(BadRequest::Length("is not a number"));
         }
     }
@@ -222,9 +223,8 @@ fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
     if sound && port { Ok(authority) } else { Err(NOT_A_HOST) }
 }
 
-/// Digits alone: a number may also have a sign.
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    is_number(text.as_bytes()) && text.parse::<u16>().is_ok()
 }
 
 /// `host` as routes compare it.
