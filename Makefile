@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 AXE_VERSION := 4.14.1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo overload sabotage attack laws bench test tools fmt clippy unit long loom fuzz deny doc build
+.PHONY: help demo overload sabotage attack laws bench baseline burst valgrind test tools fmt clippy unit long loom fuzz deny doc build
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +55,25 @@ attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connecti
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
 	$(CARGO) bench --locked --bench overload
 
-bench: ## what a request costs weir and, where they are installed, nginx, HAProxy and Envoy: CPU time, memory; three minutes after the build
+bench: valgrind ## what a request costs: instructions against the baseline, times, latency, then CPU and memory beside the proxies installed; ten minutes after the build
+	$(CARGO) bench --locked --bench instructions
+	$(CARGO) bench --locked --bench operations --bench decision --bench room
+	$(CARGO) bench --locked --bench scaling
+	$(CARGO) bench --locked --bench latency
 	$(CARGO) bench --locked --bench side_by_side
+
+baseline: valgrind ## write the instructions of this build into benches/instructions/baseline.toml, against which `make bench` compares
+	WEIR_BASELINE=renew $(CARGO) bench --locked --bench instructions
+
+burst: ## 80,000 requests held over HTTP/2 and 16,000 over HTTP/1.1, let go in order; their memory, and whether it goes back; the last line says so
+	$(CARGO) bench --locked --bench burst
 
 test: tools fmt clippy doc unit loom deny ## everything CI runs
 	@echo "make test: everything passed"
+
+# callgrind counts instructions in `make bench`; nothing else needs it.
+valgrind:
+	@command -v valgrind >/dev/null || $(MAKE) --no-print-directory tools TOOLS=valgrind:valgrind
 
 tools: ## install, or ask for, the programs that the tests run
 	@missing=""; \

@@ -69,6 +69,13 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.0.kill().ok();

@@ -21,6 +21,7 @@ pub struct Permit {
     dispatcher: Arc<Dispatcher>,
     line: Arc<Line>,
     granted: Tick,
+    ended: Option<Tick>,
     used: bool,
     quiet: bool,
     /// The client's: given back after the permit.
@@ -29,7 +30,7 @@ pub struct Permit {
 
 impl Permit {
     pub(in crate::admission) fn new(dispatcher: Arc<Dispatcher>, line: Arc<Line>, granted: Tick) -> Self {
-        Self { dispatcher, line, granted, used: false, quiet: false, slots: Slots::default() }
+        Self { dispatcher, line, granted, ended: None, used: false, quiet: false, slots: Slots::default() }
     }
 
     /// Gives the client's slots into its keeping, until the upstream is done with the request.
@@ -81,6 +82,12 @@ impl Permit {
         self.dispatcher.clock().now().since(self.granted)
     }
 
+    /// The same, for whoever is about to drop it: it counts as given back at this instant.
+    pub fn end(&mut self) -> Duration {
+        let now = *self.ended.get_or_insert_with(|| self.dispatcher.clock().now());
+        now.since(self.granted)
+    }
+
     /// Nothing was sent after all: as if it had never been spent.
     pub fn spare(&mut self) {
         self.used = false;
@@ -89,7 +96,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let now = self.dispatcher.clock().now();
+        let now = self.ended.unwrap_or_else(|| self.dispatcher.clock().now());
         let held = self.used.then(|| now.since(self.granted));
         for gate in self.line.gates() {
             if self.quiet {

@@ -51,6 +51,12 @@ pub(super) struct Activity {
     flooded: AtomicBool,
     stream_gone: AtomicBool,
     inside: AtomicBool,
+    /// A write waits for the peer.
+    waiting: AtomicBool,
+    /// A request wanted more than an answer: an upgrade.
+    upgradable: AtomicBool,
+    /// hyper's connection is taken apart, and its stream goes on.
+    parting: AtomicBool,
     dismissed: AtomicBool,
     /// The task of the connection.
     task: AtomicWaker,
@@ -72,6 +78,9 @@ impl Activity {
             flooded: AtomicBool::new(false),
             stream_gone: AtomicBool::new(false),
             inside: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            upgradable: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
             task: AtomicWaker::new(),
         });
@@ -138,6 +147,29 @@ impl Activity {
     /// Whether the peer sent more frames than it may.
     pub(super) fn is_flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing of what has been seen keeps the connection from being taken apart between requests. Of one that may be upgraded hyper
+    /// would give the stream to nobody.
+    pub(super) fn may_rest(&self) -> bool {
+        !(self.waiting.load(Ordering::Relaxed) || self.upgradable.load(Ordering::Relaxed) || self.is_read_closed())
+    }
+
+    /// Whether the stream outlives what is using it now: its end is none for the peer.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_parting(&self, is_parting: bool) {
+        self.parting.store(is_parting, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_waiting(&self, is_waiting: bool) {
+        self.waiting.store(is_waiting, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_upgradable(&self) {
+        self.upgradable.store(true, Ordering::Relaxed);
     }
 
     /// From now on the task of the connection is woken when it is to go. Only that task waits for anything here, and a task of tokio

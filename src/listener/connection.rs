@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -24,6 +24,7 @@ use super::connections::{Cause, Connections, Kind, Slot};
 use super::drain::DrainSignal;
 use super::http::Session;
 use super::proxy_line::{self, Header};
+use super::rest::Kept;
 use super::sniff::{Version, sniff};
 use super::stream::Stream;
 use super::terms::Terms;
@@ -36,9 +37,19 @@ use crate::proxy::peer::{Peer, unmapped};
 /// from the backlog is answered.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// How long, and for how many bytes, a client is read on after the last answer until it closes its side.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;
+/// How long a client is read on after the last answer until it closes its side: as long as nginx's `lingering_time`. A client
+/// that sends a large body sees the answer only when all of it is gone, and whoever is reset before loses the answer.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How long such a client may be silent: as long as nginx's `lingering_timeout` within what a telephone's network pauses.
+const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// So many bytes of it are read: the largest body that is read before its turn, twice. Reading costs less than the visit of
+/// somebody who was cut off.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Read at once.
+const LINGER_PART: usize = 16 * 1024;
 
 /// Takes note of how a connection ended, also if its task panics.
 struct End {
@@ -84,45 +95,56 @@ impl<A: Attend> Connection<A> {
     }
 
     /// Serves the connection until it is closed.
-    pub(super) async fn run(self, socket: TcpStream, address: SocketAddr, slot: Slot) {
-        let mut end = End { connections: Arc::clone(&self.connections), cause: Cause::Panicked };
+    ///
+    /// What it is served with is made before the task is and goes with the step that needs it, and each step is boxed: the task of a
+    /// connection has room for a pointer, and not for the largest of them.
+    pub(super) fn run(
+        self,
+        socket: TcpStream,
+        address: SocketAddr,
+        slot: Slot,
+    ) -> impl Future<Output = ()> + Send + use<A> {
         let socket = Arc::new(socket);
         let activity = Activity::new(slot);
-        // Boxed, each step: the task of a connection has room for a pointer, and not for the largest of them.
-        end.cause = match unless_dismissed(Box::pin(self.open(&socket, address, &activity)), &activity).await {
-            Some(Ok(serving)) => serving.await,
-            Some(Err(cause)) => cause,
-            None => Cause::Displaced,
-        };
-        activity.slot().connections().quiet.leave(activity.slot());
-        if end.cause == Cause::Displaced {
-            // Whoever has been answered may still have to take it from the kernel.
-            if !activity.has_requested() {
-                reset(&socket);
+        let (drain, patience) = (self.drain.clone(), self.limits.drain_timeout);
+        let opening = Box::pin(self.open(Arc::clone(&socket), address, Arc::clone(&activity)));
+        async move {
+            let mut end = End { connections: Arc::clone(activity.slot().connections()), cause: Cause::Panicked };
+            end.cause = match unless_dismissed(opening, &activity).await {
+                Some(Ok(serving)) => serving.await,
+                Some(Err(cause)) => cause,
+                None => Cause::Displaced,
+            };
+            activity.slot().connections().quiet.leave(activity.slot());
+            if end.cause == Cause::Displaced {
+                // Whoever has been answered may still have to take it from the kernel.
+                if !activity.has_requested() {
+                    reset(&socket);
+                }
+            } else if !activity.is_stream_gone() {
+                activity.slot().become_kind(Kind::Tunnel);
+                end.cause = Box::pin(tunnel(&socket, &activity, drain, patience)).await;
+            } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
+                activity.slot().become_kind(Kind::Closing);
+                Box::pin(linger(&socket)).await;
             }
-        } else if !activity.is_stream_gone() {
-            activity.slot().become_kind(Kind::Tunnel);
-            end.cause = Box::pin(tunnel(&socket, &activity, self.drain, self.limits.drain_timeout)).await;
-        } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
-            activity.slot().become_kind(Kind::Closing);
-            Box::pin(linger(&socket)).await;
-        }
-        if Arc::strong_count(&socket) > 1 {
-            // Whoever still holds the peer shall not keep the connection.
-            shut(&socket, Shutdown::Both);
+            if Arc::strong_count(&socket) > 1 {
+                // Whoever still holds the peer shall not keep the connection.
+                shut(&socket, Shutdown::Both);
+            }
         }
     }
 
     /// Finds the protocol; answers what is left to do, or why there is nothing.
     async fn open(
-        &self,
-        socket: &Arc<TcpStream>,
+        self,
+        socket: Arc<TcpStream>,
         address: SocketAddr,
-        activity: &Arc<Activity>,
+        activity: Arc<Activity>,
     ) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
         let mut drain = self.drain.clone();
-        let mut stream = Stream::new(Arc::clone(socket), Arc::clone(activity), self.limits.body_timeout);
+        let mut stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
         let named = if self.proxy_line { self.named(&mut stream, activity.slot(), deadline).await? } else { None };
         let peer = Arc::new(Peer {
             address: named.unwrap_or(address),
@@ -132,28 +154,28 @@ impl<A: Attend> Connection<A> {
             tls: self.tls.is_some(),
             certificate: OnceLock::new(),
             inside: AtomicBool::new(false),
-            socket: Arc::clone(socket),
+            socket,
         });
         let Some(terms) = self.tls.as_deref() else {
-            let sniffed = or_drained(timeout_at(deadline, sniff(&mut stream)), &mut drain).await;
+            let sniffed = or_drained(pin!(timeout_at(deadline, sniff(&mut stream))), &mut drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
-                Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, activity)),
-                Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, activity)),
+                Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, &activity)),
+                Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, &activity)),
                 Ok(Ok(None) | Err(_)) => Err(Cause::Departed),
                 Err(_) => Err(Cause::Silent),
             };
         };
         let handshake = Box::pin(tls::handshake(stream, terms, &self.connections.handshakes));
-        let shaken = or_drained(timeout_at(deadline, handshake), &mut drain).await;
+        let shaken = or_drained(pin!(timeout_at(deadline, handshake)), &mut drain).await;
         match shaken.ok_or(Cause::Drained)? {
             Ok(Ok(stream)) => {
                 if let Some(certificate) = tls::client_certificate(&stream) {
                     peer.note_certificate(certificate);
                 }
                 Ok(if tls::chose_http2(&stream) {
-                    self.http2(stream, peer, activity)
+                    self.http2(stream, peer, &activity)
                 } else {
-                    self.http1(stream, peer, activity)
+                    self.http1(stream, peer, &activity)
                 })
             }
             Ok(Err(HandshakeError::Departed)) => Err(Cause::Departed),
@@ -169,7 +191,7 @@ impl<A: Attend> Connection<A> {
     /// Reads the PROXY header; the client it names, if it names one.
     async fn named(&self, stream: &mut Stream, slot: &Slot, deadline: Instant) -> Result<Option<SocketAddr>, Cause> {
         let received = timeout_at(deadline, proxy_line::receive(stream));
-        match or_drained(received, &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
+        match or_drained(pin!(received), &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
             Ok(Ok(Some(Header::Client(client)))) => {
                 slot.count_as(client.ip()).map_err(|Crowded| Cause::Crowded)?;
                 Ok(Some(client))
@@ -198,6 +220,8 @@ impl<A: Attend> Connection<A> {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
+        // Boxed: it moves whenever the connection comes to rest or wakes, and under TLS it is large.
+        let stream = Box::new(Kept::new(stream, Arc::clone(activity)));
         Box::pin(self.session(peer, activity).http1(stream))
     }
 
@@ -233,11 +257,9 @@ fn reset(socket: &TcpStream) {
 
 /// Opens a connection; [`None`] if it must make room before that is done.
 fn unless_dismissed<F: Future + Unpin>(mut opening: F, activity: &Activity) -> impl Future<Output = Option<F::Output>> {
-    let mut is_watched = false;
     poll_fn(move |cx| {
-        if !std::mem::replace(&mut is_watched, true) {
-            activity.watch(cx);
-        }
+        // Each time, which is seldom: a note that it has been done would be room in every task.
+        activity.watch(cx);
         match Pin::new(&mut opening).poll(cx) {
             Poll::Ready(opened) => Poll::Ready(Some(opened)),
             Poll::Pending if activity.is_dismissed() => Poll::Ready(None),
@@ -267,8 +289,7 @@ fn refusal() -> String {
 }
 
 /// Waits for `opening`; [`None`] if a drain comes first and it does not end within the last words.
-async fn or_drained<F: Future>(opening: F, drain: &mut DrainSignal) -> Option<F::Output> {
-    let mut opening = std::pin::pin!(opening);
+async fn or_drained<F: Future>(mut opening: Pin<&mut F>, drain: &mut DrainSignal) -> Option<F::Output> {
     tokio::select! {
         biased;
         opened = &mut opening => Some(opened),
@@ -302,8 +323,12 @@ async fn linger(socket: &TcpStream) {
     shut(socket, Shutdown::Write);
     let deadline = Instant::now() + LINGER;
     let mut unheard = 0;
-    while unheard < LINGER_BYTES && matches!(timeout_at(deadline, socket.readable()).await, Ok(Ok(()))) {
-        let mut bytes = [0; 4096];
+    while unheard < LINGER_BYTES {
+        let patience = deadline.min(Instant::now() + LINGER_SILENCE);
+        if !matches!(timeout_at(patience, socket.readable()).await, Ok(Ok(()))) {
+            return;
+        }
+        let mut bytes = [0; LINGER_PART];
         match socket.try_read(&mut bytes) {
             Ok(0) => return,
             Ok(read) => unheard += read,

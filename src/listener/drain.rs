@@ -9,58 +9,89 @@
 //! **Cost**: one waiter per connection.
 //! **Not here**: what triggers it (`runtime`).
 
-use tokio::sync::watch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+/// Whether it has begun, and who waits for it. A connection's wait is in its memory for as long as it is open: a watch channel's takes
+/// three times this one's.
+#[derive(Debug, Default)]
+struct Shared {
+    begun: AtomicBool,
+    changed: Notify,
+}
+
+impl Shared {
+    fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+}
 
 /// The hand that begins a drain.
 #[derive(Debug)]
-pub struct Drain(watch::Sender<bool>);
+pub struct Drain(Arc<Shared>);
 
 /// Has every connection look at its clocks again.
 #[derive(Clone, Debug)]
-pub struct Nudge(watch::Sender<bool>);
+pub struct Nudge(Arc<Shared>);
 
 /// What listeners and connections watch.
 #[derive(Clone, Debug)]
-pub struct DrainSignal(watch::Receiver<bool>);
+pub struct DrainSignal(Arc<Shared>);
 
 /// A drain that has not begun, and its signal.
 #[must_use]
 pub fn drain() -> (Drain, DrainSignal) {
-    let (hand, signal) = watch::channel(false);
-    (Drain(hand), DrainSignal(signal))
+    let shared = Arc::<Shared>::default();
+    (Drain(Arc::clone(&shared)), DrainSignal(shared))
 }
 
 impl Drain {
     /// Begins the drain. The second time does nothing.
     pub fn begin(&self) {
-        self.0.send_replace(true);
+        self.0.begin();
     }
 
     /// What has the connections that watch this drain look at their clocks.
     #[must_use]
     pub fn nudge(&self) -> Nudge {
-        Nudge(self.0.clone())
+        Nudge(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        // Nobody could begin it any more.
+        self.0.begin();
     }
 }
 
 impl Nudge {
     /// Wakes them all, once.
     pub fn all(&self) {
-        self.0.send_modify(|_unchanged| {});
+        self.0.changed.notify_waiters();
     }
 }
 
 impl DrainSignal {
-    /// Whether the drain has begun. A hand that is gone counts: nobody could begin it any more.
+    /// Whether the drain has begun, or the hand that would begin it is gone.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow() || self.0.has_changed().is_err()
+        self.0.begun.load(Ordering::Acquire)
     }
 
     /// Waits for the drain to begin.
     pub async fn begun(&mut self) {
-        // An error says that the hand is gone.
-        let _gone = self.0.wait_for(|begun| *begun).await.is_err();
+        loop {
+            // In this order: it hears of what comes after it was made, also before it waits.
+            let changed = self.0.changed.notified();
+            if self.has_begun() {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 

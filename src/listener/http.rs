@@ -21,7 +21,8 @@
 //! **Not here**: `Host`, target and body validation (`proxy`); clocks (`lifetime`, `answer`).
 
 use std::future::{Future, ready};
-use std::pin::Pin;
+use std::ops::ControlFlow;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,15 +31,18 @@ use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use super::activity::Activity;
 use super::answer::{Answer, Counted, Streams};
 use super::connections::{Cause, Kind};
 use super::drain::DrainSignal;
 use super::floods::Guarded;
-use super::lifetime::{Protocol, live};
+use super::lifetime::{Form, Life, Protocol, live};
+use super::rest::{Asleep, Kept};
 use super::{Attend, Limits};
 use crate::proxy::pass;
 use crate::proxy::peer::Peer;
@@ -80,7 +84,7 @@ where
     B: http_body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    const HEADS: bool = true;
+    const FORM: Form = Form::Awake;
 
     fn close_gracefully(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -96,7 +100,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     Streams: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
 {
-    const HEADS: bool = false;
+    const FORM: Form = Form::Streams;
 
     fn close_gracefully(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -113,17 +117,32 @@ pub(super) struct Session<A> {
 }
 
 impl<A: Attend> Session<A> {
-    /// Serves HTTP/1 until the connection ends or is handed over to an upgrade.
-    pub(super) async fn http1<S>(mut self, stream: S) -> Cause
+    /// Serves HTTP/1 until the connection ends or is handed over to an upgrade. hyper's part of it, which is most, is there
+    /// while there is something to do.
+    pub(super) fn http1<S>(self, mut stream: Box<Kept<S>>) -> impl Future<Output = Cause> + Send + use<A, S>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http1);
-        let connection = http1_builder(&self.limits)
-            .serve_connection(TokioIo::new(stream), service_fn(self.service(|answer| answer)))
-            .with_upgrades();
-        let connection = std::pin::pin!(connection);
-        live(connection, &self.peer.socket, &self.activity, &self.limits, &mut self.drain).await
+        let mut drain = self.drain.clone();
+        // Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
+        async move {
+            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, drain.begun()));
+            loop {
+                let service = service_fn(self.service(|answer| answer));
+                let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
+                let mut awake = Box::pin(connection.with_upgrades());
+                if let ControlFlow::Break(cause) = live(awake.as_mut(), life.as_mut()).await {
+                    return cause;
+                }
+                // Nothing is left of it only if it was upgraded, and then it has ended.
+                let Some(mut asleep) = taken_apart(awake, &self.peer.socket) else { return Cause::Done };
+                if let ControlFlow::Break(cause) = live(Pin::new(&mut asleep), life.as_mut()).await {
+                    return cause;
+                }
+                stream = asleep.stream;
+            }
+        }
     }
 
     /// Serves HTTP/2 until the connection ends.
@@ -135,8 +154,13 @@ impl<A: Attend> Session<A> {
         let guarded = Guarded::new(stream, Arc::clone(&self.activity));
         let connection =
             http2_builder(&self.limits).serve_connection(TokioIo::new(guarded), service_fn(self.careful_service()));
-        let connection = std::pin::pin!(connection);
-        live(connection, &self.peer.socket, &self.activity, &self.limits, &mut self.drain).await
+        let connection = pin!(connection);
+        let life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, self.drain.begun()));
+        match live(connection, life).await {
+            ControlFlow::Break(cause) => cause,
+            // Of its only form.
+            ControlFlow::Continue(()) => Cause::Done,
+        }
     }
 
     /// Answers the requests of this connection, and notes how long each is in flight.
@@ -148,6 +172,9 @@ impl<A: Attend> Session<A> {
         let peer = Arc::clone(&self.peer);
         let activity = Arc::clone(&self.activity);
         move |request| {
+            if request.extensions().get::<OnUpgrade>().is_some() {
+                activity.note_upgradable();
+            }
             let in_flight = activity.begin_request();
             let attend = Arc::clone(&attend);
             let peer = Arc::clone(&peer);
@@ -179,6 +206,22 @@ impl<A: Attend> Session<A> {
 
 /// An answer in the making. Boxed: inline, a connection would keep room for the largest one while it is idle.
 type Attending<B> = Pin<Box<dyn Future<Output = Result<Response<B>, h2::Error>> + Send + 'static>>;
+
+/// An HTTP/1 connection with hyper's part of it.
+type Awake<I, S> = http1::UpgradeableConnection<TokioIo<Box<Kept<I>>>, S>;
+
+/// What is left of a connection of hyper's that has ended, over `socket`.
+fn taken_apart<I, S, B>(awake: Pin<Box<Awake<I, S>>>, socket: &TcpStream) -> Option<Asleep<'_, I>>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = B> + Unpin,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let parts = Pin::into_inner(awake).into_parts()?;
+    Some(Asleep::new(parts.io.into_inner(), &parts.read_buf, socket))
+}
 
 fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();

@@ -18,74 +18,108 @@
 //! The beginning of a head that came in the same read as the end of the request before it is not seen as such; it is bounded
 //! by `idle_timeout`, and by `header_timeout` from its next byte.
 //!
-//! **Invariants**: there is always a timer armed no later than the next instant at which something must happen.
-//! **Cost**: one timer per connection, moved only when it fires or must fire earlier: not once per request.
+//! An HTTP/1 connection that has been quiet for [`REST`] is taken apart (`rest`): its clocks go on, its buffers do not. Whether
+//! it can be, hyper says: asked to close, it ends at once if nothing is in flight, read or owed, and only then. So whatever is
+//! left of a request that outlived its answer is never read as the next one.
+//!
+//! **Invariants**: there is always a timer armed no later than the next instant at which something must happen; a connection
+//! is taken apart only when hyper calls it ended, and an end that this brings about is not shown to the client.
+//! **Cost**: one timer per connection, moved only when it fires or must fire earlier: not once per request, but once in
+//! [`REST`] while there are any.
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
-use super::drain::DrainSignal;
 use super::quiet::GRACE;
 
-/// A connection of either version, as hyper drives it.
+/// What drives a connection for the time being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// HTTP/2 by hyper. Bytes between requests may be anything.
+    Streams,
+    /// HTTP/1 by hyper. Bytes between requests are the head of the next one.
+    Awake,
+    /// HTTP/1, and nothing but its socket: it ends when there is something to read.
+    Asleep,
+}
+
+/// A connection in one of its forms.
 pub(super) trait Protocol: Future<Output = hyper::Result<()>> {
-    /// Whether bytes between requests are the head of the next one. On HTTP/2 they may be anything.
-    const HEADS: bool;
+    /// Which.
+    const FORM: Form;
 
     /// Closes as soon as nothing is in flight, and says so to the client.
     fn close_gracefully(self: Pin<&mut Self>);
 }
 
+/// How long an HTTP/1 connection must have been quiet to be taken apart: whoever asks again at once, as a browser with a page to
+/// fill does, pays nothing for it; whoever comes back later pays a microsecond or two.
+const REST: Duration = Duration::from_secs(1);
+
 /// How long a connection that we close has for it when nothing is in flight: HTTP/2 takes a round trip to settle which
 /// streams are still to be answered (RFC 9113 §6.8).
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// What the clock of a connection strikes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strike {
+    End(Cause),
+    Rest,
+}
+
 /// When the clock of a connection strikes next, and for what.
 struct Clock<'a> {
     activity: &'a Activity,
+    socket: &'a TcpStream,
     limits: &'a Limits,
-    heads: bool,
     /// When it was ready for its first request.
     ready: Instant,
-    /// The head that was last seen open, and since when.
-    head: Option<(u32, Instant)>,
+    /// The head that was last seen open, and since when; apart, as a pair they would take 8 bytes more.
+    head: u32,
+    head_begun: Option<Instant>,
     /// Why and since when it is closing gracefully.
     closing: Option<(Cause, Instant)>,
     /// When the drain loses its patience.
     cut: Option<Instant>,
     /// Whether it has begun to make room.
     dismissed: bool,
+    /// hyper was asked whether it can be taken apart, and had not done with a request.
+    restless: bool,
 }
 
 impl Clock<'_> {
-    /// The next instant at which the connection ends if nothing changes, and the cause.
-    fn next(&mut self) -> Option<(Instant, Cause)> {
-        let cut = self.cut.map(|at| (at, Cause::Cut));
-        let quiet = self.activity.quiet_since().map(|since| self.quiet(since));
-        [cut, quiet].into_iter().flatten().min_by_key(|(at, _)| *at)
+    /// The next instant at which something must be done if nothing changes, and what.
+    fn next(&mut self, form: Form) -> Option<(Instant, Strike)> {
+        let cut = self.cut.map(|at| (at, Strike::End(Cause::Cut)));
+        let since = self.activity.quiet_since();
+        let quiet = since.map(|since| self.quiet(since, form)).map(|(at, cause)| (at, Strike::End(cause)));
+        let rest = since.filter(|_| self.may_rest(form)).map(|since| (since.max(self.ready) + REST, Strike::Rest));
+        [cut, quiet, rest].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
-    /// The same for a connection without a request in flight.
-    fn quiet(&mut self, since: Instant) -> (Instant, Cause) {
+    /// When and why a connection without a request in flight ends.
+    fn quiet(&mut self, since: Instant, form: Form) -> (Instant, Cause) {
         let Limits { header_timeout, idle_timeout, .. } = *self.limits;
         let first = !self.activity.has_requested();
-        if let Some(number) = self.activity.head_open().filter(|_| self.heads) {
-            let begun = match self.head {
+        if let Some(number) = self.activity.head_open().filter(|_| form != Form::Streams) {
+            let begun = match self.head_begun {
                 _ if first => self.ready,
-                Some((seen, begun)) if seen == number => begun,
+                Some(begun) if self.head == number => begun,
                 _ => Instant::now(),
             };
-            self.head = Some((number, begun));
+            (self.head, self.head_begun) = (number, Some(begun));
             return (begun + header_timeout, Cause::HeaderTimeout);
         }
         match self.closing {
@@ -100,15 +134,15 @@ impl Clock<'_> {
         }
     }
 
-    /// Whether the connection, which is on `socket`, is to close from now on for somebody who waits for its slot.
-    fn makes_room(&mut self, socket: &TcpStream) -> bool {
+    /// Whether the connection is to close from now on for somebody who waits for its slot.
+    fn makes_room(&mut self, form: Form) -> bool {
         if self.dismissed || !self.activity.is_dismissed() {
             return false;
         }
         let is_quiet = self.activity.quiet_since().is_some();
         // HTTP/2 has a way to say what is still answered. In HTTP/1 the next request may have come, and the runtime not have said so
         // yet: it will, and the request is answered.
-        if self.heads && is_quiet && self.activity.head_open().is_none() && has_unread(socket) {
+        if form != Form::Streams && is_quiet && self.activity.head_open().is_none() && has_unread(self.socket) {
             return false;
         }
         self.dismissed = true;
@@ -116,63 +150,121 @@ impl Clock<'_> {
         self.closing = Some((if is_quiet { Cause::Displaced } else { Cause::Done }, Instant::now()));
         true
     }
+
+    /// Whether a connection without a request in flight may be taken apart.
+    fn may_rest(&self, form: Form) -> bool {
+        form == Form::Awake
+            && !self.restless
+            && self.closing.is_none()
+            && self.activity.head_open().is_none()
+            && self.activity.may_rest()
+    }
 }
 
-/// Drives `connection`, which is on `socket`, to its end and answers why it ended.
-pub(super) async fn live<P: Protocol>(
+pin_project! {
+    /// The time of a connection, from its first form to its last.
+    pub(super) struct Life<'a, D> {
+        clock: Clock<'a>,
+        #[pin]
+        timer: Sleep,
+        #[pin]
+        drained: D,
+    }
+}
+
+impl<'a, D: Future<Output = ()>> Life<'a, D> {
+    /// Begins now, of a connection which is on `socket`; `drained` ends when a drain begins.
+    pub(super) fn new(activity: &'a Activity, socket: &'a TcpStream, limits: &'a Limits, drained: D) -> Self {
+        activity.note_ready();
+        let ready = Instant::now();
+        let clock = Clock {
+            activity,
+            socket,
+            limits,
+            ready,
+            head: 0,
+            head_begun: None,
+            closing: None,
+            cut: None,
+            dismissed: false,
+            restless: false,
+        };
+        Self { clock, timer: sleep_until(ready + limits.header_timeout), drained }
+    }
+}
+
+/// Drives `connection` until it goes on in another form, or to its end, and answers why it ended.
+pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
     mut connection: Pin<&mut P>,
-    socket: &TcpStream,
-    activity: &Activity,
-    limits: &Limits,
-    drain: &mut DrainSignal,
-) -> Cause {
-    activity.note_ready();
-    let ready = Instant::now();
-    let mut clock =
-        Clock { activity, limits, heads: P::HEADS, ready, head: None, closing: None, cut: None, dismissed: false };
-    let mut timer = pin!(sleep_until(ready + limits.header_timeout));
-    let mut begun = pin!(drain.begun());
+    mut life: Pin<&mut Life<'_, D>>,
+) -> ControlFlow<Cause> {
     poll_fn(move |cx| {
+        let mut life = life.as_mut().project();
+        let clock = life.clock;
         loop {
             // First, so that a client that has already spoken is answered, whatever the clocks say.
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended(end, clock.closing, activity));
+                let goes_on = P::FORM == Form::Asleep && clock.closing.is_none();
+                return Poll::Ready(if goes_on { ControlFlow::Continue(()) } else { ended(end, clock) });
             }
-            if clock.cut.is_none() && begun.as_mut().poll(cx).is_ready() {
+            if clock.cut.is_none() && life.drained.as_mut().poll(cx).is_ready() {
                 let now = Instant::now();
-                clock.cut = Some(now + limits.drain_timeout);
+                clock.cut = Some(now + clock.limits.drain_timeout);
                 clock.closing.get_or_insert((Cause::Drained, now));
                 connection.as_mut().close_gracefully();
                 continue;
             }
-            if activity.is_dismissed() && !activity.has_requested() {
-                return Poll::Ready(Cause::Displaced);
+            if clock.activity.is_dismissed() && !clock.activity.has_requested() {
+                return Poll::Ready(ControlFlow::Break(Cause::Displaced));
             }
-            if clock.makes_room(socket) {
+            if clock.makes_room(P::FORM) {
                 connection.as_mut().close_gracefully();
                 continue;
             }
-            let next = clock.next();
+            let next = clock.next(P::FORM);
             match next {
-                Some((at, _)) if at < timer.deadline() || timer.is_elapsed() => timer.as_mut().reset(at),
-                None if timer.is_elapsed() => timer.as_mut().reset(Instant::now() + limits.idle_timeout),
+                Some((at, _)) if at < life.timer.deadline() || life.timer.is_elapsed() => life.timer.as_mut().reset(at),
+                None if life.timer.is_elapsed() => {
+                    life.timer.as_mut().reset(Instant::now() + clock.limits.idle_timeout);
+                }
                 _ => {}
             }
-            if timer.as_mut().poll(cx).is_pending() {
+            if life.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             match next {
                 Some((at, _)) if at > Instant::now() => {}
-                Some((at, cause @ (Cause::Idle | Cause::Shed | Cause::Silent))) if clock.closing.is_none() => {
+                Some((_, Strike::Rest)) => {
+                    if let Poll::Ready(end) = rest(connection.as_mut(), clock, cx) {
+                        return Poll::Ready(end);
+                    }
+                }
+                Some((at, Strike::End(cause @ (Cause::Idle | Cause::Shed | Cause::Silent))))
+                    if clock.closing.is_none() =>
+                {
                     clock.closing = Some((cause, at));
                     connection.as_mut().close_gracefully();
                 }
-                Some((_, cause)) => return Poll::Ready(cause),
+                Some((_, Strike::End(cause))) => return Poll::Ready(ControlFlow::Break(cause)),
                 None => {}
             }
         }
     })
     .await
+}
+
+/// Has hyper end the connection, if it is idle as hyper sees it; the client shall not notice.
+fn rest<P: Protocol>(
+    mut connection: Pin<&mut P>,
+    clock: &mut Clock<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<ControlFlow<Cause>> {
+    clock.activity.set_parting(true);
+    connection.as_mut().close_gracefully();
+    let end = connection.poll(cx);
+    clock.activity.set_parting(false);
+    clock.restless = end.is_pending();
+    end.map(|end| if end.is_ok() { ControlFlow::Continue(()) } else { ended(end, clock) })
 }
 
 /// Whether bytes have come that nobody has read.
@@ -187,14 +279,15 @@ fn says_calm(error: &hyper::Error) -> bool {
 }
 
 /// Why a connection that hyper calls ended did so.
-fn ended(end: hyper::Result<()>, closing: Option<(Cause, Instant)>, activity: &Activity) -> Cause {
-    match end {
+fn ended(end: hyper::Result<()>, clock: &Clock<'_>) -> ControlFlow<Cause> {
+    let activity = clock.activity;
+    ControlFlow::Break(match end {
         _ if activity.is_stalled() => Cause::Stalled,
         _ if activity.is_flooded() => Cause::Flooded,
         Err(error) if says_calm(&error) => Cause::Flooded,
-        Ok(()) => closing.map_or(Cause::Done, |(cause, _)| cause),
+        Ok(()) => clock.closing.map_or(Cause::Done, |(cause, _)| cause),
         Err(error) if error.is_parse() && !error.is_incomplete_message() => Cause::Malformed,
         Err(_) if !activity.has_requested() => Cause::Departed,
         Err(_) => Cause::Broken,
-    }
+    })
 }

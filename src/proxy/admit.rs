@@ -21,11 +21,11 @@ use super::visit::Visit;
 use super::{Asker, Worker, cookies};
 use crate::admission::client::ClientLimit;
 use crate::admission::permit::{Expired, Permit};
-use crate::admission::route::Verdict;
+use crate::admission::route::{Person, Verdict};
 use crate::admission::verdict::{Account, Reason, Refusal};
 
 impl Worker {
-    /// Small body, client limits, predicted wait, line, permit.
+    /// Body, client limits, predicted wait, line, permit.
     pub(super) async fn admit(
         &self,
         asker: &Asker<'_>,
@@ -35,12 +35,11 @@ impl Worker {
         body: &mut Upload,
         visit: &mut Visit,
     ) -> Result<Permit, Answer> {
-        let expects = head.headers.contains_key(EXPECT);
-        if !expects && body.reserve(self.gateway.budget()) {
+        let person = visitor.bearer.person;
+        if !body.is_complete() && self.reads_first(head, route, person, body) {
             poll_fn(|context| body.poll_ahead(context)).await?;
         }
         let arrival = self.gateway.clock().now();
-        let person = visitor.bearer.person;
         let client = |limit: &ClientLimit| self.gateway.client(limit, asker.address, &head.headers);
         let waiting = Client { peer: asker.peer, version: head.version, owes_body: !body.is_complete() };
         let (admission, watchers, clock) = (route.admission(), self.gateway.watchers(), self.gateway.clock());
@@ -80,6 +79,20 @@ impl Worker {
             };
             has_waited = true;
         }
+    }
+}
+
+impl Worker {
+    /// Whether room was found to read `body` before the decision. Nobody shall send a photograph to be refused: who would be told to come
+    /// back now is told so at once.
+    fn reads_first(&self, head: &Parts, route: &Route, person: Person, body: &mut Upload) -> bool {
+        if head.headers.contains_key(EXPECT) {
+            return false;
+        }
+        body.reserve_small(self.gateway.small_bodies())
+            || (!self.gateway.is_memory_short()
+                && route.admission().would_hold(person, self.gateway.clock().now())
+                && body.reserve_large(self.gateway.large_bodies()))
     }
 }
 

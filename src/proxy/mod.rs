@@ -191,7 +191,8 @@ impl Worker {
         let upgrade = upgrade(head, limits.upgrade);
         let body = upload.take().ok_or(Reason::Internal)?;
         let request = outbound(asker, head, &target, upgrade.is_some(), body)?;
-        let mut answered = self.forward(asker, route, request, (permit, turn), upgrade, visit).await;
+        // Boxed: whoever waits in line would carry room for it.
+        let mut answered = Box::pin(self.forward(asker, route, request, (permit, turn), upgrade, visit)).await;
         if let (true, Some(place), Some(doorway)) = (limits.counts, &place, doorway) {
             room::written(doorway.room().success(place, unix_time())).await;
         }

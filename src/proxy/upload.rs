@@ -3,9 +3,9 @@
 //! **Invariants**: never more bytes than the route allows; a client that owes bytes and is silent for `body_timeout` is given
 //! up; what goes wrong is the client's fault and typed ([`UploadError`]), never a fault of the upstream; bytes read ahead are
 //! accounted for in one [`Budget`] of the whole process and given back with the upload.
-//! **Why read ahead**: a small body is read before its request is admitted. So the permit is held at the pace of the service
+//! **Why read ahead**: a body is read before its request is admitted. So the permit is held at the pace of the service
 //! and not of somebody's telephone; and hyper, which does not notice that an HTTP/1.1 client has left while its body is
-//! unread, sees the departure.
+//! unread, sees the departure. Small bodies and large ones have budgets of their own: photos shall not drive out forms.
 //! **Cost**: nothing for a request without body; a timer only while a client pauses.
 //! **Not here**: sending it (`upstream`), the departure of clients with large bodies (`departure`).
 
@@ -27,11 +27,24 @@ use crate::admission::verdict::Reason;
 /// carries a form, and fast enough that nobody holds a permit for a day with a byte now and then.
 pub const SLOWEST: u64 = 1024;
 
-/// Bodies up to this size are read before their request is admitted.
-pub const READ_AHEAD_MAX: u64 = 16 * 1024;
+/// Bodies declared to be at most so long are small.
+pub const SMALL_MAX: u64 = 16 * 1024;
 
-/// Bytes read ahead for all requests in line together: 4,000 bodies of the largest size, far more sign-up forms.
-pub const READ_AHEAD_BUDGET: usize = 64 * 1024 * 1024;
+/// Bytes read ahead of small bodies for all requests together: 4,000 of the largest size, far more sign-up forms.
+pub const SMALL_BUDGET: usize = 64 * 1024 * 1024;
+
+/// Larger bodies of a declared length up to this are read before their request is admitted as well: photographs from telephones.
+/// Others are forwarded as they come.
+pub const LARGE_MAX: u64 = 8 * 1024 * 1024;
+
+/// The same of larger bodies: a hundred photographs of 2 MiB at once, at the pace of telephones.
+pub const LARGE_BUDGET: usize = 256 * 1024 * 1024;
+
+/// A larger body takes its budget in parts of this size, as it comes: whoever drips holds what he brought.
+const PART: usize = 64 * 1024;
+
+/// What may come at once: hyper's read buffer as the listener sets it, and a frame of HTTP/2.
+const FRAME: usize = 16 * 1024;
 
 /// A refusal reads a body of at most this size to its end, so that the connection can be used again: a sign-up form is
 /// smaller, and reading more costs more than a new connection.
@@ -88,9 +101,12 @@ impl Budget {
 
     /// Takes `bytes` of it, until the reservation is dropped; [`None`] if there are not as many left.
     pub fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reserved> {
+        self.take(bytes).then(|| Reserved { budget: Arc::clone(self), bytes })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
         let take = |left: usize| left.checked_sub(bytes);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
-        Some(Reserved { budget: Arc::clone(self), bytes })
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
@@ -99,6 +115,16 @@ impl Budget {
 pub struct Reserved {
     budget: Arc<Budget>,
     bytes: usize,
+}
+
+impl Reserved {
+    /// Holds at least `bytes`, taken in parts; `false` if there are not as many left.
+    fn covers(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes).next_multiple_of(PART);
+        let taken = more == 0 || self.budget.take(more);
+        self.bytes += if taken { more } else { 0 };
+        taken
+    }
 }
 
 impl Drop for Reserved {
@@ -169,11 +195,11 @@ impl Upload {
         self.received.clone()
     }
 
-    /// Sets bytes of `budget` aside for reading the body ahead; `false` if it is too large, of unknown size, or the budget is
+    /// Sets bytes of `budget` aside for reading a small body ahead; `false` if it is not small, of unknown size, or the budget is
     /// spent.
-    pub fn reserve(&mut self, budget: &Arc<Budget>) -> bool {
+    pub fn reserve_small(&mut self, budget: &Arc<Budget>) -> bool {
         let size = self.source.as_ref().and_then(|body| body.size_hint().exact());
-        let Some(size) = size.filter(|size| *size <= READ_AHEAD_MAX) else { return false };
+        let Some(size) = size.filter(|size| *size <= SMALL_MAX) else { return false };
         let Some(bytes) = usize::try_from(size).ok() else { return false };
         self.reserved = budget.reserve(bytes);
         if self.reserved.is_some() {
@@ -182,9 +208,23 @@ impl Upload {
         self.reserved.is_some()
     }
 
-    /// Reads ahead what was reserved; ready at the end of the body.
+    /// The same for a larger body, as it comes; `false` if it is declared to be longer than [`LARGE_MAX`], or not declared: who does
+    /// not know how much he will send may want to hear something first.
+    pub fn reserve_large(&mut self, budget: &Arc<Budget>) -> bool {
+        let size = self.source.as_ref().and_then(|body| body.size_hint().exact());
+        let Some(size) = size.filter(|size| *size <= LARGE_MAX) else { return false };
+        let Some(bytes) = usize::try_from(size).ok() else { return false };
+        self.reserved = budget.reserve(bytes.min(PART));
+        if self.reserved.is_some() {
+            // The kernel gives the pages when they are written to.
+            self.ahead.reserve(bytes);
+        }
+        self.reserved.is_some()
+    }
+
+    /// Reads ahead what was reserved; ready at the end of the body, or when no more of it may be read.
     pub fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
-        while self.source.is_some() {
+        while self.source.is_some() && self.has_room() {
             match std::task::ready!(self.poll_source(context)) {
                 Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
@@ -192,6 +232,13 @@ impl Upload {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether what comes next may be read ahead.
+    fn has_room(&mut self) -> bool {
+        let (Some(source), Some(reserved)) = (&self.source, &mut self.reserved) else { return false };
+        let rest = source.size_hint().exact().and_then(|rest| usize::try_from(rest).ok());
+        rest.is_some_and(|rest| reserved.covers(self.ahead.len() + rest.min(FRAME)))
     }
 
     /// Reads and forgets a small body, so that the connection of a refused request can be used again.

@@ -116,7 +116,8 @@ impl Visit {
 
     /// It was sent to the upstream.
     pub fn sent(&mut self) {
-        self.sent = Some(self.gateway.clock().now());
+        // Only the log asks when.
+        self.sent = Some(if self.facts.is_some() { self.gateway.clock().now() } else { self.arrival });
     }
 
     /// The upstream's `server` answered with `status`.
@@ -235,7 +236,7 @@ impl Guard for InService {
 impl Drop for InService {
     fn drop(&mut self) {
         if self.permit.is_spent() && !self.permit.is_quiet() {
-            self.route.record_service(self.permit.held());
+            self.route.record_service(self.permit.end());
         }
     }
 }

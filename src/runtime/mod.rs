@@ -100,7 +100,7 @@ pub fn run(mut plan: Plan, path: PathBuf) -> Result<(), RunError> {
     let gateway = Gateway::new(plan, clock, access_log.clone(), &registry)?;
     observe::connections(&registry, &connections);
     observe::access_log(&registry, &access_log);
-    observe::read_ahead(&registry, gateway.budget(), gateway.responses());
+    observe::read_ahead(&registry, &gateway);
 
     let plan = gateway.plan();
     let admin_socket =

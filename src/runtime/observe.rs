@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::presented::Presented;
 use crate::listener::{Cause, Connections, Kind, Validity};
-use crate::proxy::upload::Budget;
+use crate::proxy::gateway::Gateway;
 use crate::telemetry::{AccessLog, Registry};
-use crate::upstream::ReadAhead;
 
 /// Connections of clients.
 pub(super) fn connections(registry: &Registry, connections: &Arc<Connections>) {
@@ -60,11 +59,14 @@ pub(super) fn access_log(registry: &Registry, log: &AccessLog) {
 }
 
 /// Bodies read before their turn.
-pub(super) fn read_ahead(registry: &Registry, budget: &Arc<Budget>, responses: &Arc<ReadAhead>) {
-    let observed = Arc::clone(budget);
-    let help = "Bytes left for reading bodies while their requests wait in line.";
-    registry.observe_gauge("weir_read_ahead_bytes_left", help, &[], move || observed.left() as f64);
-    let observed = Arc::clone(responses);
+pub(super) fn read_ahead(registry: &Registry, gateway: &Gateway) {
+    let help = "Bytes left for reading bodies before their requests are admitted.";
+    for (size, budget) in [("small", gateway.small_bodies()), ("large", gateway.large_bodies())] {
+        let observed = Arc::clone(budget);
+        let left = move || observed.left() as f64;
+        registry.observe_gauge("weir_read_ahead_bytes_left", help, &[("size", size)], left);
+    }
+    let observed = Arc::clone(gateway.responses());
     let help = "Bytes of responses that were read before their clients took them, so that the service is free.";
     registry.observe_gauge("weir_response_ahead_bytes", help, &[], move || observed.bytes() as f64);
 }

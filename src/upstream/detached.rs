@@ -60,7 +60,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
                 self.server().record(Event::Abandoned);
                 // That the service is full is true however much of its words was left unread.
                 if self.said.is_some_and(Said::is_pushback) {
-                    self.tell_said();
+                    self.tell_said(self.now());
                 }
                 let Self { connection, guard, .. } = self;
                 connection.close().await;
@@ -139,7 +139,7 @@ pub(super) fn settle<B: Payload>(pool: Pool<B>, slot: Arc<Slot<B>>, mut http1: H
     }
     detach(async move {
         if let Ok(Ok(())) = timeout(SETTLE_TIME, http1.sender.ready()).await {
-            pool.give_back(&slot, http1);
+            pool.give_back(&slot, http1, pool.clock().now());
         }
     });
 }

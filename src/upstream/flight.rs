@@ -68,7 +68,7 @@ pub(super) enum Sent<B: Payload, G: Guard> {
 }
 
 impl<B: Payload, G: Guard> Dispatched<B, G> {
-    /// Hands `request` to `connection`, at once. `keeps` a copy, if there is room, to send it again.
+    /// Hands `request` to `connection`, at once: it is `dispatched` now. `keeps` a copy, if there is room, to send it again.
     pub(super) fn send(
         pool: &Pool<B>,
         slot: &Arc<Slot<B>>,
@@ -76,8 +76,8 @@ impl<B: Payload, G: Guard> Dispatched<B, G> {
         request: Request<Load<B>>,
         guard: InFlight<G>,
         keeps: bool,
+        dispatched: Tick,
     ) -> Self {
-        let dispatched = pool.clock().now();
         let asked_upgrade = connection.is_http1() && request.headers().contains_key(http::header::UPGRADE);
         let kept = if keeps { pool.upstream().keep_budget.reserve(request.body()) } else { None };
         let again = kept.as_ref().and_then(|_| Head::of(&request));
@@ -243,7 +243,7 @@ impl<B: Payload, G: Guard> Flight<B, G> {
 
     /// The guard, for as long as an upgraded connection lives; that is the tunnel's own business from here on.
     pub(super) fn upgrade(mut self) -> InFlight<G> {
-        self.tell_said();
+        self.tell_said(self.now());
         self.guard.fall_quiet();
         if let Connection::Http1(http1) = self.connection {
             http1.task.detach();
@@ -251,19 +251,19 @@ impl<B: Payload, G: Guard> Flight<B, G> {
         self.guard
     }
 
-    pub(super) fn tell_said(&mut self) {
+    pub(super) fn tell_said(&mut self, now: Tick) {
         if let Some((outcome, observation)) = self.said.map(Said::verdict) {
-            let now = self.now();
             self.guard.tell(outcome, observation, self.dispatched, now);
         }
     }
 
     /// The response was read to its end: the connection goes back, then the guard.
     pub(super) fn finish(mut self) {
-        self.tell_said();
+        let now = self.now();
+        self.tell_said(now);
         let Self { connection, guard, pool, slot, progress, .. } = self;
         match connection {
-            Connection::Http1(http1) if http1.sender.is_ready() => pool.give_back(&slot, http1),
+            Connection::Http1(http1) if http1.sender.is_ready() => pool.give_back(&slot, http1, now),
             // An answer before the end of the request: what follows on this connection is anybody's guess.
             Connection::Http1(http1) if progress.is_none_or(|progress| progress.is_done()) => {
                 settle(pool, slot, http1);

@@ -180,19 +180,23 @@ async fn try_server<B: Payload, G: Guard>(
 ) -> Tried<B, G> {
     let mut error = DialError::Closed;
     for attempt in 0..=REUSE_ATTEMPTS {
-        let kept = if attempt < REUSE_ATTEMPTS { pool.checkout(slot) } else { None };
+        let mut now = pool.clock().now();
+        let kept = if attempt < REUSE_ATTEMPTS { pool.checkout(slot, now) } else { None };
         let is_new = kept.is_none();
         let connection = match kept {
             Some(connection) => connection,
             // Boxed: dialling is rare, and its state, TLS above all, is large.
             None => match Box::pin(pool.connect(slot)).await {
-                Ok(connection) => connection,
+                Ok(connection) => {
+                    now = pool.clock().now();
+                    connection
+                }
                 Err(error) => return Tried::Unreachable(error, request, in_flight),
             },
         };
         in_flight.server().record(Event::Requests);
         let keeps = may_repeat || !connection.is_http1();
-        let sent = Dispatched::send(pool, slot, connection, *request, in_flight, keeps).await;
+        let sent = Dispatched::send(pool, slot, connection, *request, in_flight, keeps, now).await;
         let (again, unused, connection) = match sent {
             Sent::Head(response, flight) => return Tried::Answered(answered(response, flight)),
             Sent::Failed(failure) => return Tried::Failed(failure),

@@ -84,15 +84,14 @@ impl<B: Payload> Pool<B> {
         self.0.slots()
     }
 
-    /// A connection to the server of `slot` that is open as far as we know.
-    pub(super) fn checkout(&self, slot: &Slot<B>) -> Option<Connection<B>> {
+    /// A connection to the server of `slot` that is open as far as we know `now`.
+    pub(super) fn checkout(&self, slot: &Slot<B>, now: Tick) -> Option<Connection<B>> {
         let mut kept = slot.kept();
         drop(kept.shared.take_if(|shared| shared.sender.is_closed()));
         if let Some(shared) = &kept.shared {
             shared.touch(&self.0.clock);
             return Some(Connection::Http2(Share::of(shared)));
         }
-        let now = self.0.clock.now();
         while let Some((http1, since)) = kept.idle.pop() {
             kept.server.idle_shrank(1);
             if http1.sender.is_ready() && now.since(since) < self.0.upstream.idle_timeout {
@@ -113,7 +112,7 @@ impl<B: Payload> Pool<B> {
                     Some(Ok(Some(shared))) => Ok(Connection::Http2(Share::of(&shared))),
                     Some(Err(error)) => Err(error),
                     // HTTP/1.1, or the dial stopped just as we joined.
-                    Some(Ok(None)) | None => match self.checkout(slot) {
+                    Some(Ok(None)) | None => match self.checkout(slot, self.0.clock.now()) {
                         Some(connection) => Ok(connection),
                         None => self.dial_own(slot).await,
                     },
@@ -168,7 +167,7 @@ impl<B: Payload> Pool<B> {
             Ok(Connection::Http2(share)) => Ok(Some(share.connection)),
             Ok(Connection::Http1(http1)) => {
                 slot.kept().speaks_http1 = true;
-                self.give_back(&slot, http1);
+                self.give_back(&slot, http1, self.0.clock.now());
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -177,13 +176,12 @@ impl<B: Payload> Pool<B> {
         drop(sender.send(Some(outcome)));
     }
 
-    /// Keeps a connection that is ready for its next request.
-    pub(super) fn give_back(&self, slot: &Slot<B>, http1: Http1<B>) {
+    /// Keeps a connection that is ready for its next request since `now`.
+    pub(super) fn give_back(&self, slot: &Slot<B>, http1: Http1<B>, now: Tick) {
         if !self.0.upstream.may_keep() {
             return;
         }
         let mut kept = slot.kept();
-        let now = self.0.clock.now();
         kept.idle.push((http1, now));
         kept.server.idle_grew();
         drop(kept);

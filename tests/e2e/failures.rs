@@ -177,7 +177,8 @@ fn an_early_answer_reaches_a_client_that_still_sends() {
     });
     let weir = Weir::start(&one_route(origin.address, 4, "body_size = \"10MiB\""));
     let mut client = Client::connect(weir.http);
-    client.send("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\nfirst part");
+    // A smaller one would be awaited before anything else.
+    client.send("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000\r\n\r\nfirst part");
     let answer = client.answer();
     assert_eq!((answer.status, answer.text().as_str()), (409, "no need for more"));
     latch.let_pass(1);
@@ -187,10 +188,10 @@ fn an_early_answer_reaches_a_client_that_still_sends() {
 
 #[test]
 fn a_stream_whose_body_nobody_took_gets_its_answer() {
-    let weir = Weir::start(&one_route(free_address(), 4, ""));
+    let weir = Weir::start(&one_route(free_address(), 4, "body_size = \"10MiB\""));
     let mut frames = Frames::connect(weir.http);
-    // A small one would be awaited before anything else.
-    let stream = frames.ask("POST", "/", &[("content-length", "100000")], false);
+    // A smaller one would be awaited before anything else.
+    let stream = frames.ask("POST", "/", &[("content-length", "10000000")], false);
     let mut body = Vec::new();
     loop {
         let frame = frames.next().unwrap();

@@ -88,11 +88,12 @@ fn a_slot_is_held_until_the_service_is_done() {
 fn who_is_parked_and_leaves_is_never_served() {
     let latch = Latch::new();
     let origin = Origin::latched(&latch);
-    let weir = Weir::start(&config(origin.address, 8, "concurrency = 1\nwaiting = 1", "queue.wait = \"1h\""));
+    let route = "queue.wait = \"1h\"\nbody_size = \"10MiB\"";
+    let weir = Weir::start(&config(origin.address, 8, "concurrency = 1\nwaiting = 1", route));
     let mut first = Client::connect(weir.http);
     ask_as(&mut first, "a", "/first");
     weir.wait_for_load("u", 1, 0);
-    for fields in ["", "content-length: 3\r\n", "content-length: 100000\r\n"] {
+    for fields in ["", "content-length: 3\r\n", "content-length: 10000000\r\n"] {
         let mut client = Client::connect(weir.http);
         let body = if fields.is_empty() { "" } else { "abc" };
         client.send(format!("POST /left HTTP/1.1\r\nhost: localhost\r\nx-person: a\r\n{fields}\r\n{body}"));

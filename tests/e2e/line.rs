@@ -157,7 +157,8 @@ fn who_leaves_the_line_is_never_served() {
             weir.wait_for_load("u", 1, 0);
         }
     }
-    for (name, fields, body) in [("no body", &[][..], None), ("body", &[("content-length", "100000")][..], Some(1000))]
+    for (name, fields, body) in
+        [("no body", &[][..], None), ("body", &[("content-length", "10000000")][..], Some(1000))]
     {
         println!("HTTP/2, {name}");
         let mut frames = Frames::connect(weir.http);
@@ -181,20 +182,40 @@ fn who_leaves_the_line_is_never_served() {
     assert_eq!(metrics.requests("all", "client_left") + metrics.requests("all", "body_broken"), 18);
 }
 
-/// A small body is read before its request takes a place or a permit: nobody holds one at the pace of his telephone.
+/// A body is read before its request takes a place or a permit, a form as well as a photograph: nobody holds one at the pace of his telephone.
 #[test]
-fn who_still_owes_a_small_body_has_no_place_and_no_permit() {
+fn who_still_owes_a_body_has_no_place_and_no_permit() {
     let origin = Origin::echo();
     let weir = Weir::start(&one_route(origin.address, 1, ""));
-    let head = "POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n";
-    let mut slow = Client::connect(weir.http);
-    slow.send([head.as_bytes(), &[b'x'; 50]].concat());
-    for _ in 0..3 {
-        assert_eq!(client::get(weir.http, "/quick").status, 200, "the only permit is free");
+    for length in [100, 1 << 20] {
+        let head = format!("POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+        let half = vec![b'x'; length / 2];
+        let mut slow = Client::connect(weir.http);
+        slow.send([head.as_bytes(), &half].concat());
+        for _ in 0..3 {
+            assert_eq!(client::get(weir.http, "/quick").status, 200, "the only permit is free");
+        }
+        weir.wait_for_load("u", 0, 0);
+        slow.send(half);
+        assert_eq!(slow.answer().status, 200, "{length} bytes");
     }
-    weir.wait_for_load("u", 0, 0);
-    slow.send([b'x'; 50]);
-    assert_eq!(slow.answer().status, 200);
+    for size in ["small", "large"] {
+        let left = weir.metrics().value(&format!("weir_read_ahead_bytes_left{{size=\"{size}\"}}"));
+        assert!([64 << 20, 256 << 20].contains(&left), "all given back: {left}");
+    }
+}
+
+/// Whoever would be told to come back is told so before he has sent a photograph.
+#[test]
+fn nobody_sends_a_large_body_to_be_refused() {
+    let latch = Latch::new();
+    let (origin, weir, mut first) = busy(&latch, "queue = { wait = \"1h\", length = 0 }");
+    let mut client = Client::connect(weir.http);
+    client.send("POST /photo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2000000\r\n\r\n");
+    refused(&client.answer(), "queue_full");
+    latch.let_pass(1);
+    assert_eq!(first.answer().status, 200);
+    assert_eq!(origin.targets(), ["/busy"]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod differential;
 mod failures;
 mod fairness;
 mod floods;
+mod footprint;
 mod http1_semantics;
 mod http2_conformance;
 mod http2_requests;

@@ -55,9 +55,10 @@ fn the_answer_to_a_large_body_arrives() {
     for round in 0..5 {
         let mut client = Client::connect(weir.http);
         client.send(post(LENGTH));
-        // It sends as most do: everything, before it looks. It may be stopped in the middle, and the answer is still there.
+        // It sends as most do: everything, before it looks, and is not stopped in the middle.
         let part = vec![b'x'; 64 << 10];
         let sent = (0..LENGTH / part.len()).take_while(|_| client.try_send(&part).is_ok()).count();
+        assert_eq!(sent, LENGTH / part.len(), "round {round}");
         let answer = client.try_answer("POST");
         let answer = answer.unwrap_or_else(|error| panic!("round {round}: no answer after {sent} parts: {error}"));
         assert_eq!((answer.status, answer.reason().as_str()), (503, "queue_full"), "{answer:?}");

@@ -197,7 +197,7 @@ fn who_has_left_gets_no_handshake() {
     let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| TcpStream::connect(address).unwrap()).collect();
     weir.wait_for("weir_connections{kind=\"opening\"}", CROWD as u64);
     // All of them have spoken and gone before the first is looked at.
-    weir.signal(Signal::STOP);
+    weir.stop();
     for socket in &mut crowd {
         socket.write_all(&hello).unwrap();
     }

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{anyhow, ensure};
+use anyhow::ensure;
 use clap::Args;
 
 use super::Verdict;
+use crate::coordinator::parts;
 use crate::demo::temporary_folder;
 use crate::ledger::Folder;
 use crate::services::calibrate::{Calibration, Level, TOLERANCE, calibrate};
-use crate::{scenario, table};
+use crate::table;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -29,7 +30,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn command(options: &Options) -> anyhow::Result<Verdict> {
-    let scenario = scenario::read(&options.scenario).map_err(|report| anyhow!("{report}"))?;
+    let scenario = parts::read(&options.scenario, 1.0)?;
     let wanted = |name: &str| options.service.as_ref().is_none_or(|wanted| wanted == name);
     let services: Vec<_> = scenario.services.iter().filter(|service| wanted(&service.name)).collect();
     ensure!(!services.is_empty(), "there is no such service in {}", options.scenario.display());

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Verdict;
+use crate::coordinator::gateway::Died;
 use crate::coordinator::recall;
 use crate::figure::Figure;
 use crate::ledger::{Folder, RequestId};
@@ -66,7 +67,7 @@ pub(super) struct Trace {
     /// Folder of the run
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// A person (17), one of a person's requests (17-3), or the hash of an Idempotency-Key as the services log it (0x1f)
+    /// A person (17), one of a person's requests (17-3), an Idempotency-Key as it was sent (p20200411-17), or its hash as the services log it (0x1f)
     #[arg(value_name = "PERSON|REQUEST|KEY", value_parser = subject)]
     subject: Subject,
 }
@@ -89,8 +90,11 @@ pub(super) fn report(options: &Written) -> anyhow::Result<Verdict> {
 
 pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
+    if let Some(died) = Died::of(&folder) {
+        return Err(died.into());
+    }
     let facts = recall::read(&folder)?;
-    let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder)?);
+    let judgement = oracle::judge(&facts.run(), Ledgers::read(&folder, facts.workers)?);
     print!("{}", table::summary(&judgement));
     if let Some(path) = &options.json {
         super::write_json(path, &judgement)?;
@@ -106,7 +110,7 @@ pub(super) fn check(options: &Check) -> anyhow::Result<Verdict> {
 pub(super) fn trace(options: &Trace) -> anyhow::Result<Verdict> {
     let folder = Folder::new(&options.folder);
     let facts = recall::read(&folder)?;
-    let ledgers = Ledgers::read(&folder)?;
+    let ledgers = Ledgers::read(&folder, facts.workers)?;
     let story =
         Story::of(options.subject, &ledgers.told, &ledgers.served).context("nobody sent or got anything there")?;
     print!("{}", story.tell(&facts.run()));
@@ -124,6 +128,9 @@ fn subject(text: &str) -> Result<Subject, String> {
     if let Some(digits) = text.strip_prefix("0x") {
         return u64::from_str_radix(digits, 16).map(Subject::Key).map_err(|error| error.to_string());
     }
+    // p, the seed, and the person, or the request where each has a key of its own.
+    let key = text.strip_prefix('p').and_then(|key| key.split_once('-'));
+    let text = key.filter(|(seed, _)| seed.parse::<u64>().is_ok()).map_or(text, |(_, subject)| subject);
     if let Ok(person) = text.parse() {
         return Ok(Subject::Person(person));
     }
@@ -197,7 +204,9 @@ mod tests {
         assert_eq!(subject("17"), Ok(Subject::Person(17)));
         assert_eq!(subject("17-3"), Ok(Subject::Request(RequestId { person: 17, request: 3 })));
         assert_eq!(subject("0x1f"), Ok(Subject::Key(31)));
-        for wrong in ["", "x", "-1", "17-", "0xg", "4294967296"] {
+        assert_eq!(subject("p20200411-17"), Ok(Subject::Person(17)));
+        assert_eq!(subject("p9-17-3"), Ok(Subject::Request(RequestId { person: 17, request: 3 })));
+        for wrong in ["p", "p9", "p9-", "px-17", "", "x", "-1", "17-", "0xg", "4294967296"] {
             assert!(subject(wrong).is_err(), "{wrong}");
         }
     }

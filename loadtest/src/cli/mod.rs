@@ -26,6 +26,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::coordinator::gateway::Died;
 use crate::coordinator::parts::Wrong;
 use crate::crowd::plan::{Arrivals, Behaviour, Plan};
 use crate::origin::curve::Curve;
@@ -197,7 +198,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(verdict) => verdict.into(),
         Err(error) => {
             eprintln!("loadtest: {error:#}");
-            if error.is::<Wrong>() || error.is::<Unfit>() { ExitCode::from(USAGE) } else { Verdict::Invalid.into() }
+            if error.is::<Wrong>() || error.is::<Unfit>() {
+                ExitCode::from(USAGE)
+            } else if error.is::<Died>() {
+                Verdict::Broken.into()
+            } else {
+                Verdict::Invalid.into()
+            }
         }
     }
 }

@@ -38,6 +38,19 @@ pub enum Ready {
 #[error("the gateway ended by itself: {0}")]
 pub struct Died(String);
 
+impl Died {
+    /// Writes it down, for whoever judges `folder` later.
+    pub(super) fn note(&self, folder: &Folder) -> anyhow::Result<()> {
+        std::fs::write(folder.died(), &self.0).context("it cannot be written down that the gateway died")
+    }
+
+    /// As it was written down of the run in `folder`: nobody can judge its ledgers, which are torn.
+    #[must_use]
+    pub fn of(folder: &Folder) -> Option<Self> {
+        std::fs::read_to_string(folder.died()).ok().map(Self)
+    }
+}
+
 /// The gateway under test.
 #[derive(Debug)]
 pub struct Gateway {

@@ -94,6 +94,7 @@ pub async fn run(
             cast.kill().await;
             return match error.downcast::<gateway::Died>() {
                 Ok(died) => {
+                    died.note(&folder)?;
                     let (shown, progress) = (Shown::Died(died.to_string()), cast.progress());
                     Ok(Ended { shown, progress, folder })
                 }

@@ -24,6 +24,8 @@ pub struct Facts {
     pub people: Vec<Person>,
     /// What the gateway promises.
     pub declared: Declared,
+    /// Processes that played people, each of which left a ledger.
+    pub workers: usize,
 }
 
 impl Facts {
@@ -49,13 +51,13 @@ pub fn read(folder: &Folder) -> anyhow::Result<Facts> {
         // Nobody promises anything.
         _ => Declared { identity: false, ..Declared::default() },
     };
-    Ok(Facts { people: expected(&scenario, &people), scenario, declared })
+    Ok(Facts { people: expected(&scenario, &people), scenario, declared, workers: plan.workers })
 }
 
 /// Those of a run that was simulated.
 #[must_use]
 pub fn simulated(scenario: Scenario, people: &[population::Person], declared: Declared) -> Facts {
-    Facts { people: expected(&scenario, people), scenario, declared }
+    Facts { people: expected(&scenario, people), scenario, declared, workers: 1 }
 }
 
 fn expected(scenario: &Scenario, people: &[population::Person]) -> Vec<Person> {

@@ -1,9 +1,10 @@
 //! The folder of a run: everything that is needed to judge it again.
 //!
 //! ```text
-//! scenario.toml         as it was read           run.json       seed, plan's fingerprint, scale, machine, versions, what was done when
+//! scenario.toml         as it was read           run.json       seed, plan's fingerprint, scale, machine, versions, addresses
 //! weir.toml             as it was given to weir  said.jsonl     what the gateway said      resources.jsonl  what each process used
 //! told.0 told.1 …       one a worker             served  samples                           access.jsonl     the gateway's access log
+//! died                  why the gateway ended by itself, if it did: then nothing else is judged
 //! report.html  report.json  report.csv  junit.xml                verdict of the oracle, written last
 //! ```
 
@@ -78,6 +79,12 @@ impl Folder {
     #[must_use]
     pub fn access(&self) -> PathBuf {
         self.0.join("access.jsonl")
+    }
+
+    /// Why the gateway ended by itself; there only if it did.
+    #[must_use]
+    pub fn died(&self) -> PathBuf {
+        self.0.join("died")
     }
 
     /// A report of the run: `report.html`, `junit.xml`.

@@ -178,6 +178,12 @@ impl Told {
             eta_p90: NONE,
         }
     }
+
+    /// Whether the answer said that the stage is done. That a place was given back is "done" too, and no registration.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.word, Word::Done) && matches!(self.kind, Kind::Submit | Kind::Forged)
+    }
 }
 
 /// The next `N` bytes.

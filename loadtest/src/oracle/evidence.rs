@@ -42,18 +42,15 @@ pub struct Ledgers {
 }
 
 impl Ledgers {
-    /// Reads those of `folder`. What the gateway said and the processes used may be missing: there was no gateway.
+    /// Reads those of `folder`, in which so many `workers` played people. What the gateway said and the processes used may be missing: there was no
+    /// gateway.
     ///
     /// # Errors
     /// A ledger that must be there cannot be read, or is none.
-    pub fn read(folder: &Folder) -> Result<Self, LedgerError> {
-        let mut told = records(&folder.told(0))?;
-        for worker in 1.. {
-            let path = folder.told(worker);
-            if !path.exists() {
-                break;
-            }
-            told.extend(records::<Told>(&path)?);
+    pub fn read(folder: &Folder, workers: usize) -> Result<Self, LedgerError> {
+        let mut told = Vec::new();
+        for worker in 0..workers {
+            told.extend(records::<Told>(&folder.told(worker))?);
         }
         let lines = |path: std::path::PathBuf| if path.exists() { Some(path) } else { None };
         Ok(Self {

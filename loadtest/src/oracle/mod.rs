@@ -27,6 +27,8 @@ pub use self::facts::{Declared, Limit, Person, Run};
 pub use self::finding::{Finding, Invariant, Offender, State, Who};
 pub use self::validity::Doubt;
 
+pub(crate) use self::measure::reached_nobody;
+
 use serde::Serialize;
 
 use self::evidence::Evidence;

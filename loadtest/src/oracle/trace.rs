@@ -83,7 +83,7 @@ impl Story {
     }
 
     fn end(&self, run: &Run<'_>) -> String {
-        let done = self.told.iter().find(|told| told.word == Word::Done && told.stage == run.last());
+        let done = self.told.iter().find(|told| told.is_done() && told.stage == run.last());
         let turn = self.told.iter().filter(|told| told.word == Word::Turn).map(|told| told.ended);
         let turn = turn.chain(self.served.iter().map(|served| served.started)).min().unwrap_or(NEVER);
         let arrived = run.people.get(self.person as usize).map_or(0, |person| person.arrives);
@@ -142,6 +142,7 @@ const LATE: u64 = 5_000;
 fn said(told: &Told) -> String {
     let mut text = match told.word {
         Word::Nothing => "is told nothing".to_owned(),
+        Word::Done if told.kind == Kind::Leave => "is told that the place is given back".to_owned(),
         Word::Done => "is told that it is done".to_owned(),
         Word::Place if told.place == NONE => "is told to wait in line".to_owned(),
         Word::Place => format!("is told place {}", told.place),

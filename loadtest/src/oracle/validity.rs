@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::evidence::Evidence;
-use super::facts::seconds;
+use super::facts::{micros, seconds};
 use super::measure::{apart, quantile};
 use crate::figure::LAG_LIMIT;
 use crate::ledger::{Ending, RequestId};
@@ -48,6 +48,8 @@ pub enum Doubt {
     },
     /// Records of so many requests are missing; this is one of them.
     Missing(u64, RequestId),
+    /// So many people who were to come sent nothing; this is one of them.
+    Absent(u64, u32),
     /// So many records are of nobody of the population: another plan than this run's.
     Strangers(u64),
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Doubt {
                 write!(f, "{worker} used more than {busy:.0} % of a processor for {seconds:.0} s")
             }
             Self::Missing(count, one) => write!(f, "records of {count} requests are missing, such as {one}"),
+            Self::Absent(count, one) => write!(f, "{count} people who were to come never did, such as person {one}"),
             Self::Strangers(count) => write!(f, "{count} records are of nobody of the population"),
         }
     }
@@ -102,6 +105,7 @@ pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
     }
     doubts.extend(busy(evidence));
     doubts.extend(missing(evidence));
+    doubts.extend(absent(evidence));
     let strangers = evidence.told_by_strangers().len();
     if strangers > 0 {
         doubts.push(Doubt::Strangers(strangers as u64));
@@ -143,6 +147,18 @@ fn busy(evidence: &Evidence<'_>) -> Vec<Doubt> {
     }
     let over = workers.into_iter().filter(|(_, worker)| worker.most > BUSY_FOR);
     over.map(|(name, worker)| Doubt::Busy { worker: name.to_owned(), seconds: worker.most }).collect()
+}
+
+/// Whoever does not attack and comes before the end sends something; whoever floods, or has nothing to replay, may not.
+fn absent(evidence: &Evidence<'_>) -> Option<Doubt> {
+    let end = micros(evidence.run.scenario.end().saturating_sub(LAG_LIMIT));
+    let came = evidence.people().zip(evidence.run.people).filter(|(records, person)| {
+        let honest = evidence.persona(records.person).is_some_and(|persona| persona.attack.is_none());
+        honest && person.arrives < end && records.told.is_empty()
+    });
+    let mut absent = came.map(|(records, _)| records.person);
+    let one = absent.next()?;
+    Some(Doubt::Absent(1 + absent.count() as u64, one))
 }
 
 /// A person's requests are numbered without a gap, and whatever a service saw was sent.

@@ -192,7 +192,7 @@ fn line(ended: &Ended, product: Option<Product>) -> anyhow::Result<Line> {
     report.write(&ended.folder)?;
     let judgement = &report.judgement;
     let facts = recall::read(&ended.folder)?;
-    let ledgers = Ledgers::read(&ended.folder)?;
+    let ledgers = Ledgers::read(&ended.folder, facts.workers)?;
     let (registered, requests) = (ended.progress.registered as f64, ledgers.told.len() as f64);
     let coming = oracle::coming(&facts.run(), ledgers);
     let values = Column::ALL.map(|column| match (column, column.figure()) {

@@ -36,17 +36,17 @@ pub(super) fn figures(report: &Report) -> String {
 
 /// Each second of the run.
 pub(super) fn seconds(series: &Series) -> String {
-    let mut text = "second,arrived,capacity,admitted,goodput,registered,sent,lag_max,lag_mean".to_owned();
+    let mut text = "second,planned,arrived,capacity,admitted,goodput,registered,sent,lag_max,lag_mean".to_owned();
     for outcome in OUTCOMES {
         text.push(',');
         text.push_str(outcome);
     }
     text.push('\n');
     for (at, second) in series.seconds.iter().enumerate() {
-        let super::series::Second { arrived, capacity, admitted, goodput, registered, sent, .. } = second;
+        let super::series::Second { planned, arrived, capacity, admitted, goodput, registered, sent, .. } = second;
         write!(
             text,
-            "{at},{arrived},{capacity:.3},{admitted:.3},{goodput:.3},{registered},{sent},{:.6},{:.6}",
+            "{at},{planned},{arrived},{capacity:.3},{admitted:.3},{goodput:.3},{registered},{sent},{:.6},{:.6}",
             second.lag_max, second.lag_mean
         )
         .ok();

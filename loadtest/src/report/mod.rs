@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::junit::died;
 use self::series::Series;
+use crate::coordinator::gateway::Died;
 use crate::coordinator::plan::{Machine, RunPlan};
 use crate::coordinator::recall;
 use crate::ledger::Folder;
@@ -78,10 +79,13 @@ pub struct Fingerprint {
 /// Judges the run in `folder`, and gathers what is drawn of it.
 ///
 /// # Errors
-/// A file of it is missing or cannot be read.
+/// A file of it is missing or cannot be read; [`Died`]: that is all there is to be said of it.
 pub fn make(folder: &Folder) -> anyhow::Result<Report> {
+    if let Some(died) = Died::of(folder) {
+        return Err(died.into());
+    }
     let facts = recall::read(folder).context("the run cannot be judged")?;
-    let ledgers = Ledgers::read(folder).context("the run cannot be judged")?;
+    let ledgers = Ledgers::read(folder, facts.workers).context("the run cannot be judged")?;
     let (plan, run) = (RunPlan::read(folder)?, facts.run());
     let series = Series::of(&run, &ledgers, &calibration(folder)?);
     let people = facts.people.len() as u64;

@@ -74,7 +74,13 @@ fn series(seconds: u32, dots: u32) -> Series {
                 (format!("{EVIL}{process}"), (0..seconds).map(used).collect())
             })
             .collect(),
-        gateway: (0..2_000).map(|index| Looked { at: at(index), limit: 64.0, ..Looked::default() }).collect(),
+        gateway: (0..20)
+            .map(|upstream| {
+                let looked = |index| Looked { at: at(index), limit: 64.0, ..Looked::default() };
+                (format!("{EVIL}{upstream}"), (0..2_000).map(looked).collect())
+            })
+            .collect(),
+        rooms: (0..2_000).map(|index| (at(index), 9)).collect(),
         ..Series::default()
     }
 }
@@ -155,5 +161,5 @@ fn a_table_has_a_line_a_figure_and_one_a_second() {
     let seconds = csv::seconds(&report.series);
     assert_eq!(seconds.lines().count(), 61);
     let columns = |line: &str| line.split(',').count();
-    assert!(seconds.lines().all(|line| columns(line) == 18), "{seconds}");
+    assert!(seconds.lines().all(|line| columns(line) == 19), "{seconds}");
 }

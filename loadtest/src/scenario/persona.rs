@@ -13,7 +13,7 @@ pub struct Persona {
     pub share: f64,
     /// How long they stay, from their arrival, until they give up for good.
     pub patience: Spread,
-    /// How long they wait for one answer before they break off.
+    /// How long they wait for one answer, once their body is sent, before they break off.
     pub answer_patience: Spread,
     /// Between the success of a stage and the next: filling the form.
     pub think: Spread,
@@ -59,8 +59,13 @@ pub enum Spread {
 pub struct Tabs {
     /// With this probability,
     pub probability: f64,
-    /// so many.
+    /// so many, at most [`Tabs::MOST`].
     pub further: u8,
+}
+
+impl Tabs {
+    /// More further tabs one person does not open.
+    pub const MOST: u8 = 5;
 }
 
 /// What becomes of what a person was given.

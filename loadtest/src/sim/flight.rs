@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir::admission::verdict::Reason;
 use weir::clock::Tick;
-use weir::proxy::upload::READ_AHEAD_MAX;
+use weir::proxy::upload::LARGE_MAX;
 use weir::proxy::visit::InService;
 use weir::upstream::InFlight;
 
@@ -79,7 +79,7 @@ pub(super) fn waker(flight: u64, woken: &Woken) -> Waker {
 impl World<'_> {
     /// The body of `flight`, if it is small, is read first; then it is asked about.
     pub(super) fn begin(&mut self, id: u64, mut flight: Box<Flight>) {
-        if flight.body <= READ_AHEAD_MAX && !flight.upload.is_zero() {
+        if flight.body <= LARGE_MAX && !flight.upload.is_zero() {
             flight.state = State::Reads;
             self.queue.push(flight.told.sent + micros(flight.upload), Event::Uploaded(id));
             return self.keep(id, flight);
@@ -116,7 +116,7 @@ impl World<'_> {
     fn forward(&mut self, id: u64, mut flight: Box<Flight>, exchange: InFlight<InService>) {
         self.working += 1;
         let began = self.gateway.tick();
-        if flight.body > READ_AHEAD_MAX && !flight.upload.is_zero() {
+        if flight.body > LARGE_MAX && !flight.upload.is_zero() {
             self.queue.push(self.now() + micros(flight.upload), Event::Uploaded(id));
             flight.state = State::Sends(exchange, began);
             return self.keep(id, flight);

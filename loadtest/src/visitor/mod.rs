@@ -27,7 +27,7 @@ pub use self::jar::{Jar, Shown};
 
 use self::draw::{draw, happens};
 use crate::ledger::{Ending, Kind};
-use crate::scenario::persona::{Attack, Persona, Source};
+use crate::scenario::persona::{Attack, Persona, Source, Tabs};
 use crate::scenario::{Stage, StageIndex};
 
 /// Microseconds from the common start of the run, as in the ledgers.
@@ -39,8 +39,8 @@ pub type Slot = u8;
 /// Tabs and double clicks of one person at once.
 pub const SLOTS: usize = 8;
 
-/// Further tabs of one person at most; the rest of the slots are for double clicks.
-const TABS: u8 = 5;
+/// The first tab, the further ones, and what is left is for double clicks.
+const _: () = assert!(1 + (Tabs::MOST as usize) < SLOTS);
 
 /// A second click follows within this.
 const SECOND_CLICK: Duration = Duration::from_millis(300);
@@ -244,7 +244,7 @@ impl Visitor {
         let tabs = scene.persona.tabs;
         if happens(tabs.probability, &mut self.rng) {
             let mut opens = at;
-            for slot in 1..=tabs.further.min(TABS) {
+            for slot in 1..=tabs.further.min(Tabs::MOST) {
                 opens = opens.saturating_add(draw(&scene.persona.impatience, &mut self.rng));
                 self.rest(slot, Next::Submit, opens, actions);
             }

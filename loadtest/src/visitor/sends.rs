@@ -40,7 +40,8 @@ impl Visitor {
             _ => None,
         };
         let patience = draw(&persona.answer_patience, &mut self.rng).saturating_add(hold.map_or(0, micros));
-        let deadline = at.saturating_add(patience).min(self.leaves);
+        let upload = if kind == Kind::Poll { 0 } else { self.upload(scene) };
+        let deadline = at.saturating_add(upload).saturating_add(patience).min(self.leaves);
         let same_key = persona.keeps.key && kind != Kind::Forged;
         let anew = scene.tickets && is_office(persona) && self.stage == 0 && kind == Kind::Submit && self.jar.is_none();
         let request = Request { kind, same_key, anew, hold, shown, deadline, ..self.request(slot, at) };
@@ -52,6 +53,13 @@ impl Visitor {
                 self.click_again(at, actions);
             }
         }
+    }
+
+    /// How long his line takes for the body of his stage: as with a browser, patience for an answer begins when all of it is sent.
+    fn upload(&self, scene: &Scene<'_>) -> Micros {
+        let body = scene.stages.get(usize::from(self.stage)).map_or(0, |stage| stage.body);
+        let rate = scene.persona.upload.filter(|rate| *rate > 0 && scene.persona.attack.is_none());
+        rate.map_or(0, |rate| micros(Duration::try_from_secs_f64(body as f64 / rate as f64).unwrap_or(Duration::MAX)))
     }
 
     /// Says that he leaves the line, from `slot`.

@@ -3,7 +3,7 @@
 use super::jar::Gifts;
 use super::*;
 use crate::ledger::Word;
-use crate::scenario::persona::{Keeps, Protocol, Spread, Tabs, Waits};
+use crate::scenario::persona::{Keeps, Protocol, Spread, Waits};
 
 const SECOND: Micros = 1_000_000;
 
@@ -202,6 +202,9 @@ fn patience_ends_whatever_was_told() {
     assert_eq!(left(&play.step(Event::Timer(0), 100 * SECOND)), Some(Outcome::GaveUp));
     let mut play = Play::new(Persona { answer_patience: seconds(1_000), ..persona() });
     assert_eq!(play.starts().deadline, 100 * SECOND);
+    let mut play = Play::new(Persona { upload: Some(1_000), ..persona() });
+    play.stages[0].body = 20_000;
+    assert_eq!(play.starts().deadline, 30 * SECOND, "it takes 20 s to send that");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! **Cost**: one task a connection.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use http::Request;
 use http::uri::{Authority, Parts, Scheme};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Reply, Wire, read};
 use crate::ledger::Ending;
@@ -26,17 +27,33 @@ const STREAMS: usize = 16_384;
 pub struct Lane {
     to: SocketAddr,
     from: Ipv4Addr,
-    /// The connection, and since when it has had a socket.
-    open: Mutex<Option<(SendRequest<Form>, Duration)>>,
+    open: Mutex<Option<SendRequest<Form>>>,
     /// One dials, the others wait for that.
     dials: Semaphore,
+    /// One waits for a socket, and the others for that: none of them has sent anything yet.
+    sockets: Semaphore,
+    /// Somebody has a socket and dials.
+    is_dialled: AtomicBool,
+}
+
+/// A socket to dial with.
+struct Dial<'l> {
+    lane: &'l Lane,
+    socket: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Dial<'_> {
+    fn drop(&mut self) {
+        self.lane.is_dialled.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Lane {
     /// A lane to `to` from an address; nothing is opened yet.
     #[must_use]
     pub fn new(to: SocketAddr, from: Ipv4Addr) -> Self {
-        Self { to, from, open: Mutex::new(None), dials: Semaphore::new(1) }
+        let (dials, sockets) = (Semaphore::new(1), Semaphore::new(1));
+        Self { to, from, open: Mutex::new(None), dials, sockets, is_dialled: AtomicBool::new(false) }
     }
 
     /// Where it leads.
@@ -45,7 +62,7 @@ impl Lane {
         self.to
     }
 
-    /// Sends `request` and reads the whole answer. It was not `sent` before there was a socket: until then nobody could have it.
+    /// Sends `request` and reads the whole answer; `sent` is set as soon as this process has a socket for it.
     pub(super) async fn exchange(
         &self,
         wire: &Wire,
@@ -53,27 +70,33 @@ impl Lane {
         sent: &mut Option<Duration>,
     ) -> Result<Reply, Ending> {
         let request = absolute(request, self.to, wire.tls.is_some())?;
-        let (mut sender, since) = self.sender(wire).await?;
-        *sent = (*sent).max(Some(since));
+        let mut sender = self.sender(wire, sent).await?;
         let again = match sender.try_send_request(request).await {
             Ok(response) => return read(response).await,
             Err(mut failed) => failed.take_message().ok_or(Ending::Cut)?,
         };
         // The connection had ended before anything of it was sent.
-        let (mut sender, _) = self.sender(wire).await?;
+        let mut sender = self.sender(wire, sent).await?;
         read(sender.send_request(again).await.map_err(|_| Ending::Cut)?).await
     }
 
-    async fn sender(&self, wire: &Wire) -> Result<(SendRequest<Form>, Duration), Ending> {
+    async fn sender(&self, wire: &Wire, sent: &mut Option<Duration>) -> Result<SendRequest<Form>, Ending> {
         if let Some(sender) = self.held() {
+            sent.get_or_insert(wire.clock.now());
             return Ok(sender);
         }
+        let mut dial = self.socket(wire).await?;
+        // From here on whoever waits waits for the other side.
+        sent.get_or_insert(wire.clock.now());
         let _alone = self.dials.acquire().await.map_err(|_| Ending::Harness)?;
         if let Some(sender) = self.held() {
             return Ok(sender);
         }
-        let socket = wire.socket().await?;
-        let since = wire.clock.now();
+        let socket = match dial.as_mut().and_then(|dial| dial.socket.take()) {
+            Some(socket) => socket,
+            // Whoever dialled before was not taken.
+            None => wire.socket().await?,
+        };
         let stream = wire.open(self.from, self.to, true).await?;
         let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -87,13 +110,24 @@ impl Lane {
             connection.await.ok();
             drop(socket);
         });
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some((sender.clone(), since));
-        Ok((sender, since))
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        Ok(sender)
     }
 
-    fn held(&self) -> Option<(SendRequest<Form>, Duration)> {
+    /// A socket to dial with; none: somebody else has one.
+    async fn socket(&self, wire: &Wire) -> Result<Option<Dial<'_>>, Ending> {
+        let _alone = self.sockets.acquire().await.map_err(|_| Ending::Harness)?;
+        if self.held().is_some() || self.is_dialled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let socket = wire.socket().await?;
+        self.is_dialled.store(true, Ordering::Relaxed);
+        Ok(Some(Dial { lane: self, socket: Some(socket) }))
+    }
+
+    fn held(&self) -> Option<SendRequest<Form>> {
         let held = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        held.filter(|(sender, _)| !sender.is_closed())
+        held.filter(|sender| !sender.is_closed())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod http2;
 pub mod source;
 pub mod tls;
 
+mod early;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 
+use self::early::Early;
 use self::form::Form;
 use self::http1::Kept;
 use self::http2::Lane;
@@ -140,10 +142,7 @@ impl Wire {
     async fn exchange(&self, call: Call, sent: &mut Option<Duration>) -> Result<(Reply, Option<Kept>), Ending> {
         let Call { to, from, way, request, .. } = call;
         match way {
-            Way::Http2(lane) => {
-                *sent = Some(self.clock.now());
-                Box::pin(lane.exchange(self, request, sent)).await.map(|reply| (reply, None))
-            }
+            Way::Http2(lane) => Box::pin(lane.exchange(self, request, sent)).await.map(|reply| (reply, None)),
             Way::Http1(kept) => Box::pin(self.exchange_http1((from, to), kept, request, sent)).await,
             Way::SlowHead(rate) => {
                 let _socket = self.socket().await?;
@@ -193,8 +192,8 @@ impl Wire {
     async fn open(&self, from: Ipv4Addr, to: SocketAddr, http2: bool) -> Result<Box<dyn Io>, Ending> {
         let stream = source::connect(from, to).await?;
         Ok(match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => Box::new(tls.connect(stream, http2).await?),
+            None => Box::new(Early(stream)),
+            Some(tls) => Box::new(Early(tls.connect(stream, http2).await?)),
         })
     }
 }

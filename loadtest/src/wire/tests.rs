@@ -138,6 +138,29 @@ async fn impatience_is_not_the_harness_and_want_of_sockets_is() {
 }
 
 #[tokio::test]
+async fn want_of_sockets_is_the_harness_over_http2_too() {
+    // It takes connections and never speaks.
+    let (listener, to) = listener();
+    let (wire, clock) = wire(1);
+    let blank = Blank::new(70);
+    let until = clock.now() + Duration::from_millis(100);
+    let lane = || Way::Http2(Arc::new(Lane::new(to, PERSON)));
+    let held = wire.socket().await.expect("a socket");
+    let shared = Arc::new(Lane::new(to, PERSON));
+    let both =
+        [Way::Http2(Arc::clone(&shared)), Way::Http2(Arc::clone(&shared))].map(|way| call(to, way, &blank, until));
+    let [first, second] = both.map(|call| wire.carry(call));
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((status(&first), status(&second)), (Err(Ending::Harness), Err(Ending::Harness)));
+    drop(held);
+    let later = clock.now() + Duration::from_millis(100);
+    let impatient = wire.carry(call(to, lane(), &blank, later)).await;
+    assert_eq!(status(&impatient), Err(Ending::BrokenOff));
+    assert!(impatient.ended >= impatient.sent + Duration::from_millis(50), "{impatient:?}");
+    drop(listener);
+}
+
+#[tokio::test]
 async fn what_breaks_is_told_apart() {
     let (listener, to) = listener();
     let (wire, _) = wire(10);
@@ -153,6 +176,27 @@ async fn what_breaks_is_told_apart() {
     assert_eq!(status(&wire.carry(call(to, Way::Http1(None), &blank, SOON)).await), Err(Ending::Unreachable));
     let lane = Way::Http2(Arc::new(Lane::new(to, PERSON)));
     assert_eq!(status(&wire.carry(call(to, lane, &blank, SOON)).await), Err(Ending::Unreachable));
+}
+
+/// A server that refuses what is too large reads its head, answers, and closes with the rest unread, which resets the connection.
+#[tokio::test]
+async fn an_answer_before_the_end_of_a_large_body_is_heard() {
+    let (listener, to) = listener();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut piece = [0; 1_024];
+            assert!(stream.read(&mut piece).await.expect("a head") > 0);
+            let answer =
+                b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer).await.expect("an answer");
+        }
+    });
+    let (wire, _) = wire(10);
+    let blank = Blank::new(2 << 20);
+    for attempt in 0..20 {
+        let landed = wire.carry(call(to, Way::Http1(None), &blank, SOON)).await;
+        assert_eq!(status(&landed), Ok(503), "attempt {attempt}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a route can take, for whoever decides how many people to send to it.
+//! What a route can take, for whoever decides how many people to send to it, and whether to read a body for it.
 //!
 //! **Invariants**: what is said is of those who are called from a waiting room (`Class::Returning`), the slowest gate deciding.
 //! **Cost**: some loads a gate.
@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Inside, RouteAdmission};
+use super::{Inside, Person, RouteAdmission};
 use crate::clock::Tick;
 use crate::config::plan::Class;
 
@@ -58,6 +58,17 @@ impl RouteAdmission {
             wait: self.predicted_wait_in(line, class, now),
             free: gates.iter().map(|gate| gate.free_past(now, elsewhere)).min().unwrap_or(0),
         }
+    }
+
+    /// Whether a request of `person` that came now would be let in or held, as far as gates and lines tell. It takes nothing.
+    #[must_use]
+    pub fn would_hold(&self, person: Person, now: Tick) -> bool {
+        let way = self.way(person);
+        let elsewhere = self.elsewhere(way.line, now);
+        let is_free = way.line.gates().iter().all(|gate| gate.free_past(now, elsewhere) > 0);
+        let has_place = || way.held.load(Ordering::Relaxed) < way.length;
+        let in_time = || person.class == Class::Exempt || self.predicted_wait(person, now) <= way.wait;
+        is_free || (has_place() && in_time())
     }
 
     /// The longest wait that it lets anybody without a pass have.

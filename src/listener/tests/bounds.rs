@@ -5,6 +5,7 @@ use crate::listener::activity::Activity;
 use crate::listener::connection::Connection;
 use crate::listener::connections::Slot;
 use crate::listener::http::Session;
+use crate::listener::rest::Kept;
 use crate::listener::stream::Stream;
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -221,7 +222,7 @@ async fn a_health_check_that_only_connects_is_no_error() {
     eventually(|| server.open() == 0).await;
 }
 
-/// What an open HTTP/1 connection holds besides hyper's buffer: its task, the future of its protocol, and its facts.
+/// What an HTTP/1 connection at rest holds: its task, the future of its protocol, its stream, and its facts.
 #[tokio::test]
 async fn a_connection_costs_what_is_written_here() {
     let server = Server::start(limits());
@@ -250,10 +251,12 @@ async fn a_connection_costs_what_is_written_here() {
         limits: Arc::clone(&limits),
         drain: signal.clone(),
     };
-    let http1 = size_of_val(&session.http1(Stream::new(socket, activity, LONG)));
+    let stream = Box::new(Kept::new(Stream::new(socket, Arc::clone(&activity), LONG), activity));
+    let (kept, http1) = (size_of_val(&*stream), size_of_val(&session.http1(stream)));
 
     let permit = server.connections.slots().clone().try_acquire_owned().unwrap();
     let slot = Slot::take(&server.connections, &Arc::default(), permit);
     let task = size_of_val(&connection().run(server.connect().await, peer, slot));
-    assert_eq!((task, http1, size_of::<Activity>()), (352, 1384, 144));
+    assert_eq!((task, http1, kept, size_of::<Activity>()), (112, 448, 128, 152));
+    assert_eq!(size_of::<Peer>(), 96);
 }

@@ -6,6 +6,7 @@ mod exhaustion;
 mod protocols;
 mod proxied;
 mod proxy_lines;
+mod rest;
 mod silence;
 
 use std::convert::Infallible;
@@ -63,7 +64,8 @@ fn limits() -> Limits {
 }
 
 /// A service: `/` says hello, `/wait` waits for [`Service::release`], `/panic` panics, `/endless` never stops,
-/// `/upload` counts, `/upgrade` becomes an echo.
+/// `/upload` counts, `/early` does not
+/// read its body and does not let go of it, `/upgrade` becomes an echo.
 #[derive(Debug, Default)]
 struct Service {
     release: Notify,
@@ -104,6 +106,14 @@ impl Attend for Service {
             }
             "/inside" => {
                 peer.note_inside();
+                text("hello")
+            }
+            "/early" => {
+                // Somebody still wants the body.
+                tokio::spawn(async move {
+                    tokio::time::sleep(LONG).await;
+                    drop(request);
+                });
                 text("hello")
             }
             "/panic" => panic!("asked to"),

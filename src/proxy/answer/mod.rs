@@ -15,21 +15,20 @@ use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
-use serde::Serialize;
 
 use crate::admission::verdict::Reason;
 use crate::proxy::headers::{RequestId, X_REQUEST_ID};
 use crate::proxy::policy::{LimitPolicy, whole_seconds};
 use crate::proxy::room::kept::Kept;
 use crate::proxy::room::told::Told;
-use crate::waiting_room::page::{FetchHints, Format};
+use crate::waiting_room::page::{FetchHints, Format, Object};
 use words::{Words, words};
 
 /// Prefix of a problem's `type`; the reason follows.
 const PROBLEM: &str = "urn:weir:problem:";
 
 /// Bytes of most problem documents.
-const PROBLEM_SIZE: usize = 256;
+const PROBLEM_SIZE: usize = 384;
 
 /// Who is turned away because memory is short comes back in so long, and up to three times as long: others have left by then,
 /// and not all come at once.
@@ -38,24 +37,6 @@ const OVERLOADED_RETURN: Duration = Duration::from_secs(5);
 /// Fetch Metadata (W3C).
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-
-/// A problem document (RFC 9457). A type of its own and not a tree of values: in a storm of refusals it is half of their cost.
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_seconds: Option<u64>,
-    status: u16,
-    title: &'a str,
-    #[serde(rename = "type")]
-    kind: String,
-    /// The member of the `RateLimit` draft's own problem types (§ Problem Types).
-    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
-    violated_policies: Option<[&'a str; 1]>,
-}
 
 /// What a request says of the format of its answer, kept until it is known whether weir answers it.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +129,8 @@ impl Answer {
     /// The seconds of `Retry-After`, and the problem document for a client whose request was not read: it has no id.
     #[must_use]
     pub fn unread(&self) -> (u64, String) {
-        (self.retry_seconds().unwrap_or_default(), self.problem(&words(self.reason), None))
+        let problem = self.problem(&words(self.reason), None);
+        (self.retry_seconds().unwrap_or_default(), String::from_utf8(problem).unwrap_or_default())
     }
 
     /// The response in what the client `reads`; a room has asked that already. `request_id` ties it to the log.
@@ -159,7 +141,7 @@ impl Answer {
         }
         let words = words(self.reason);
         let (kind, body) = match reads().format() {
-            Format::Html => ("text/html; charset=utf-8", self.page(&words, request_id.as_str())),
+            Format::Html => ("text/html; charset=utf-8", self.page(&words, request_id.as_str()).into_bytes()),
             Format::Json => ("application/problem+json", self.problem(&words, Some(request_id))),
         };
         let mut response = Response::new(Bytes::from(body));
@@ -194,20 +176,26 @@ impl Answer {
         self.retry_after.map(whole_seconds)
     }
 
-    fn problem(&self, words: &Words, request_id: Option<&RequestId>) -> String {
-        let problem = Problem {
-            detail: self.detail.as_deref(),
-            request_id: request_id.map(RequestId::as_str),
-            retry_after_seconds: self.retry_seconds(),
-            status: words.status.as_u16(),
-            title: words.english,
-            kind: [PROBLEM, self.reason.as_str()].concat(),
-            violated_policies: self.limit.as_ref().map(|limit| [limit.name.as_str()]),
-        };
-        let mut text = Vec::with_capacity(PROBLEM_SIZE);
-        // A vector takes everything, and strings and numbers can always be written.
-        let _written = serde_json::to_writer(&mut text, &problem).is_ok();
-        String::from_utf8(text).unwrap_or_default()
+    /// A problem document (RFC 9457).
+    fn problem(&self, words: &Words, request_id: Option<&RequestId>) -> Vec<u8> {
+        Object::written(PROBLEM_SIZE, |problem| {
+            if let Some(detail) = &self.detail {
+                problem.text("detail", detail);
+            }
+            if let Some(id) = request_id {
+                problem.text("request_id", id.as_str());
+            }
+            if let Some(seconds) = self.retry_seconds() {
+                problem.value("retry_after_seconds", seconds);
+            }
+            problem.value("status", words.status.as_u16());
+            problem.text("title", words.english);
+            problem.joined("type", &[PROBLEM, self.reason.as_str()]);
+            if let Some(limit) = &self.limit {
+                // The member of the `RateLimit` draft's own problem types (§ Problem Types).
+                problem.value("violated-policies", [limit.name.as_str()]);
+            }
+        })
     }
 
     fn page(&self, words: &Words, request_id: &str) -> String {

@@ -31,12 +31,12 @@ use crate::proxy::answer::Answer;
 use crate::proxy::capacity::Capacity;
 use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
-use crate::proxy::pass::{Bearer, Passes, unix_time};
+use crate::proxy::pass::{self, Bearer, Passes, unix_time};
 use crate::proxy::room::held::HeldVisits;
 use crate::proxy::room::{self, Doorway};
 use crate::proxy::route::{self as routes, Match};
 use crate::proxy::target::Target;
-use crate::proxy::upload::{Budget, READ_AHEAD_BUDGET};
+use crate::proxy::upload::{Budget, LARGE_BUDGET, SMALL_BUDGET};
 use crate::telemetry::Registry;
 use crate::telemetry::access::AccessLog;
 use crate::upstream::{ReadAhead, Upstream, UpstreamError};
@@ -54,7 +54,8 @@ pub struct Gateway {
     clock: Clock,
     access_log: AccessLog,
     hasher: RandomState,
-    budget: Arc<Budget>,
+    small_bodies: Arc<Budget>,
+    large_bodies: Arc<Budget>,
     responses: Arc<ReadAhead>,
     watchers: Arc<Budget>,
     routes: Vec<Arc<Route>>,
@@ -148,7 +149,8 @@ impl Gateway {
             .filter_map(|position| Route::new(&plan, position, &gates, &client_limits, &doorways, registry))
             .map(Arc::new)
             .collect();
-        let (budget, watchers) = (Budget::new(READ_AHEAD_BUDGET), Budget::new(WATCHERS));
+        let (small, large) = (Budget::new(SMALL_BUDGET), Budget::new(LARGE_BUDGET));
+        let watchers = Budget::new(WATCHERS);
         observe::all(&plan, registry, &upstreams, &gates, &capacities, &client_limits, &clock);
         room::observe::all(registry, &doorways);
         let passes = plan.pass.as_ref().and_then(|pass| Passes::new(pass, registry));
@@ -160,7 +162,8 @@ impl Gateway {
             clock,
             access_log,
             hasher,
-            budget,
+            small_bodies: small,
+            large_bodies: large,
             responses,
             watchers,
             routes,
@@ -195,10 +198,16 @@ impl Gateway {
         &self.access_log
     }
 
-    /// Bytes of bodies that may be read before their turn.
+    /// Bytes of small bodies that may be read before their turn.
     #[must_use]
-    pub fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+    pub fn small_bodies(&self) -> &Arc<Budget> {
+        &self.small_bodies
+    }
+
+    /// The same of large ones.
+    #[must_use]
+    pub fn large_bodies(&self) -> &Arc<Budget> {
+        &self.large_bodies
     }
 
     /// Bytes of responses that their clients have not asked for yet.
@@ -289,7 +298,7 @@ impl Gateway {
     pub fn bearer(&self, class: Class, doorway: Option<&Doorway>, headers: &HeaderMap) -> Bearer {
         let passes = self.passes.as_ref();
         let bearer = |passes: &Passes| passes.bearer(class, doorway.map(Doorway::tag), headers, unix_time());
-        passes.map_or_else(|| Bearer::without(class), bearer)
+        passes.filter(|_| pass::is_shown(headers)).map_or_else(|| Bearer::without(class), bearer)
     }
 
     /// The waiting rooms, in the order of the plan.

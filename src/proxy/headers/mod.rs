@@ -17,7 +17,6 @@ use http::header::{
     ORIGIN, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
 
 pub use self::id::RequestId;
@@ -104,7 +103,7 @@ pub struct Context<'a> {
     /// The version it came by.
     pub version: Version,
     /// Host the client asked for.
-    pub authority: Option<&'a Authority>,
+    pub authority: Option<&'a HeaderValue>,
     /// Id of the request.
     pub id: &'a RequestId,
     /// Whether it asks for a WebSocket and shall get it.
@@ -144,11 +143,13 @@ pub fn names_websocket(headers: &HeaderMap) -> bool {
 /// Refuses a request whose `Connection` nominates what must reach the upstream, or cannot be read (an option lost in it would
 /// be a field forwarded against its sender's word), and one that goes in a circle.
 pub fn check(headers: &HeaderMap) -> Result<(), BadRequest> {
-    if headers.get_all(CONNECTION).iter().any(|field| field.to_str().is_err()) {
-        return Err(BadRequest::UnreadableConnection);
-    }
-    if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
-        return Err(BadRequest::Connection);
+    if headers.contains_key(CONNECTION) {
+        if headers.get_all(CONNECTION).iter().any(|field| field.to_str().is_err()) {
+            return Err(BadRequest::UnreadableConnection);
+        }
+        if nominated(headers).any(|name| END_TO_END.contains(&name) || is_identity(&name)) {
+            return Err(BadRequest::Connection);
+        }
     }
     if gateways_passed(headers) > GATEWAYS_MAX {
         return Err(BadRequest::Loop);
@@ -297,14 +298,13 @@ pub fn came_by_tls(headers: &HeaderMap, tls: bool, trusted: bool) -> bool {
 }
 
 /// The host as `authority` has it, written into `Host` unless it says so already.
-fn host(headers: &mut HeaderMap, authority: Option<&Authority>) -> Option<HeaderValue> {
+fn host(headers: &mut HeaderMap, authority: Option<&HeaderValue>) -> Option<HeaderValue> {
     let field = headers.get(HOST);
-    let Some(authority) = authority.filter(|authority| field.is_none_or(|field| field != authority.as_str())) else {
+    let Some(authority) = authority.filter(|authority| field != Some(*authority)) else {
         return field.cloned();
     };
-    let host = HeaderValue::from_str(authority.as_str()).ok()?;
-    headers.insert(HOST, host.clone());
-    Some(host)
+    headers.insert(HOST, authority.clone());
+    Some(authority.clone())
 }
 
 /// Writes the chain anew: whom a trusted peer named, as far as it is believed, and the peer.

@@ -11,7 +11,7 @@ fn fields(list: &[(&'static str, &str)]) -> HeaderMap {
 
 fn forward(list: &[(&'static str, &str)], trusted: bool, upgrade: bool) -> Result<HeaderMap, BadRequest> {
     let mut headers = fields(list);
-    let authority: Authority = "daftar.example".parse().unwrap();
+    let authority = HeaderValue::from_static("daftar.example");
     let id = RequestId::of(&headers, trusted, 7);
     let peer = "192.0.2.1".parse().unwrap();
     let chain = Chain::of(peer, &headers, &["2.2.2.2/32".parse().unwrap()]);

@@ -79,18 +79,11 @@ impl Told {
         let headers = &request.head.headers;
         let ticket = place.map(|place| room.sign(place));
         let query = request.head.uri.query();
-        // An address that speaks for somebody goes on doing so: the page stays the same from one load to the next.
-        let in_links =
-            query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
-        let carried = ticket.as_ref().map(TicketText::as_ref).filter(|_| in_links);
-        let path = request.target.path.as_ref();
         let format = answer::format(headers);
-        let links = if !Links::are_said(format, &stand) {
-            Links::default()
-        } else if is_navigable(&request.head.method) {
-            Links::of_page(path, query, carried, room)
+        let links = if Links::are_said(format, &stand) {
+            Links::of_request(request, ticket.as_ref())
         } else {
-            Links::of_place(None, carried, room)
+            Links::default()
         };
         let language = Language::negotiate(headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let id = request.asker.id.as_str();
@@ -180,6 +173,21 @@ impl Links {
             }
         }
         Self { again: status.clone(), status, enter, anew: None, leave }
+    }
+
+    /// The links of the page that answers `request` of the holder of `ticket`.
+    fn of_request(request: &Request<'_>, ticket: Option<&TicketText>) -> Self {
+        let (doorway, headers) = (request.doorway, &request.head.headers);
+        let query = request.head.uri.query();
+        // An address that speaks for somebody goes on doing so: the page stays the same from one load to the next.
+        let in_links =
+            query.is_some_and(carried::is_addressed) || cookies::values(headers, doorway.cookie()).next().is_none();
+        let carried = ticket.filter(|_| in_links).map(TicketText::as_ref);
+        if is_navigable(&request.head.method) {
+            Self::of_page(&request.target.path, query, carried, doorway.room())
+        } else {
+            Self::of_place(None, carried, doorway.room())
+        }
     }
 
     /// The links of a page at `path`.

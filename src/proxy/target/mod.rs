@@ -5,12 +5,11 @@
 //! **Invariants**: a [`Target`] has one unambiguous host, the same in request line and `Host`; its path is normal (`path`), and
 //! it is the path that is matched *and* the path that is forwarded. Only parameters of segments (`;x=1`) are forwarded without
 //! being matched.
-//! **Cost**: two short allocations a request, host and path.
+//! **Cost**: two short allocations a request, host and path; a third where the request line has the host.
 //! **Not here**: paths (`path`), routes (`route`), header fields (`headers`).
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, Method, Uri, Version};
 
 use super::headers::is_number;
@@ -20,13 +19,15 @@ use crate::config::path::normal_path;
 /// Longest request target, in bytes; RFC 9112 §3 asks for at least 8,000.
 const TARGET_MAX: usize = 8_192;
 
+const NOT_A_HOST: BadRequest = BadRequest::Host("is not a host name");
+
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Lower-case host without port or trailing dot; empty if an HTTP/1.0 client gave none.
     pub host: String,
     /// Host and port as the client wrote them, for the upstream.
-    pub authority: Option<Authority>,
+    pub authority: Option<HeaderValue>,
     /// Normalised path.
     pub path: String,
 }
@@ -110,9 +111,8 @@ impl Target {
             return Err(BadRequest::TooLong);
         }
         scheme_and_query(uri)?;
-        let authority = authority(uri, &head.headers, head.version)?;
+        let (host, authority) = authority(uri, &head.headers, head.version)?;
         let path = normal_path(uri.path()).map_err(BadRequest::Target)?.into_owned();
-        let host = authority.as_ref().map(|authority| host_name(authority.host())).unwrap_or_default();
         Ok(Self { host, authority, path })
     }
 }
@@ -178,49 +178,54 @@ fn expectation(headers: &HeaderMap) -> Result<(), BadRequest> {
     }
 }
 
-/// The one host of the request: of the request line if it has one, which `Host` must then repeat (RFC 9112 §3.2.2).
-fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Option<Authority>, BadRequest> {
+/// The one host of the request as routes compare it and, with its port, as it was written: of the request line if it has one, which `Host`
+/// must then repeat (RFC 9112 §3.2.2).
+fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<(String, Option<HeaderValue>), BadRequest> {
     let mut hosts = headers.get_all(HOST).iter();
     let field = hosts.next();
     if hosts.next().is_some() {
         return Err(BadRequest::Host("is given more than once"));
     }
-    let field = match field {
-        None => None,
-        Some(field) => {
-            let text = field.to_str().map_err(|_| BadRequest::Host("is not a host name"))?;
-            Some(parse_authority(text)?)
-        }
+    let of_field = field.map(|field| host_of(field.to_str().map_err(|_| NOT_A_HOST)?)).transpose()?;
+    let Some(line) = uri.authority() else {
+        return match of_field {
+            Some(host) => Ok((host_name(host), field.cloned())),
+            None if version == Version::HTTP_10 => Ok((String::new(), None)),
+            None => Err(BadRequest::Host("is missing")),
+        };
     };
-    let line = uri.authority().map(|authority| parse_authority(authority.as_str())).transpose()?;
-    match (line, field) {
-        (Some(line), Some(field)) if !line.as_str().eq_ignore_ascii_case(field.as_str()) => {
-            Err(BadRequest::Host("differs between the request line and the Host field"))
-        }
-        (Some(line), _) => Ok(Some(line)),
-        (None, Some(field)) => Ok(Some(field)),
-        (None, None) if version == Version::HTTP_10 => Ok(None),
-        (None, None) => Err(BadRequest::Host("is missing")),
+    let host = host_of(line.as_str())?;
+    if field.is_some_and(|field| !field.as_bytes().eq_ignore_ascii_case(line.as_str().as_bytes())) {
+        return Err(BadRequest::Host("differs between the request line and the Host field"));
     }
+    let line = HeaderValue::from_str(line.as_str()).map_err(|_| NOT_A_HOST)?;
+    Ok((host_name(host), Some(line)))
 }
 
-/// A host as RFC 3986 §3.2.2 has it, narrowed to what DNS and IP literals need: no user, no comma, no underscore, no empty label but
-/// that of the root.
-fn parse_authority(text: &str) -> Result<Authority, BadRequest> {
-    const NOT_A_HOST: BadRequest = BadRequest::Host("is not a host name");
-    let authority: Authority = text.parse().map_err(|_| NOT_A_HOST)?;
-    let host = authority.host();
-    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let is_name = || {
-        let labels = host.strip_suffix('.').unwrap_or(host);
-        labels.split('.').all(|label| !label.is_empty())
-            && labels.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+/// The host of `text`, which must be host and perhaps port (RFC 3986 §3.2), narrowed to what DNS and IP literals need: no user, no comma, no
+/// underscore, no empty label but that of the root. Each request brings one, so in one pass and not by [`http::uri::Authority`].
+fn host_of(text: &str) -> Result<&str, BadRequest> {
+    let end = if text.starts_with('[') {
+        text.bytes().position(|byte| byte == b']').map(|last| last + 1)
+    } else {
+        text.bytes().position(|byte| byte == b':').or(Some(text.len()))
     };
-    let sound = literal.map_or_else(is_name, |address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    // The whole text must be host and port: `Authority` also takes a user and an empty or absurd port.
-    let rest = text.strip_prefix(host).ok_or(NOT_A_HOST)?;
+    let (host, rest) = end.and_then(|end| text.split_at_checked(end)).ok_or(NOT_A_HOST)?;
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let sound = literal.map_or_else(|| is_name(host), |address| address.parse::<std::net::Ipv6Addr>().is_ok());
     let port = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
-    if sound && port { Ok(authority) } else { Err(NOT_A_HOST) }
+    if sound && port { Ok(host) } else { Err(NOT_A_HOST) }
+}
+
+/// Labels with dots between them, and perhaps one more at the end.
+fn is_name(host: &str) -> bool {
+    let mut before = b'.';
+    let fits = |byte: u8| {
+        let ends_nothing = byte == b'.' && before == b'.';
+        before = byte;
+        !ends_nothing && (byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+    };
+    !host.is_empty() && host.bytes().all(fits)
 }
 
 fn is_port(text: &str) -> bool {

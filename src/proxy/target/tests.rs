@@ -22,7 +22,7 @@ fn reason(target: &str, headers: &[(&'static str, &str)]) -> Option<Reason> {
 fn reads_host_and_path() {
     let target = of(&request("/register?x=1", &[("host", "Daftar.Example:8080")])).unwrap();
     assert_eq!((target.host.as_str(), target.path.as_str()), ("daftar.example", "/register"));
-    assert_eq!(target.authority.unwrap().as_str(), "Daftar.Example:8080");
+    assert_eq!(target.authority.unwrap(), "Daftar.Example:8080");
     let target = of(&request("http://a.example/x", &[("host", "a.example")])).unwrap();
     assert_eq!(target.host, "a.example");
     let target = of(&request("/", &[("host", "[2001:db8::1]:80")])).unwrap();
@@ -144,6 +144,22 @@ fn careless(path: &str) -> String {
     segments.join("/")
 }
 
+/// The host of `text` by the parser of URIs, narrowed label by label.
+fn host_by_library(text: &str) -> Option<String> {
+    let authority: http::uri::Authority = text.parse().ok()?;
+    let host = authority.host();
+    let port = text.strip_prefix(host)?;
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_sound = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) => literal.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.strip_suffix('.').unwrap_or(host).split('.').all(is_label),
+    };
+    let is_port = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    let is_whole = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+    (is_sound && is_whole).then(|| host.to_owned())
+}
+
 proptest! {
     #[test]
     fn every_spelling_of_a_path_is_the_same_path(
@@ -184,6 +200,17 @@ proptest! {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let field = format!("{name}{dot}{port}");
         prop_assert_eq!(of(&request("/", &[("host", &field)])).map(|target| target.host), Ok(host));
+    }
+
+    #[test]
+    fn a_host_is_what_the_library_takes_and_the_rules_beyond_it_leave(pieces in proptest::collection::vec(
+        proptest::sample::select(vec![
+            "a", "B9", ".", ".", ":", "80", "65536", "+1", "[", "]", "::1", "[2001:db8::1]", "1.2.3.4", "@", "_", "-", "%41", ",", " ",
+        ]),
+        0..6,
+    )) {
+        let text = pieces.concat();
+        prop_assert_eq!(host_of(&text).ok().map(str::to_owned), host_by_library(&text), "{}", text);
     }
 
     #[test]

@@ -1,88 +1,18 @@
 //! The same for programs: a state of its own, and a refused request as a problem (RFC 9457). Members whose value is not known are absent.
 //!
-//! **Cost**: every poll is told one, so it is written member by member into one allocation: derived from a type, and each text searched byte by
-//! byte for what must be escaped, it would cost three times as much.
+//! **Cost**: see `object`.
 
 use bytes::Bytes;
-use serde::Serialize;
 
 use super::language::Language;
+use super::object::Object;
 use super::view::{AtClose, Closes, Enter, Jump, State, View, Wait, Waiting, whole_seconds};
 use super::words::Words;
 
 /// What a state as JSON takes, with room to spare: written without growing.
 const ROOM: usize = 1024;
 
-/// An object in the making.
-struct Object(Vec<u8>);
-
 impl Object {
-    /// The object that `tell` fills.
-    fn written(tell: impl FnOnce(&mut Self)) -> Bytes {
-        let mut object = Self(Vec::with_capacity(ROOM));
-        object.members(tell);
-        Bytes::from(object.0)
-    }
-
-    fn members(&mut self, tell: impl FnOnce(&mut Self)) {
-        self.0.push(b'{');
-        tell(self);
-        self.0.push(b'}');
-    }
-
-    fn name(&mut self, name: &'static str) {
-        if self.0.last() != Some(&b'{') {
-            self.0.push(b',');
-        }
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
-    }
-
-    /// A number, a truth, or what a library writes.
-    fn value(&mut self, name: &'static str, value: impl Serialize) {
-        self.name(name);
-        // Neither memory nor numbers, texts and lists of them can fail to be written.
-        let written = serde_json::to_writer(&mut self.0, &value);
-        debug_assert!(written.is_ok(), "{written:?}");
-    }
-
-    fn text(&mut self, name: &'static str, text: &str) {
-        self.sentences(name, &[text]);
-    }
-
-    /// A text, if there is any.
-    fn said(&mut self, name: &'static str, text: &str) {
-        if !text.is_empty() {
-            self.text(name, text);
-        }
-    }
-
-    /// One text of several, without those that are empty.
-    fn sentences(&mut self, name: &'static str, texts: &[&str]) {
-        self.name(name);
-        self.0.push(b'"');
-        for (before, text) in texts.iter().filter(|text| !text.is_empty()).enumerate() {
-            if before > 0 {
-                self.0.push(b' ');
-            }
-            self.escaped(text);
-        }
-        self.0.push(b'"');
-    }
-
-    fn escaped(&mut self, text: &str) {
-        // Nearly every text is; seen so for many bytes at once.
-        let odd = |byte| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-        if text.bytes().fold(0, |any, byte| any | odd(byte)) == 0 {
-            self.0.extend_from_slice(text.as_bytes());
-            return;
-        }
-        let quoted = serde_json::to_string(text).unwrap_or_default();
-        let inside = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
-        self.0.extend_from_slice(inside.as_bytes());
-    }
-
     /// What a program can rely on.
     fn state(&mut self, view: &View<'_>) {
         self.text("state", view.state.as_str());
@@ -207,11 +137,11 @@ impl State<'_> {
 /// The state of a ticket, `application/json`.
 #[must_use]
 pub fn state_json(view: &View<'_>, language: Language) -> Bytes {
-    Object::written(|document| {
+    Bytes::from(Object::written(ROOM, |document| {
         document.state(view);
         document.name("words");
         document.members(|words| words.words(&Words::new(view, language)));
-    })
+    }))
 }
 
 /// A refused request, `application/problem+json`, with the status of [`State::status`].
@@ -219,7 +149,7 @@ pub fn state_json(view: &View<'_>, language: Language) -> Bytes {
 pub fn problem_json(view: &View<'_>, language: Language) -> Bytes {
     // Every state has a message, so that there is always a detail.
     let Words { heading, message, ahead, wait, reason, notice, schedule, .. } = Words::sentences(view, language);
-    Object::written(|problem| {
+    Bytes::from(Object::written(ROOM, |problem| {
         problem.text("type", view.state.problem());
         problem.text("title", heading);
         problem.value("status", view.state.status().as_u16());
@@ -229,5 +159,5 @@ pub fn problem_json(view: &View<'_>, language: Language) -> Bytes {
             problem.value("retry_after_seconds", seconds);
         }
         problem.state(view);
-    })
+    }))
 }

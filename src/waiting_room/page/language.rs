@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::weight::ranges;
+use super::weight::{FULL, ranges};
 
 /// A language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,10 @@ impl Language {
             } else {
                 continue;
             };
+            if weight == FULL {
+                // Nothing after it can weigh more, and nothing before it did.
+                return language;
+            }
             if weight > best.1 {
                 best = (language, weight);
             }

@@ -5,6 +5,7 @@
 //! * A limit that is *found* moves, and is read ten times a second, while trials may be shorter. So one start above it proves nothing (it counts in the figure
 //!   `over_limit`, beside the limits read within 250 ms of it); it is broken where *every* one of at least ten starts between four or more readings in a row, 5 s at most,
 //!   sees more in flight than any limit read from 250 ms before the first to 250 ms after the last of them.
+//!   A burst need not last so long: it is broken, too, where of the starts of a whole run beside which a limit was read, [`CHANCES`] or more, over [`CHANCE`] are above it.
 //! * A *rate* with a burst: in no window of length `w` more than `rate·(w + resolution) + burst` starts: the resolution is what the ways from the gateway to the
 //!   service may differ by.
 //!
@@ -29,6 +30,12 @@ const STARTS: usize = 10;
 /// … if the first and the last reading are no further apart than this.
 const LONGEST: u64 = 5_000_000;
 
+/// Of so many starts that can be judged one by one …
+const CHANCES: usize = 100;
+
+/// … so large a share above every limit read near is no chance: trials are rarer, and shorter than the time between two readings.
+const CHANCE: f64 = 0.05;
+
 /// A start at a service: when, and how many were in flight with it at all servers.
 type Start = (u64, u32);
 
@@ -42,8 +49,7 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
         if fixed.is_none() && rate.is_none() && readings.is_empty() {
             continue;
         }
-        let mut starts = starts(evidence, index);
-        starts.retain(|(at, _)| !evidence.faults.up_to(Some(index), *at, *at));
+        let starts = judged(evidence, index);
         match fixed {
             Some(limit) => written(&mut search, index, limit, &starts),
             None => found(&mut search, index, &readings, &starts),
@@ -82,6 +88,22 @@ fn found(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[St
         }
         // Each instant is part of one offence.
         from += over.map_or(1, |(window, _)| window.readings);
+    }
+    often(search, service, readings, starts);
+}
+
+fn often(search: &mut Search, service: u8, readings: &[(u64, f64)], starts: &[Start]) {
+    let judged = starts.iter().filter_map(|(at, in_flight)| Some((*at, *in_flight, limit_near(readings, *at, *at)?)));
+    let judged: Vec<(u64, u32, f64)> = judged.collect();
+    let over = || judged.iter().filter(|(_, in_flight, limit)| f64::from(*in_flight) > *limit);
+    let (count, all) = (over().count(), judged.len());
+    if all < CHANCES || count as f64 <= CHANCE * all as f64 {
+        return;
+    }
+    for (at, in_flight, limit) in over() {
+        search.broken(Who::Service(service), *at, || {
+            format!("{in_flight} in flight, of {limit:.0}: one of {count} starts above it, of {all}")
+        });
     }
 }
 
@@ -132,7 +154,8 @@ fn paced(search: &mut Search, service: u8, (rate, burst): (f64, f64), starts: &[
     }
 }
 
-/// Starts that saw more in flight than any limit read near, at all services together; not a number if for more than one in a hundred none was read.
+/// Starts that saw more in flight than any limit read near, at all services together, of those that are judged; not a number if for more than one in a hundred none
+/// was read.
 pub(in crate::oracle) fn over_limit(evidence: &Evidence<'_>) -> f64 {
     let (mut over, mut unknown, mut all) = (0_u64, 0_u64, 0_u64);
     for (index, service) in (0_u8..).zip(&evidence.run.scenario.services) {
@@ -140,7 +163,7 @@ pub(in crate::oracle) fn over_limit(evidence: &Evidence<'_>) -> f64 {
         if readings.is_empty() {
             continue;
         }
-        for (at, in_flight) in starts(evidence, index) {
+        for (at, in_flight) in judged(evidence, index) {
             all += 1;
             match limit_near(&readings, at, at) {
                 Some(limit) => over += u64::from(f64::from(in_flight) > limit),
@@ -161,6 +184,13 @@ fn limit_near(readings: &[(u64, f64)], from: u64, until: u64) -> Option<f64> {
     let first = readings.partition_point(|(at, _)| *at < from.saturating_sub(NEAR));
     let near = readings.iter().skip(first).take_while(|(at, _)| *at <= until.saturating_add(NEAR));
     near.map(|(_, limit)| *limit).reduce(f64::max)
+}
+
+/// The starts at `service` that came while nothing on their way was disturbed.
+fn judged(evidence: &Evidence<'_>, service: u8) -> Vec<Start> {
+    let mut starts = starts(evidence, service);
+    starts.retain(|(at, _)| !evidence.faults.up_to(Some(service), *at, *at));
+    starts
 }
 
 /// Every start at `service`, in order of time.

@@ -8,15 +8,19 @@
 //! It is the person's own doing if he did not know what had become of the earlier one (no answer, or 500, 502, 504: what a service fails with, or
 //! loses on the way), or knew that it was done, or sent both at once: a service that is not idempotent then registers him twice, and no
 //! gateway without a memory of keys can prevent it. Those are counted and told, not judged.
+//!
+//! At an idempotent service a request that is sent twice has one effect: the second is *recognised*, and harms nobody. That the gateway sent it is counted in the note, and
+//! costs in `amplification`; it turns nothing red.
 
-use crate::ledger::{Served, Told, Word};
+use crate::ledger::{Effect, Served, Told, Word};
 use crate::oracle::evidence::{Evidence, Records};
 use crate::oracle::finding::{Finding, Invariant, Search, Who};
 
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Duplicate);
-    let mut own = 0_u64;
+    let (mut own, mut harmless) = (0_u64, 0_u64);
     for records in evidence.people() {
+        harmless += again(evidence, &records);
         let effects: Vec<&Served> = records.served.iter().filter(|served| evidence.is_effect(served)).collect();
         search.looked_at(effects.len() as u64);
         for (index, further) in effects.iter().enumerate() {
@@ -36,10 +40,25 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
             }
         }
     }
+    let mut notes = Vec::new();
     if own > 0 {
-        search.note(format!("{own} further sign-ups are people's own repetitions, of which no gateway could know"));
+        notes.push(format!("{own} further sign-ups are people's own repetitions, of which no gateway could know"));
+    }
+    if harmless > 0 {
+        notes.push(format!("{harmless} requests reached a service twice, which recognised them: at one that is not idempotent they would be duplicates"));
+    }
+    if !notes.is_empty() {
+        search.note(notes.join("; "));
     }
     search.end()
+}
+
+/// How often the service of a stage recognised a request that it had done itself: the gateway sent it again.
+fn again(evidence: &Evidence<'_>, records: &Records<'_>) -> u64 {
+    let own = || records.served.iter().filter(|served| evidence.is_own(served));
+    let done = |id, stage| own().any(|it| it.id == id && it.stage == stage && it.effect == Effect::First);
+    let recognised = own().filter(|served| served.effect == Effect::Recognised);
+    recognised.filter(|served| done(served.id, served.stage)).count() as u64
 }
 
 /// The answer to `earlier`, if it made the person send `further`.

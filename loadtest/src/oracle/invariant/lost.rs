@@ -4,7 +4,7 @@
 //! recognised) at the stage's own service; done before he was told so, unless he was told 202, which says that it will be done: that one by the
 //! end of the run.
 
-use crate::ledger::{Effect, Kind, Word};
+use crate::ledger::Effect;
 use crate::oracle::evidence::Evidence;
 use crate::oracle::finding::{Finding, Invariant, Search, Who};
 
@@ -17,7 +17,7 @@ const CLOCKS: u64 = 1_000;
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Lost);
     for records in evidence.people() {
-        for told in records.told.iter().filter(|told| told.word == Word::Done && told.kind != Kind::Poll) {
+        for told in records.told.iter().filter(|told| told.is_done()) {
             search.looked_at(1);
             let effect = records
                 .served

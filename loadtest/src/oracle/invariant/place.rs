@@ -1,6 +1,6 @@
 //! I7: the place that a person is told never grows.
 //!
-//! Judged: two answers to one person that both tell a place (where none is told: how many are ahead), if the later visit was sent after the
+//! Judged: two answers to one person at one stage that both tell a place (where none is told: how many are ahead), if the later visit was sent after the
 //! earlier answer had come, and showed cookie, ticket or identity. Where a gateway knows people by tickets and cookies alone, people with several tabs are not judged: each may
 //! have a place of its own. Where he showed nothing, he was given a place as somebody new, and it is this one that he has from then on. Nor are those who left on purpose or were done in between, and those who show what belongs to others.
 
@@ -58,6 +58,8 @@ fn look<'r>(evidence: &Evidence<'_>, records: &Records<'r>) -> (bool, Option<(&'
             least = Some(told);
             continue;
         }
+        // Each stage has a line of its own; an answer of an earlier one may still be on its way.
+        least = least.filter(|before| before.stage == told.stage);
         let before = least.filter(|before| before.ended <= told.sent);
         if let Some(before) = before {
             judged = true;

@@ -1,13 +1,22 @@
 //! I5: of a quota never one more, and none kept back.
 //!
-//! Judged where the scenario has a quota. People with an effect at the last stage must not be more than it (a further effect of one person is I2). And nobody may be told that it is
-//! over while places are left: at the end of the run, those registered, and those who are inside and may still hold a reservation, must together be
-//! at least the quota if anybody was told so: inside is whoever began at the last stage, or was told there that it is his turn. Who waited when the run ended is no fault: there was not time enough;
-//! nor is it one where the gateway closes at a time of its own.
+//! Judged where the scenario has a quota. People with an effect at the last stage must not be more than it (a further effect of one person is I2). And none may be kept back
+//! while people want it, in either of two ways, where the gateway does not close at a time of its own:
+//! * somebody was told that it is over while places were left: at the end of the run, those registered, and those who are inside and may still hold a reservation, must together be
+//!   at least the quota if anybody was told so: inside is whoever began at the last stage, or was told there that it is his turn;
+//! * people who have had a place for [`STILL`] and longer stand there when the run ends, nobody has had an effect at any stage for as long, nothing was disturbed meanwhile, and those
+//!   registered, those inside, and those who have a place before the first who waits and may have been called without coming, are together fewer than the quota.
+//!
+//! Who waited when the run ended while others were served is no fault: there was not time enough.
 
-use crate::ledger::{Kind, Word};
+use crate::ledger::{Ending, Kind, Word};
 use crate::oracle::evidence::{Evidence, Records};
+use crate::oracle::facts::{micros, seconds};
 use crate::oracle::finding::{Finding, Invariant, Search, Who};
+use crate::oracle::journey::NEVER;
+
+/// Nothing happens for so long, in microseconds: longer than any pause between two visits at which a gateway says "your turn".
+const STILL: u64 = 15_000_000;
 
 pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
     let mut search = Search::of(Invariant::Quota);
@@ -43,7 +52,52 @@ pub(super) fn find(evidence: &Evidence<'_>) -> Finding {
             format!("told that it is over, though {left} places were left when the run ended")
         });
     }
+    let standing = standing(evidence).filter(|_| evidence.run.declared.closes.is_none());
+    if let Some(Standing { person, since, before }) = standing.filter(|it| count + inside + it.before < quota) {
+        search.broken(Who::Person(person), since, || {
+            let left = quota - count - inside - before;
+            format!(
+                "still waits when the run ends, {left} places are left, and nothing has happened since {:.1} s",
+                seconds(since)
+            )
+        });
+    }
     search.end()
+}
+
+/// People who stand there with places while nothing happens.
+struct Standing {
+    /// The first of them by coming.
+    person: u32,
+    /// When the last effect happened.
+    since: u64,
+    /// How many were told a place, came before him, were not served and are gone.
+    before: u64,
+}
+
+fn standing(evidence: &Evidence<'_>) -> Option<Standing> {
+    let end = micros(evidence.run.scenario.end());
+    let still = end.checked_sub(STILL)?;
+    let since = evidence.served.iter().filter(|served| evidence.is_effect(served)).map(|served| served.done).max();
+    let since = since.unwrap_or(0);
+    if since > still || evidence.faults.any(still, end) {
+        return None;
+    }
+    let unserved = || {
+        let all = evidence.people().zip(&evidence.journeys);
+        all.filter(|(_, journey)| journey.started == NEVER && journey.joined != NEVER && !journey.standing.attacks)
+    };
+    let waits = |records: &Records<'_>| {
+        let patient = evidence.run.people.get(records.person as usize).is_some_and(|person| person.leaves >= end);
+        let heard = records.told.iter().filter(|told| told.ending == Ending::Answered && told.kind != Kind::Forged);
+        let last = heard.max_by_key(|told| told.ended);
+        patient && last.is_some_and(|told| told.word == Word::Place)
+    };
+    let waiting = unserved().filter(|(records, journey)| journey.joined <= still && waits(records));
+    let (first, came) =
+        waiting.map(|(records, journey)| (records.person, journey.came)).min_by_key(|(_, came)| *came)?;
+    let before = unserved().filter(|(records, journey)| journey.came < came && !waits(records)).count() as u64;
+    Some(Standing { person: first, since, before })
 }
 
 /// Whether a place of the quota may be reserved for him at the stage that counts.

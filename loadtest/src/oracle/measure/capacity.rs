@@ -3,18 +3,18 @@
 //! *goodput*: at the bottleneck (the service that can take the fewest people a second from the start), work done from `measured_from` to the end of the
 //! arrivals, less completed work whose person was not told of it, over the integral of the capacity in force.
 //! *`registered`*: people who do not attack and have finished (see `people`), over those whom an ideal service with the bottleneck's capacity in force takes through (`ideal`); not where some go only part of the way.
-//! *`cold_start`*, *recovery*: from the start, or from each change of a service's capacity (the slowest), to the beginning of the first second with 95 % of it: at the
-//! bottleneck, and after a change at the service that can take the fewest people a second with the capacity then in force. Where no second was full and never a crowd was
-//! there (`invariant::conservation`), there was not demand enough, and nothing is said.
+//! *`cold_start`*, *recovery*: from the first second during which a crowd was there (`invariant::conservation`) at or after the start, or each change of a service's
+//! capacity (the slowest), to the beginning of the first second with 95 % of it: at the bottleneck, and after a change at the service that can take the fewest people a
+//! second with the capacity then in force; 0 if it was full before. Where no second was full and never a crowd was there, there was not demand enough, and nothing is said.
 //! *`wasted_work`*: work that a service completed and would have told of, whose person heard otherwise or nothing, over all completed work. Who still
 //! waited at the end, and what a stall or a dying service held, is not counted. Not where next to nothing was completed: less than 5 % of what the bottleneck could.
 
 use std::time::Duration;
 
 use crate::ideal::{Stay, Supply, serve_with};
-use crate::ledger::{Ending, Served, Word};
+use crate::ledger::{Ending, Served, Told, Word};
 use crate::oracle::evidence::{Evidence, Records};
-use crate::oracle::facts::{micros, seconds};
+use crate::oracle::facts::{Run, micros, seconds};
 use crate::oracle::invariant::{Total, between, crowd, there, totals};
 use crate::oracle::measure::people::is_finished;
 use crate::scenario::FaultKind;
@@ -36,8 +36,8 @@ const STEP: u64 = 50_000;
 pub(super) struct Bottleneck {
     service: u8,
     totals: Vec<Total>,
-    /// When the last second began during which a crowd was there.
-    crowd: Option<u64>,
+    /// When each second began during which a crowd was there.
+    crowded: Vec<u64>,
 }
 
 impl Bottleneck {
@@ -45,8 +45,8 @@ impl Bottleneck {
         let service = evidence.run.bottleneck();
         let (end, least) = (micros(evidence.run.scenario.duration), crowd(evidence));
         let crowded = |(at, there): &(u64, u64)| at + SECOND <= end && *there as f64 >= least;
-        let crowd = there(evidence, end).into_iter().filter(crowded).map(|(at, _)| at).next_back();
-        Self { service, totals: totals(evidence, service), crowd }
+        let crowded = there(evidence, end).into_iter().filter(crowded).map(|(at, _)| at).collect();
+        Self { service, totals: totals(evidence, service), crowded }
     }
 
     pub(super) fn goodput(&self, evidence: &Evidence<'_>) -> f64 {
@@ -111,21 +111,23 @@ impl Bottleneck {
         changes.flatten().map(|at| after(micros(at))).fold(f64::NAN, f64::max)
     }
 
-    /// From `since` to the beginning of the first full second by `totals`. If there is none: to the end of the arrivals, or not a number if no crowd was there.
+    /// From the first crowded second at or after `since` to the beginning of the first full second by `totals`. If there is none: to the end of the arrivals, or not
+    /// a number if no crowd was there.
     fn full_after(&self, evidence: &Evidence<'_>, totals: &[Total], since: u64) -> f64 {
         let end = micros(evidence.run.scenario.duration);
         if totals.is_empty() {
             return f64::NAN;
         }
+        let crowd = self.crowded.iter().find(|at| **at + SECOND > since).map(|at| since.max(*at));
         let mut at = since;
         while at + SECOND <= end {
             let (work, capacity) = between(totals, at, at + SECOND);
             if capacity > 0.0 && work >= FULL * capacity {
-                return seconds(at - since);
+                return seconds(at.saturating_sub(crowd.unwrap_or(since)));
             }
             at += STEP;
         }
-        if self.crowd.is_some_and(|at| at >= since) { seconds(end.saturating_sub(since)) } else { f64::NAN }
+        crowd.map_or(f64::NAN, |crowd| seconds(end.saturating_sub(crowd)))
     }
 
     pub(super) fn wasted_work(&self, evidence: &Evidence<'_>) -> f64 {
@@ -149,10 +151,15 @@ fn is_completed(served: &Served) -> bool {
 }
 
 fn is_wasted(evidence: &Evidence<'_>, records: &Records<'_>, served: &Served) -> bool {
-    let Some(told) = served.id.and_then(|id| records.told_of(id)) else { return is_completed(served) };
+    reached_nobody(evidence.run, served, served.id.and_then(|id| records.told_of(id)))
+}
+
+/// Whether `served` is completed work whose person, who was `told` this of the request, heard otherwise or nothing.
+pub(crate) fn reached_nobody(run: &Run<'_>, served: &Served, told: Option<&Told>) -> bool {
+    let Some(told) = told else { return is_completed(served) };
     let open = matches!(told.ending, Ending::Open | Ending::Harness);
     let stalled = || {
-        evidence.run.scenario.faults.iter().any(|fault| {
+        run.scenario.faults.iter().any(|fault| {
             let FaultKind::Service { service, kind, .. } = fault.kind else { return false };
             let at = micros(fault.at);
             service == served.service && kind == ServiceFault::Stall && served.started < at && served.done > at

@@ -7,6 +7,7 @@ mod cost;
 mod people;
 mod wait;
 
+pub(crate) use self::capacity::reached_nobody;
 pub(super) use self::people::coming;
 use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};

@@ -41,6 +41,13 @@ fn a_request_done_twice_is_the_gateways_doing() {
     });
     assert_eq!(broken(&twice), ["I2"]);
     assert_eq!(twice.judge().broken().next().map(|finding| finding.count), Some(1));
+    let recognised = but(|world| {
+        let first = *world.served(SOMEBODY, 1);
+        let second = Served { effect: Effect::Recognised, started: first.started + MS, ..first };
+        world.ledgers.served.push(second);
+    });
+    let note = &recognised.judge().invariants[1].note;
+    assert!(broken(&recognised).is_empty() && note.starts_with("1 requests reached a service twice"), "{note}");
 }
 
 /// `SOMEBODY` asks for the last stage once more, after an answer `word` to the first time.
@@ -110,6 +117,21 @@ fn over_a_limit_that_is_found_once_is_chance_and_for_long_is_not() {
     assert!(found(300 * MS).judge().value(Figure::OverLimit) >= 4.0);
     assert_eq!(broken(&found(2_000 * MS)), ["I4"]);
     assert_eq!(World::honest().judge().value(Figure::OverLimit).to_bits(), 0.0_f64.to_bits());
+}
+
+#[test]
+fn short_bursts_over_a_limit_that_is_found_are_chance_if_they_are_rare() {
+    let each = |nth: usize| {
+        but(|world| {
+            world.declared.limits.clear();
+            let starts = world.ledgers.served.iter_mut().filter(|served| served.service == 0);
+            for (index, served) in starts.enumerate() {
+                served.in_flight = if index.is_multiple_of(nth) { 9 } else { 4 };
+            }
+        })
+    };
+    assert_eq!(broken(&each(30)), [""; 0]);
+    assert_eq!(broken(&each(10)), ["I4"], "never long enough for a window");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is judged, and what is not: where a judge could be blind, or cry wolf.
 
 use super::broken::{SOMEBODY, but};
-use super::model::{MS, QUOTA, World};
+use super::model::{MS, QUOTA, World, persona};
 use super::*;
 use crate::figure::{Bound, Threshold};
 use crate::ledger::{Ending, Kind, RequestId, Resources, Told, Word};
@@ -67,6 +67,39 @@ fn who_left_before_the_last_stage_holds_no_place_of_a_quota() {
     assert_eq!(broken(&inside(Some(Word::Turn))), [""; 0], "a place is kept for him");
 }
 
+/// The gateway has given [`QUOTA`] places of 30 more, and tells everybody else a place until the end.
+fn withheld(world: &mut World) {
+    world.scenario.quota = Some(QUOTA + 30);
+    for told in world.ledgers.told.iter_mut().filter(|told| told.word == Word::Over) {
+        (told.word, told.status, told.place, told.ahead) = (Word::Place, 503, 1, 0);
+    }
+}
+
+#[test]
+fn a_quota_that_is_kept_back_without_a_word_is_broken() {
+    assert_eq!(broken(&but(withheld)), ["I5"]);
+    let earlier = but(|world| {
+        withheld(world);
+        world.scenario.drain = std::time::Duration::from_secs(10);
+    });
+    assert_eq!(broken(&earlier), [""; 0], "there was not time enough");
+    let disturbed = but(|world| {
+        withheld(world);
+        let kind = FaultKind::Service { service: 0, server: None, kind: ServiceFault::Stall };
+        let (at, lasts) = (std::time::Duration::from_secs(19), std::time::Duration::from_secs(9));
+        world.scenario.faults = vec![Fault { at, lasts, kind }];
+    });
+    assert!(!broken(&disturbed).contains(&"I5"));
+    let gone = but(|world| {
+        withheld(world);
+        // The next in line were called, and have left: their places are kept for them.
+        let served: Vec<u32> = world.ledgers.served.iter().filter_map(|served| Some(served.id?.person)).collect();
+        let next = (0..).zip(&mut world.people).filter(|(person, _)| !served.contains(person));
+        next.take(30).for_each(|(_, person)| person.leaves = 25_000 * MS);
+    });
+    assert_eq!(broken(&gone), [""; 0]);
+}
+
 #[test]
 fn who_lost_his_place_keeps_the_one_he_was_given_instead() {
     let lost = |later: u32| {
@@ -82,6 +115,40 @@ fn who_lost_his_place_keeps_the_one_he_was_given_instead() {
     };
     assert_eq!(broken(&lost(900)), [""; 0], "smaller than the new one");
     assert_eq!(broken(&lost(1_100)), ["I7"]);
+}
+
+#[test]
+fn a_place_at_one_stage_is_no_promise_for_the_next() {
+    let told = |late: u8| {
+        but(|world| {
+            let last = world.served(SOMEBODY, 1).id.expect("he came so far");
+            let (first, sent) = (*world.told(SOMEBODY, 0), world.told(last.person, last.request).sent);
+            // He has been let in; an answer that was asked for before comes only now.
+            let stale = RequestId { request: last.request + 1, ..last };
+            let stale = Told { id: stale, place: 3, sent: sent - 1_200 * MS, ended: sent - 500 * MS, ..first };
+            let again = RequestId { request: last.request + 2, ..last };
+            let again = Told { id: again, place: 9, sent: sent - 400 * MS, ended: sent - 300 * MS, ..first };
+            world.ledgers.told.extend([stale, Told { stage: late, shown: true, ..again }]);
+        })
+    };
+    assert!(!broken(&told(1)).contains(&"I7"));
+    assert!(broken(&told(0)).contains(&"I7"));
+}
+
+#[test]
+fn who_comes_while_something_is_disturbed_is_not_over_the_limit() {
+    let over = |fault: bool| {
+        let world = but(|world| {
+            let served = world.served(SOMEBODY, 0);
+            served.in_flight = 9;
+            let at = std::time::Duration::from_micros(served.started - 100 * MS);
+            let kind = FaultKind::Gateway(crate::scenario::fault::GatewayFault::Kill);
+            let lasts = std::time::Duration::from_millis(200);
+            world.scenario.faults = if fault { vec![Fault { at, lasts, kind }] } else { Vec::new() };
+        });
+        world.judge().value(Figure::OverLimit)
+    };
+    assert_eq!((over(false).to_bits(), over(true).to_bits()), (1.0_f64.to_bits(), 0.0_f64.to_bits()));
 }
 
 #[test]
@@ -148,7 +215,10 @@ fn what_nobody_had_to_wait_for_is_not_judged_and_what_has_no_value_otherwise_is_
         let served = |world: &World, id| world.ledgers.served.iter().any(|served| served.id == Some(id));
         let first: Vec<RequestId> =
             world.ledgers.told.iter().map(|told| told.id).filter(|id| id.request == 0 && served(world, *id)).collect();
-        // Only those are left who were let in at once.
+        // Only those are left who were let in at once; nobody else was to come.
+        let came: Vec<u32> = first.iter().map(|id| id.person).collect();
+        let others = (0..).zip(&mut world.people).filter(|(person, _)| !came.contains(person));
+        others.for_each(|(_, person)| person.arrives = u64::MAX);
         world.ledgers.told.retain(|told| first.contains(&RequestId { request: 0, ..told.id }));
         world
             .ledgers
@@ -185,6 +255,25 @@ fn a_minute_in_which_the_harness_is_late_is_not_hidden_by_a_day() {
         matches!(doubts.as_slice(), [Doubt::LateFor { lag, from }] if *lag > 0.06 && (*from - 10.0).abs() < 0.1),
         "{doubts:?}"
     );
+}
+
+#[test]
+fn who_was_to_come_and_sent_nothing_makes_a_run_invalid() {
+    let without = |who: u32| {
+        but(|world| {
+            world.ledgers.told.retain(|told| told.id.person != who);
+            world.ledgers.served.retain(|served| served.id.is_none_or(|id| id.person != who));
+        })
+    };
+    assert_eq!(without(SOMEBODY).judge().doubts, [Doubt::Absent(1, SOMEBODY)]);
+    let mut late = without(SOMEBODY);
+    late.people[SOMEBODY as usize].arrives = facts::micros(late.scenario.end()) - MS;
+    assert_eq!(late.judge().doubts, [], "the run was over");
+    let mut attacks = without(SOMEBODY);
+    let flood = Some(crate::scenario::persona::Attack::Flood { connections: 9 });
+    attacks.scenario.personas.push(crate::scenario::Persona { attack: flood, ..persona("flood") });
+    attacks.people[SOMEBODY as usize].persona = 1;
+    assert_eq!(attacks.judge().doubts, []);
 }
 
 #[test]
@@ -234,7 +323,23 @@ fn a_capacity_for_which_there_is_no_demand_is_not_missed() {
         world.judge().value(Figure::ColdStart)
     };
     assert!(idle(50).is_nan(), "three seconds' worth are 60 people: {}", idle(50));
-    assert_eq!(idle(800).to_bits(), 20.0_f64.to_bits());
+    // Of three seconds' worth, the last has come after three seconds: 40 a second come and 20 are served.
+    assert!((15.0..19.0).contains(&idle(800)), "{}", idle(800));
+}
+
+#[test]
+fn a_cold_start_begins_when_a_crowd_is_there() {
+    let cold = |full_from: u64| {
+        let world = but(|world| {
+            for sample in world.ledgers.samples.iter_mut().filter(|sample| sample.service == 0) {
+                sample.work = sample.capacity * 0.5 + sample.at.saturating_sub(full_from) as f64 / 1e6 * 10.0;
+            }
+        });
+        world.judge().value(Figure::ColdStart)
+    };
+    let from = cold(10_000 * MS);
+    assert!((5.0..8.0).contains(&from), "{from}: the crowd was there after some seconds");
+    assert_eq!(cold(0).to_bits(), 0.0_f64.to_bits(), "it was full before");
 }
 
 #[test]

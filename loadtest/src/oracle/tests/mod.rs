@@ -1,8 +1,10 @@
 //! A correct run of a little honest gateway, and the same with one thing broken at a time: exactly that must turn red.
 
 mod broken;
+mod drawn;
 mod figures;
 mod judged;
+mod leaving;
 mod model;
 mod story;
 

@@ -37,6 +37,8 @@ pub struct Comparison {
     pub after: Vec<Past>,
     /// Each figure that both have.
     pub changes: Vec<Change>,
+    /// Each figure that some run before had and none has now.
+    pub vanished: Vec<Figure>,
     /// Why the two are not of one experiment; empty: they are.
     pub differences: Vec<String>,
 }
@@ -75,14 +77,25 @@ impl Comparison {
     pub fn of(mut before: Vec<Past>, after: Vec<Past>, noise: Vec<Past>) -> Self {
         before.extend(noise);
         let changes = Figure::ALL.into_iter().filter_map(|figure| change(figure, &before, &after)).collect();
+        let has = |runs: &[Past], figure: Figure| runs.iter().any(|run| run.figure(figure).is_some());
+        let vanished = |figure: &Figure| has(&before, *figure) && !has(&after, *figure);
+        let vanished = Figure::ALL.into_iter().filter(vanished).collect();
         let differences = differences(&before, &after);
-        Self { before, after, changes, differences }
+        Self { before, after, changes, vanished, differences }
     }
 
-    /// Whether any of the runs says nothing.
+    /// Whether any of the runs says nothing, or they are of different scenarios.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
-        self.before.iter().chain(&self.after).any(|run| run.verdict() == Verdict::Invalid)
+        let mut runs = self.before.iter().chain(&self.after);
+        !self.is_one_scenario() || runs.any(|run| run.verdict() == Verdict::Invalid)
+    }
+
+    fn is_one_scenario(&self) -> bool {
+        let played = |run: &Past| (run.fingerprint.scenario.clone(), run.fingerprint.time_scale.clone());
+        let mut runs = self.before.iter().chain(&self.after).map(played);
+        let first = runs.next();
+        runs.all(|run| Some(run) == first)
     }
 
     /// Whether now is worse than before: in a figure beyond its band, or in the worst verdict.
@@ -103,6 +116,7 @@ impl Comparison {
         let worse: Vec<_> =
             self.changes.iter().filter(|it| it.meaning == Meaning::Worse).map(|it| it.figure.name()).collect();
         match (self.is_invalid(), worse.is_empty(), self.fell()) {
+            (true, ..) if !self.is_one_scenario() => "INVALID: these are runs of different scenarios".to_owned(),
             (true, ..) => "INVALID: one of the runs says nothing of the gateway".to_owned(),
             (_, false, _) => format!("REGRESSION: {}", worse.join(", ")),
             (_, _, true) => "REGRESSION: the verdict is worse than before".to_owned(),
@@ -119,6 +133,10 @@ impl Comparison {
         let row = |change: &Change| -> Row { (change.figure.name().to_owned(), change.cells().into()) };
         let rows: Vec<_> = self.changes.iter().map(row).collect();
         let mut text = render(&["before", "after", "delta", "noise", ""], &rows);
+        for figure in &self.vanished {
+            // Writing to a string does not fail.
+            writeln!(text, "  no value any more: {}", figure.name()).ok();
+        }
         for difference in &self.differences {
             // Writing to a string does not fail.
             writeln!(text, "  not the same experiment: {difference}").ok();

@@ -31,6 +31,9 @@ fn a_change_within_the_band_is_no_regression_and_one_beyond_is() {
     );
     let better = Comparison::of(runs(&[0.70, 0.71, 0.69]), before(), Vec::new());
     assert_eq!((meaning(&better, Figure::Goodput), better.is_regression()), (Meaning::Better, false));
+    let without = Comparison::of(before(), vec![run("pass", 0.95, f64::NAN)], Vec::new());
+    assert_eq!((without.vanished.as_slice(), worse.vanished.len()), (&[Figure::WastedWork][..], 0));
+    assert!(without.summary().contains("no value any more: wasted_work"), "{}", without.summary());
     // What nobody measured is not compared.
     assert!(worse.changes.iter().all(|change| change.figure != Figure::Recovery));
 }
@@ -68,4 +71,9 @@ fn another_experiment_is_said_to_be_one() {
     other[0].fingerprint.machine.cores = 64;
     let comparison = Comparison::of(runs(&[0.95]), other, Vec::new());
     assert_eq!(comparison.differences, ["cores: 0 and 64"]);
+    assert!(!comparison.is_invalid(), "a machine is remarked");
+    let mut other = runs(&[0.95]);
+    other[0].fingerprint.scenario = "night".into();
+    let comparison = Comparison::of(runs(&[0.95]), other, Vec::new());
+    assert!(comparison.is_invalid() && comparison.outcome().contains("different scenarios"), "{comparison:?}");
 }

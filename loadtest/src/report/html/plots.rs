@@ -36,8 +36,13 @@ fn most(lines: &[&[(f64, f64)]]) -> f64 {
 
 pub(super) fn arrivals(series: &Series) -> String {
     let (arrived, sent) = (mean(series, |it| it.arrived.into()), mean(series, |it| it.sent.into()));
-    let y = Axis::counts("a second", most(&[&arrived, &sent]));
-    let layers = vec![Layer::line("requests sent", 7, sent), Layer::line("people who came", 1, arrived)];
+    let planned = mean(series, |it| it.planned.into());
+    let y = Axis::counts("a second", most(&[&planned, &arrived, &sent]));
+    let layers = vec![
+        Layer::line("requests sent", 7, sent),
+        Layer::dashed("people who were to come", 4, planned),
+        Layer::line("people who came", 1, arrived),
+    ];
     let note = "people, and the requests they made of it";
     Plot { title: "Arrivals", note, height: 130.0, x: Axis::clock(end(series)), y, bands: &bands(series), layers }
         .draw()
@@ -60,29 +65,44 @@ pub(in crate::report) fn rates(series: &Series) -> String {
     Plot { title, note: &note, height: 200.0, x: Axis::clock(end(series)), y, bands: &bands(series), layers }.draw()
 }
 
+/// So many upstreams are drawn, those first that hold most.
+const UPSTREAMS: usize = 12;
+
 pub(super) fn gateway(series: &Series) -> String {
-    let step = series.gateway.len().div_ceil(POINTS).max(1);
+    let held =
+        |looks: &[Looked]| looks.iter().map(|it| it.in_flight + it.waiting).sum::<u64>() / looks.len().max(1) as u64;
+    let mut upstreams: Vec<_> = series.gateway.iter().collect();
+    upstreams.sort_by_key(|(_, looks)| std::cmp::Reverse(held(looks)));
+    let panels: String =
+        upstreams.into_iter().take(UPSTREAMS).map(|(name, looks)| upstream(series, name, looks)).collect();
+    let step = series.rooms.len().div_ceil(POINTS).max(1);
+    let rooms = series.rooms.iter().step_by(step).filter(|(at, _)| *at <= end(series));
+    let rooms: Vec<(f64, f64)> = rooms.map(|(at, people)| (*at, *people as f64)).collect();
+    let (x, y) = (Axis::clock(end(series)), Axis::counts("waiting", most(&[&rooms])));
+    let layers = vec![Layer::line("people in waiting rooms", 5, rooms)];
+    let note = "as the gateway counts them";
+    panels + &Plot { title: "Who waits", note, height: 110.0, x, y, bands: &bands(series), layers }.draw()
+}
+
+/// What the gateway said of one upstream.
+fn upstream(series: &Series, name: &str, looks: &[Looked]) -> String {
+    let step = looks.len().div_ceil(POINTS).max(1);
     let line = |of: fn(&Looked) -> f64| -> Vec<(f64, f64)> {
-        series
-            .gateway
-            .iter()
-            .step_by(step)
-            .filter(|looked| looked.at <= end(series))
-            .map(|looked| (looked.at, of(looked)))
-            .collect()
+        let looks = looks.iter().step_by(step).filter(|looked| looked.at <= end(series));
+        looks.map(|looked| (looked.at, of(looked))).collect()
     };
     let (limit, in_flight) = (line(|it| it.limit), line(|it| it.in_flight as f64));
-    let (waiting, rooms) = (line(|it| it.waiting as f64), line(|it| it.in_rooms as f64));
+    let waiting = line(|it| it.waiting as f64);
+    let y = Axis::counts("requests", most(&[&limit, &in_flight, &waiting]));
+    let layers = vec![
+        Layer::line("held in line", 4, waiting),
+        Layer::line("in flight", 1, in_flight),
+        Layer::line("limit in force", 2, limit),
+    ];
+    let title = format!("The gateway's limit for {name}");
+    let note = "what it said; nothing is judged by it but over-admission";
     let (x, bands) = (Axis::clock(end(series)), bands(series));
-    let y = Axis::counts("requests", most(&[&limit, &in_flight]));
-    let layers = vec![Layer::line("in flight", 1, in_flight), Layer::line("limit in force", 2, limit)];
-    let note = "what it said of the bottleneck; nothing is judged by it but over-admission";
-    let permits =
-        Plot { title: "The gateway's limit", note, height: 110.0, x: x.clone(), y, bands: &bands, layers }.draw();
-    let y = Axis::counts("waiting", most(&[&waiting, &rooms]));
-    let layers = vec![Layer::line("people in waiting rooms", 5, rooms), Layer::line("requests held", 4, waiting)];
-    let note = "as the gateway counts them";
-    permits + &Plot { title: "Who waits", note, height: 110.0, x, y, bands: &bands, layers }.draw()
+    Plot { title: &title, note, height: 110.0, x, y, bands: &bands, layers }.draw()
 }
 
 /// Shorter waits stand at the edge, in seconds.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::figure::{Bound, Figure, LAG_LIMIT};
 use crate::oracle::table::written;
 use crate::oracle::{Checked, Doubt, Finding, State, Who};
-use crate::report::series::{Kind, Reconciled, Series};
+use crate::report::series::{Kind, Reconciled, Second, Series};
 use crate::report::text::{escape, quoted};
 use crate::report::{Fingerprint, Report};
 use crate::table::count;
@@ -151,18 +151,23 @@ pub(super) fn offenders(report: &Report) -> String {
 
 pub(super) fn health(report: &Report) -> String {
     let (judgement, series) = (&report.judgement, &report.series);
-    let sent: u64 = series.seconds.iter().map(|second| u64::from(second.sent)).sum();
-    let came: u64 = series.seconds.iter().map(|second| u64::from(second.arrived)).sum();
+    let sum = |of: fn(&Second) -> u32| series.seconds.iter().map(|second| u64::from(of(second))).sum::<u64>();
+    let most = |of: fn(&Second) -> u32| series.seconds.iter().map(of).max().unwrap_or(0).into();
+    let (offered, achieved) = (most(|second| second.planned), most(|second| second.arrived));
     let latest = series.seconds.iter().map(|second| second.lag_max).fold(0.0, f64::max);
     let doubt = |doubt: &Doubt| format!("<dt class=may>in doubt<dd>{}", escape(&doubt.to_string()));
     let doubts = judgement.doubts.iter().map(doubt).collect::<Vec<_>>().concat();
     let doubts = if doubts.is_empty() { "<dt>in doubt<dd>nothing".to_owned() } else { doubts };
     format!(
-        "<dl>{doubts}<dt>offered and achieved<dd>{} people were to come, {} came; {} requests\
+        "<dl>{doubts}<dt>offered and achieved<dd>{} people were to come, {} came; in the busiest second {} and {}; {} requests, {} in the \
+         busiest second\
          <dt>lag<dd>p99 {} of {} ms allowed, the latest {:.1} ms<dt>memory<dd>{}</dl>",
         count(report.fingerprint.people),
-        count(came),
-        count(sent),
+        count(sum(|second| second.arrived)),
+        count(offered),
+        count(achieved),
+        count(sum(|second| second.sent)),
+        count(most(|second| second.sent)),
         written(Figure::LagP99, judgement.value(Figure::LagP99)),
         LAG_LIMIT.as_millis(),
         latest * 1e3,

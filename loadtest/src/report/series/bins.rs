@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Looked, Second, Used, outcome};
-use crate::ledger::Word;
+use crate::ledger::{RequestId, Said, Told};
 use crate::oracle::facts::{micros, seconds as since_start};
-use crate::oracle::{Ledgers, Run};
+use crate::oracle::{Ledgers, Run, reached_nobody};
 
 /// Microseconds.
 const SECOND: u64 = 1_000_000;
@@ -23,8 +23,9 @@ pub(super) fn seconds(run: &Run<'_>, ledgers: &Ledgers, calibrated: f64) -> Vec<
     let length = usize::try_from(last.min(MOST)).unwrap_or(0) + 1;
     let mut bins = vec![Second::default(); length];
     for person in run.people {
-        add(&mut bins, person.arrives, |bin| bin.arrived += 1);
+        add(&mut bins, person.arrives, |bin| bin.planned += 1);
     }
+    came(run, ledgers, &mut bins);
     told(run, ledgers, &mut bins);
     served(run, ledgers, calibrated, &mut bins);
     bins
@@ -34,6 +35,21 @@ fn add(bins: &mut [Second], at: u64, change: impl FnOnce(&mut Second)) {
     let bin = usize::try_from(at / SECOND).ok().and_then(|index| bins.get_mut(index));
     if let Some(bin) = bin {
         change(bin);
+    }
+}
+
+/// Whoever sends something has come by his first request; what was planned is no proof.
+fn came(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
+    let mut first = vec![u64::MAX; run.people.len()];
+    for told in &ledgers.told {
+        if let Some(first) = first.get_mut(told.id.person as usize) {
+            *first = told.sent.min(*first);
+        }
+    }
+    for at in first.into_iter().filter(|at| *at != u64::MAX) {
+        // Nobody who came is lost behind the last second.
+        let last = (bins.len() as u64).saturating_sub(1) * SECOND;
+        add(bins, at.min(last), |bin| bin.arrived += 1);
     }
 }
 
@@ -51,7 +67,7 @@ fn told(run: &Run<'_>, ledgers: &Ledgers, bins: &mut [Second]) {
                 *count += 1;
             }
         });
-        if told.word == Word::Done && told.stage == last {
+        if told.is_done() && told.stage == last {
             let first = registered.entry(told.id.person).or_insert(told.ended);
             *first = told.ended.min(*first);
         }
@@ -68,9 +84,15 @@ fn served(run: &Run<'_>, ledgers: &Ledgers, calibrated: f64, bins: &mut [Second]
     let service = run.bottleneck();
     let visits = run.visits().get(usize::from(service)).copied().filter(|visits| *visits > 0.0).unwrap_or(1.0);
     let person = 1.0 / visits;
-    for served in ledgers.served.iter().filter(|served| served.service == service) {
+    let here = || ledgers.served.iter().filter(|served| served.service == service);
+    let mut heard: HashMap<RequestId, Option<&Told>> = here().filter_map(|it| it.id).map(|id| (id, None)).collect();
+    for told in &ledgers.told {
+        heard.entry(told.id).and_modify(|heard| *heard = Some(told));
+    }
+    for served in here() {
         add(bins, served.started, |bin| bin.admitted += person);
-        if served.heard && (200..300).contains(&served.status) {
+        let told = served.id.and_then(|id| heard.get(&id).copied().flatten());
+        if (200..300).contains(&served.status) && !reached_nobody(run, served, told) {
             add(bins, served.done, |bin| bin.goodput += f64::from(served.work) * person);
         }
     }
@@ -113,26 +135,49 @@ pub(super) fn processes(ledgers: &Ledgers) -> BTreeMap<String, Vec<Used>> {
     processes
 }
 
-/// What the gateway said, at most [`LOOKS`] times.
-pub(super) fn gateway(ledgers: &Ledgers, bottleneck: &str) -> Vec<Looked> {
+/// What the gateway said of each upstream, at most [`LOOKS`] times.
+pub(super) fn gateway(ledgers: &Ledgers) -> BTreeMap<String, Vec<Looked>> {
+    let mut upstreams = BTreeMap::<String, Vec<Looked>>::new();
+    for said in looks(ledgers) {
+        for (name, upstream) in &said.upstreams {
+            let crate::ledger::said::Upstream { limit, in_flight, waiting, .. } = *upstream;
+            let looked = Looked { at: since_start(said.at), limit, in_flight, waiting };
+            upstreams.entry(name.clone()).or_default().push(looked);
+        }
+    }
+    upstreams
+}
+
+/// How many people the gateway said are in its waiting rooms, at most [`LOOKS`] times.
+pub(super) fn rooms(ledgers: &Ledgers) -> Vec<(f64, u64)> {
+    let all = |said: &Said| said.rooms.values().map(|room| room.waiting).sum();
+    looks(ledgers).map(|said| (since_start(said.at), all(said))).collect()
+}
+
+fn looks(ledgers: &Ledgers) -> impl Iterator<Item = &Said> {
     let step = ledgers.said.len().div_ceil(LOOKS).max(1);
     let mut seen = HashSet::new();
-    let looks = ledgers.said.iter().step_by(step).filter(|said| seen.insert(said.at)).map(|said| {
-        let upstream = said.upstreams.get(bottleneck).copied().unwrap_or_default();
-        Looked {
-            at: since_start(said.at),
-            limit: upstream.limit,
-            in_flight: upstream.in_flight,
-            waiting: upstream.waiting,
-            in_rooms: said.rooms.values().map(|room| room.waiting).sum(),
-        }
-    });
-    looks.collect()
+    ledgers.said.iter().step_by(step).filter(move |said| seen.insert(said.at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{Kind, RequestId, Told};
+    use crate::oracle::{Declared, Person};
+    use crate::people::tests::{persona, scenario};
+
+    #[test]
+    fn who_sent_nothing_did_not_come_whatever_was_planned() {
+        let scenario = scenario(vec![persona()]);
+        let people = [0, 100, 200].map(|arrives| Person { persona: 0, arrives, leaves: 9 * SECOND });
+        let sent = |person, sent| Told::sent(RequestId { person, request: 0 }, 0, Kind::Submit, 0, sent);
+        let told = vec![sent(0, 2 * SECOND), sent(0, 9), sent(2, 3 * SECOND)];
+        let run = Run { scenario: &scenario, people: &people, declared: &Declared::default() };
+        let bins = seconds(&run, &Ledgers { told, ..Ledgers::default() }, 1.0);
+        assert_eq!(bins.iter().map(|bin| bin.planned).collect::<Vec<_>>()[..4], [3, 0, 0, 0]);
+        assert_eq!(bins.iter().map(|bin| bin.arrived).collect::<Vec<_>>()[..4], [1, 0, 0, 1]);
+    }
 
     #[test]
     fn an_amount_is_spread_over_the_seconds_it_took() {

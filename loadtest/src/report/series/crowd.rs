@@ -42,7 +42,7 @@ impl Crowd {
         for told in &ledgers.told {
             let Some(person) = crowd.get_mut(told.id.person as usize) else { continue };
             person.requests += 1;
-            person.registered |= told.word == Word::Done && told.stage == last;
+            person.registered |= told.is_done() && told.stage == last;
             if told.stage != entrance || told.kind == Asked::Forged {
                 continue;
             }
@@ -164,7 +164,7 @@ impl Crowd {
             let inside = (person as usize) < self.0.len() && usize::from(stage) < stages;
             inside.then(|| person as usize * stages + usize::from(stage))
         };
-        for told in ledgers.told.iter().filter(|told| told.word == Word::Done) {
+        for told in ledgers.told.iter().filter(|told| told.is_done()) {
             if let Some(known) = place(told.id.person, told.stage).and_then(|place| known.get_mut(place)) {
                 known.0 = true;
             }

@@ -49,8 +49,10 @@ pub struct Series {
     pub stages: Vec<Reconciled>,
     /// What processes used.
     pub processes: BTreeMap<String, Vec<Used>>,
-    /// What the gateway said of the bottleneck and of its rooms.
-    pub gateway: Vec<Looked>,
+    /// What the gateway said of each upstream, by name.
+    pub gateway: BTreeMap<String, Vec<Looked>>,
+    /// When it was asked, and how many people were in all its waiting rooms.
+    pub rooms: Vec<(f64, u64)>,
 }
 
 /// A fault.
@@ -67,13 +69,16 @@ pub struct Disturbance {
 /// One second of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
-    /// People who came.
+    /// People who were to come.
+    #[serde(default)]
+    pub planned: u32,
+    /// People who came: their first request was sent.
     pub arrived: u32,
     /// People whom the bottleneck could have served.
     pub capacity: f64,
     /// People's worth of requests that began there.
     pub admitted: f64,
-    /// People's worth of work that ended there and was heard of.
+    /// People's worth of work that ended there and of which its person was told, or may still be.
     pub goodput: f64,
     /// People told for the first time that the last stage is done.
     pub registered: u32,
@@ -162,19 +167,17 @@ pub struct Used {
     pub descriptors: u32,
 }
 
-/// What the gateway said of itself.
+/// What the gateway said of an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Looked {
     /// When.
     pub at: f64,
-    /// Permits for the bottleneck.
+    /// Permits for it.
     pub limit: f64,
     /// Of which are held.
     pub in_flight: u64,
     /// Requests held in line for it.
     pub waiting: u64,
-    /// People in all waiting rooms.
-    pub in_rooms: u64,
 }
 
 impl Series {
@@ -201,7 +204,8 @@ impl Series {
             personas: crowd.personas(run),
             stages: crowd.stages(run, ledgers),
             processes: bins::processes(ledgers),
-            gateway: bins::gateway(ledgers, &bottleneck),
+            gateway: bins::gateway(ledgers),
+            rooms: bins::rooms(ledgers),
             bottleneck,
         }
     }

@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::Spectrum;
 use crate::ledger::{Ending, Kind};
 use crate::oracle::{Ledgers, Run};
-use crate::scenario::persona::Waits;
+use crate::scenario::persona::{Persona, Waits};
 
 /// Longer is not told apart: a day, in microseconds.
 const LONGEST: u64 = 86_400_000_000;
@@ -16,19 +16,20 @@ const DIGITS: u8 = 2;
 /// Points a tenfold of 1 / (1 − quantile).
 const POINTS: i32 = 20;
 
-/// From the intended instant, from the sending, and how late the sending was. Answers that were asked to be held do not count, as in `answer_p99`.
+/// From the intended instant, from the sending, and how late the sending was. Answers to people who attack, and those that were
+/// asked to be held, do not count, as in `answer_p99`.
 pub(super) fn all(run: &Run<'_>, ledgers: &Ledgers) -> Vec<Spectrum> {
     let histogram = || Histogram::<u64>::new_with_max(LONGEST, DIGITS).ok();
     let (Some(mut intended), Some(mut sent), Some(mut lag)) = (histogram(), histogram(), histogram()) else {
         return Vec::new();
     };
-    let holds: Vec<bool> =
-        run.scenario.personas.iter().map(|persona| matches!(persona.waits, Waits::Hold(_))).collect();
     for told in &ledgers.told {
         lag.saturating_record(told.sent.saturating_sub(told.intended));
-        let persona = run.people.get(told.id.person as usize).map_or(0, |person| usize::from(person.persona));
-        let held = told.kind == Kind::Poll && holds.get(persona).copied().unwrap_or(false);
-        if told.ending == Ending::Answered && !held {
+        let person = run.people.get(told.id.person as usize);
+        let persona = person.and_then(|person| run.scenario.personas.get(usize::from(person.persona)));
+        let held = |persona: &Persona| told.kind == Kind::Poll && matches!(persona.waits, Waits::Hold(_));
+        let judged = persona.is_none_or(|persona| persona.attack.is_none() && !held(persona));
+        if told.ending == Ending::Answered && judged {
             intended.saturating_record(told.ended.saturating_sub(told.intended));
             sent.saturating_record(told.ended.saturating_sub(told.sent));
         }
@@ -58,6 +59,23 @@ fn spectrum(name: &str, histogram: &Histogram<u64>) -> Spectrum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{RequestId, Told};
+    use crate::oracle::{Declared, Person};
+    use crate::people::tests::{persona, scenario};
+    use crate::scenario::persona::Attack;
+
+    #[test]
+    fn answers_to_attackers_are_in_no_spectrum_but_that_of_the_harness() {
+        let scenario = scenario(vec![persona(), Persona { attack: Some(Attack::Forge), ..persona() }]);
+        let people = [0, 1].map(|persona| Person { persona, arrives: 0, leaves: 9 });
+        let told = [0, 1].map(|person| {
+            let told = Told::sent(RequestId { person, request: 0 }, 0, Kind::Submit, 0, 0);
+            Told { ending: Ending::Answered, ended: 1_000, ..told }
+        });
+        let run = Run { scenario: &scenario, people: &people, declared: &Declared::default() };
+        let counts = all(&run, &Ledgers { told: told.into(), ..Ledgers::default() });
+        assert_eq!(counts.iter().map(|spectrum| spectrum.count).collect::<Vec<_>>(), [1, 1, 2]);
+    }
 
     #[test]
     fn a_spectrum_has_as_many_nines_as_values() {

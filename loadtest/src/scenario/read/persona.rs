@@ -80,7 +80,8 @@ fn persona(table: &mut Table<'_, '_, '_>, usual: Persona) -> Persona {
 }
 
 fn tabs(table: &mut Table<'_, '_, '_>) -> Option<Tabs> {
-    let (probability, further) = (table.required("probability", share), table.required("further", number(1..=20)));
+    let (probability, further) =
+        (table.required("probability", share), table.required("further", number(1..=Tabs::MOST)));
     Some(Tabs { probability: probability?.value, further: further?.value })
 }
 

@@ -128,3 +128,19 @@ fn the_bar_never_ends_before_the_turn() {
     );
     assert_eq!(State::Paused(waiting()).progress_percent(), None);
 }
+
+#[test]
+fn thousands_stand_apart() {
+    for (number, english) in [
+        (0, "0"),
+        (7, "7"),
+        (999, "999"),
+        (1_000, "1,000"),
+        (100_010, "100,010"),
+        (1_432_133, "1,432,133"),
+        (u64::MAX, "18,446,744,073,709,551,615"),
+    ] {
+        assert_eq!(Language::English.numeral(number), english);
+        assert_eq!(Language::Indonesian.numeral(number), english.replace(',', "."));
+    }
+}

@@ -49,7 +49,7 @@ struct Counted(u64, &'static str, &'static str);
 impl Display for Counted {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(number, one, more) = *self;
-        if number == 1 { write!(f, "1 {one}") } else { write!(f, "{} {more}", grouped(number, ',')) }
+        if number == 1 { write!(f, "1 {one}") } else { write!(f, "{} {more}", grouped(number, b',')) }
     }
 }
 
@@ -78,7 +78,7 @@ impl Phrases for English {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, ',').to_string()
+        grouped(number, b',').to_string()
     }
 
     fn moment(&self, moment: Moment) -> String {
@@ -130,18 +130,18 @@ impl Phrases for English {
     }
 
     fn place(&self, place: u64) -> String {
-        format!("Place {}", grouped(place, ','))
+        format!("Place {}", grouped(place, b','))
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, ',').to_string()
+        grouped(place, b',').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {
         match ahead {
             0 => "You are next.".to_owned(),
             1 => "1 person is ahead of you.".to_owned(),
-            _ => format!("{} people are ahead of you.", grouped(ahead, ',')),
+            _ => format!("{} people are ahead of you.", grouped(ahead, b',')),
         }
     }
 

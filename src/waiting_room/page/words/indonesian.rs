@@ -48,7 +48,7 @@ struct Said(Span);
 
 impl Display for Said {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let number = |number| grouped(number, '.');
+        let number = |number| grouped(number, b'.');
         match self.0 {
             Span::Moments => f.write_str("kurang dari satu menit"),
             Span::Minutes(minutes) => write!(f, "{} menit", number(minutes)),
@@ -66,7 +66,7 @@ impl Phrases for Indonesian {
     }
 
     fn numeral(&self, number: u64) -> String {
-        grouped(number, '.').to_string()
+        grouped(number, b'.').to_string()
     }
 
     fn moment(&self, moment: Moment) -> String {
@@ -120,17 +120,17 @@ impl Phrases for Indonesian {
     }
 
     fn place(&self, place: u64) -> String {
-        format!("Urutan {}", grouped(place, '.'))
+        format!("Urutan {}", grouped(place, b'.'))
     }
 
     fn title(&self, place: u64) -> String {
-        grouped(place, '.').to_string()
+        grouped(place, b'.').to_string()
     }
 
     fn ahead(&self, ahead: u64) -> String {
         match ahead {
             0 => "Anda berikutnya.".to_owned(),
-            _ => format!("{} orang di depan Anda.", grouped(ahead, '.')),
+            _ => format!("{} orang di depan Anda.", grouped(ahead, b'.')),
         }
     }
 

@@ -142,23 +142,37 @@ fn sentences(first: Cow<'static, str>, second: &str) -> Cow<'static, str> {
 }
 
 /// A count with `mark` between its thousands.
-fn grouped(number: u64, mark: char) -> Grouped {
+fn grouped(number: u64, mark: u8) -> Grouped {
     Grouped { number, mark }
 }
 
 /// See [`grouped`].
 struct Grouped {
     number: u64,
-    mark: char,
+    mark: u8,
 }
 
+/// Characters of the largest count: twenty digits and six marks.
+const COUNT: usize = 26;
+
+/// Each poll says two, so it is written as a whole and not digit by digit through the formatter.
 impl Display for Grouped {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { number, mark } = *self;
-        match number / 1_000 {
-            0 => write!(f, "{number}"),
-            thousands => write!(f, "{}{mark}{:03}", grouped(thousands, mark), number % 1_000),
+        let (mut text, mut rest, mut at) = ([0; COUNT], self.number, COUNT);
+        for digit in 0.. {
+            if digit > 0 && rest == 0 {
+                break;
+            }
+            let marks = usize::from(digit > 0 && digit % 3 == 0);
+            let [.., low] = (rest % 10).to_be_bytes();
+            at = at.saturating_sub(1 + marks);
+            for (place, byte) in text.iter_mut().skip(at).zip([b'0' + low, self.mark]).take(1 + marks) {
+                *place = byte;
+            }
+            rest /= 10;
         }
+        let digits = text.get(at..).and_then(|digits| str::from_utf8(digits).ok());
+        f.write_str(digits.unwrap_or_default())
     }
 }
 

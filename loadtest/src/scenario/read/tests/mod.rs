@@ -248,6 +248,7 @@ fn personas_and_faults() {
         ("[[persona]]\nname = \"a\"\npatience = [\"9s\"]", 15, "two values"),
         ("[[persona]]\nname = \"a\"\npatience = 9", 15, "a duration, [\"5s\""),
         ("[[persona]]\nname = \"a\"\nsource = { nat = 5 }", 15, "unknown key `nat`"),
+        ("[[persona]]\nname = \"a\"\ntabs = { probability = 1, further = 6 }", 15, "a whole number from 1 to 5"),
         ("[[persona]]\nname = \"a\"\nupload = \"5KiB\"", 15, "did you mean \"5KiB/s\"?"),
         ("[[persona]]\nname = \"a\"\nattack = \"forget\"", 15, "did you mean \"forge\"?"),
         ("[[persona]]\nname = \"a\"\nfastest = \"0/s\"", 15, "a rate such as"),

@@ -1,10 +1,13 @@
 //! The reference in prose names every key that the reader takes and no other, and its defaults are the reader's.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use super::{ARRIVALS, LEAST, SERVICE, STAGE, TOP, coming, good, read, with};
 use crate::figure::Figure;
 use crate::scenario::read::{fault, persona};
+use crate::scenario::template::{Values, fill};
 
 const REFERENCE: &str = include_str!("../../../../scenarios/README.md");
 
@@ -146,4 +149,17 @@ fn the_example_is_read() {
     std::fs::write(folder.path().join("weir.toml"), gateway).expect("written");
     let scenario = crate::scenario::read(&folder.path().join("ours.toml")).unwrap_or_else(|report| panic!("{report}"));
     assert!((scenario.people() - 8_000.0).abs() < 1e-6);
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let values = Values {
+        listener: address(1),
+        tls_listener: address(2),
+        admin: address(3),
+        state: folder.path(),
+        access: &folder.path().join("access.jsonl"),
+        quota: scenario.quota,
+        services: &[("registration".to_owned(), vec![address(4)])],
+    };
+    let text = fill(gateway, &values).expect("filled");
+    let loaded = weir::config::parse(&text, Path::new("weir.toml")).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.plan.upstreams.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["registration"]);
 }
