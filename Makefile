@@ -47,7 +47,10 @@ sabotage: build ## break weir on purpose in twelve ways: each must turn the righ
 	done
 
 attack: tools ## slowhttptest in four modes, h2load and floods of 5,000 connections beside 500 people; minutes, on 127/8 only
-	WEIR_ATTACK=1 $(CARGO) test --release --locked --test e2e -- --test-threads 1 --nocapture attack::
+	mkdir -p target
+	WEIR_ATTACK=1 $(CARGO) test --release --locked --test e2e -- --test-threads 1 --nocapture attack:: | tee target/attack.txt
+	@echo; echo '| attack | connections at once | p99 alone, ms | p99 attacked, ms | ratio | p99 afterwards, ms | failed | memory before / most / after, MiB | attackers gone after, s |'
+	@echo '|---|---|---|---|---|---|---|---|---|'; grep '^|' target/attack.txt
 
 laws: ## the table of concurrency laws against a service that changes, in virtual time; a minute after the build
 	$(CARGO) bench --locked --bench overload

@@ -142,7 +142,8 @@ pub fn target(data: &[u8]) {
     assert!(head.uri.query().is_none_or(|query| query.is_ascii()));
 }
 
-/// Nothing of the hop, nothing that is ours and no claim of an untrusted peer passes, in whatever order and number it came.
+/// Nothing of the hop, nothing that is ours and no claim of an untrusted peer passes, in whatever order and number it came; of a trusted one
+/// only what it may say.
 pub fn headers(data: &[u8]) {
     let Some(head) = head(data) else { return };
     if headers::check(&head.headers).is_err() {
@@ -150,13 +151,13 @@ pub fn headers(data: &[u8]) {
     }
     let authority = "daftar.example".parse().ok();
     let id = RequestId::of(&head.headers, false, 7);
-    for upgrade in [false, true] {
+    for (trusted, upgrade) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut fields = head.headers.clone();
         let peer = IpAddr::from([192, 0, 2, 1]);
         let context = Context {
             peer,
             hops: &[],
-            trusted: false,
+            trusted,
             tls: true,
             certificate: None,
             version: head.version,
@@ -175,6 +176,12 @@ pub fn headers(data: &[u8]) {
         }
         for name in fields.keys().map(HeaderName::as_str) {
             assert!(!name.starts_with("weir-") && !name.contains('_'), "{name}");
+            assert!(
+                !name.starts_with("client-cert") && !name.starts_with("x-original-") && !name.starts_with("x-rewrite-"),
+                "{name}"
+            );
+            let ours = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"].contains(&name);
+            assert!(trusted || ours || !name.starts_with("x-forwarded-"), "{name}");
         }
         for field in fields.get_all(COOKIE) {
             let names = field.as_bytes().split(|byte| *byte == b';').map(|pair| pair.trim_ascii());

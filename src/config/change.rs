@@ -44,6 +44,9 @@ pub fn fixed_tables(running: &Plan, next: &Plan) -> Vec<String> {
     if same_by(&running.upstreams, upstreams, |before, after| before.name == after.name) {
         let pairs = running.upstreams.iter().zip(upstreams).filter(|(before, after)| !same_upstream(before, after));
         changed.extend(pairs.map(|(_, after)| format!("[[upstream]] `{}`", after.name)));
+        let pairs = running.upstreams.iter().zip(upstreams);
+        let pairs = pairs.filter(|(before, after)| !same_roots(before.roots.as_deref(), after.roots.as_deref()));
+        changed.extend(pairs.map(|(_, after)| format!("the trust anchors of [[upstream]] `{}`", after.name)));
     } else {
         changed.push("[[upstream]]: their names or order".to_owned());
     }
@@ -72,7 +75,8 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         abandon_timeout,
         idle_timeout,
         protocol,
-        roots,
+        // Its own case, because the file may be as it was.
+        roots: _,
         tls_name,
         idempotent,
         resolve,
@@ -87,7 +91,6 @@ fn same_upstream(before: &Upstream, after: &Upstream) -> bool {
         && before.abandon_timeout == *abandon_timeout
         && before.idle_timeout == *idle_timeout
         && before.protocol == *protocol
-        && same_roots(before.roots.as_deref(), roots.as_deref())
         && before.tls_name == *tls_name
         && before.idempotent == *idempotent
         && before.resolve == *resolve

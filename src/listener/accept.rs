@@ -1,7 +1,7 @@
 //! The accept loop.
 //!
 //! **Invariants**: a connection is taken from the kernel only with a slot in hand, so what is beyond the limit waits in the
-//! backlog and is served when a slot is free; the loop ends by a drain and by nothing else; out of descriptors or memory it
+//! backlog until one is free, which those without a request in flight are made to see to; the loop ends by a drain and by nothing else; out of descriptors or memory it
 //! waits, longer each time, and neither spins nor gives up.
 //! **Cost**: one system call per connection and one per burst.
 //! **Not here**: what becomes of a connection.
@@ -9,15 +9,17 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::connections::Connections;
 use super::drain::DrainSignal;
@@ -31,6 +33,10 @@ const LAST_BURST: usize = 1024;
 /// The first and the longest wait when the machine has nothing left for another connection.
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_LAST: Duration = Duration::from_secs(1);
+
+/// How long a connection that was told to go has for it before others are told too: its task runs within a turn of its worker, but
+/// one that speaks HTTP/2 has a round trip, or somebody else may have the slot.
+const DISMISSAL: Duration = Duration::from_millis(10);
 
 /// Between two log lines about the same want.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -87,10 +93,32 @@ fn watched(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
     AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
-/// Waits until somebody is there, and then for a slot: in this order, so that an idle worker keeps no slot from a busy one.
+/// Waits until somebody is there, and then for a slot: in this order, so that an idle worker keeps no slot from a busy one. If all are
+/// taken, whoever has been without a request for longest makes room: one first, then twice as many as before for as long as none is free.
 async fn next_slot(socket: &AsyncFd<TcpListener>, connections: &Connections) -> io::Result<OwnedSemaphorePermit> {
     socket.readable().await?.retain_ready();
-    connections.slots().clone().acquire_owned().await.map_err(io::Error::other)
+    let slots = connections.slots();
+    if let Ok(slot) = slots.clone().try_acquire_owned() {
+        return Ok(slot);
+    }
+    let mut slot = pin!(slots.clone().acquire_owned());
+    let mut leaving = 1;
+    loop {
+        // What the runtime knows may be old: the last of the burst before may have been the last there was.
+        if is_awaited(socket.get_ref()) {
+            connections.quiet.dismiss(leaving, Instant::now());
+            leaving = (leaving * 2).min(BURST);
+        }
+        if let Ok(slot) = timeout(DISMISSAL, slot.as_mut()).await {
+            return slot.map_err(io::Error::other);
+        }
+    }
+}
+
+/// Whether somebody waits to be accepted, by the kernel.
+fn is_awaited(socket: &TcpListener) -> bool {
+    let mut watched = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut watched, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Takes up to `size` connections from `next`, the first into `slot`. Answers how long to wait if the machine has nothing left.

@@ -18,6 +18,23 @@ use tokio::time::Instant;
 use super::connections::Slot;
 use crate::clock::saturating_nanos;
 
+/// Who has to make room before whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Rank {
+    /// There has been no request.
+    Silent,
+    /// There has been one, by nobody with a pass.
+    Stranger,
+    /// Somebody who was let in has been answered.
+    Inside,
+}
+
+impl Rank {
+    /// All of them, in order.
+    pub(super) const ALL: [Self; 3] = [Self::Silent, Self::Stranger, Self::Inside];
+}
+
 /// What one connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -40,13 +57,15 @@ pub(super) struct Activity {
     upgradable: AtomicBool,
     /// hyper's connection is taken apart, and its stream goes on.
     parting: AtomicBool,
-    farewell: AtomicWaker,
+    dismissed: AtomicBool,
+    /// The task of the connection.
+    task: AtomicWaker,
 }
 
 impl Activity {
     /// A connection that has just been accepted.
     pub(super) fn new(slot: Slot) -> Arc<Self> {
-        Arc::new(Self {
+        let activity = Arc::new(Self {
             slot,
             opened: Instant::now(),
             in_flight: AtomicU32::new(0),
@@ -62,8 +81,11 @@ impl Activity {
             waiting: AtomicBool::new(false),
             upgradable: AtomicBool::new(false),
             parting: AtomicBool::new(false),
-            farewell: AtomicWaker::new(),
-        })
+            dismissed: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        });
+        activity.slot.connections().quiet.enter(&activity);
+        activity
     }
 
     /// The right of this connection to be open.
@@ -91,6 +113,20 @@ impl Activity {
     /// Whether somebody who was let in has been answered.
     pub(super) fn is_inside(&self) -> bool {
         self.inside.load(Ordering::Relaxed)
+    }
+
+    /// Who has to make room before it.
+    pub(super) fn rank(&self) -> Rank {
+        match (self.has_requested(), self.is_inside()) {
+            (false, _) => Rank::Silent,
+            (true, false) => Rank::Stranger,
+            (true, true) => Rank::Inside,
+        }
+    }
+
+    /// Whether it is to go, for somebody who waits for its slot.
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire)
     }
 
     /// The number of the request head that has begun and not ended, if there is one. Numbers tell two of them apart.
@@ -136,9 +172,15 @@ impl Activity {
         self.upgradable.store(true, Ordering::Relaxed);
     }
 
-    /// Ready once the stream has been dropped. One task waits at a time.
+    /// From now on the task of the connection is woken when it is to go. Only that task waits for anything here, and a task of tokio
+    /// has one waker all its life, so once is enough.
+    pub(super) fn watch(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
+    }
+
+    /// Ready once the stream has been dropped, for the task of the connection.
     pub(super) fn poll_stream_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.farewell.register(cx.waker());
+        self.task.register(cx.waker());
         if self.stream_gone.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -172,9 +214,15 @@ impl Activity {
         self.flooded.store(true, Ordering::Relaxed);
     }
 
+    /// It is to go.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
     pub(super) fn note_stream_gone(&self) {
         self.stream_gone.store(true, Ordering::Release);
-        self.farewell.wake();
+        self.task.wake();
     }
 
     /// A request head has ended. The request is in flight until the answer is dropped.

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
 use bytes::{Buf, Bytes};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
@@ -135,6 +136,8 @@ pin_project! {
         body: B,
         rest: Bytes,
         ended: bool,
+        // They end the stream, so they wait as its end does.
+        trailers: Option<Box<HeaderMap>>,
         owed: Arc<Owed>,
     }
 }
@@ -143,7 +146,7 @@ impl<B> Counted<B> {
     /// Made in the task of its stream.
     pub(super) fn new(body: B) -> Self {
         let owed = OWED.try_with(Arc::clone).unwrap_or_default();
-        Self { body, rest: Bytes::new(), ended: false, owed }
+        Self { body, rest: Bytes::new(), ended: false, trailers: None, owed }
     }
 }
 
@@ -161,7 +164,10 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
             if *this.ended {
                 // In this order: a part that goes in between wakes.
                 this.owed.ending.register(cx.waker());
-                return if this.owed.bytes() > UNCLOCKED { Poll::Pending } else { Poll::Ready(None) };
+                if this.owed.bytes() > UNCLOCKED {
+                    return Poll::Pending;
+                }
+                return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))));
             }
             match ready!(this.body.as_mut().poll_frame(cx)) {
                 None => *this.ended = true,
@@ -169,8 +175,8 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) => *this.rest = bytes,
                     Err(other) => {
-                        let trailers = other.into_trailers().unwrap_or_default();
-                        return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                        *this.trailers = other.into_trailers().ok().map(Box::new);
+                        *this.ended = true;
                     }
                 },
             }
@@ -178,7 +184,8 @@ impl<B: Body<Data = Bytes>> Body for Counted<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && (self.ended || self.body.is_end_stream()) && self.owed.bytes() <= UNCLOCKED
+        let is_ended = self.trailers.is_none() && (self.ended || self.body.is_end_stream());
+        self.rest.is_empty() && is_ended && self.owed.bytes() <= UNCLOCKED
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -242,5 +249,29 @@ impl<F: Future<Output = ()>> Future for Taken<F> {
         }
         // Dropping the stream resets it.
         deadline.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http_body_util::{BodyExt, Full};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn trailers_wait_for_what_stands_before_them() {
+        let sum = HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from_static("sum"))]);
+        let whole =
+            Full::new(Bytes::from(vec![b'x'; 4 * 1024])).with_trailers(std::future::ready(Some(Ok(sum.clone()))));
+        let mut counted = pin!(Counted::new(whole));
+        let part = counted.frame().await.unwrap().unwrap().into_data().ok();
+        assert!(timeout(Duration::from_millis(20), counted.frame()).await.is_err(), "nothing clocks what is left");
+        assert!(!counted.is_end_stream());
+        drop(part);
+        assert_eq!(counted.frame().await.unwrap().unwrap().into_trailers().ok(), Some(sum));
+        assert!(counted.is_end_stream() && counted.frame().await.is_none());
     }
 }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -109,11 +110,18 @@ impl<A: Attend> Connection<A> {
         let opening = Box::pin(self.open(Arc::clone(&socket), address, Arc::clone(&activity)));
         async move {
             let mut end = End { connections: Arc::clone(activity.slot().connections()), cause: Cause::Panicked };
-            end.cause = match opening.await {
-                Ok(serving) => serving.await,
-                Err(cause) => cause,
+            end.cause = match unless_dismissed(opening, &activity).await {
+                Some(Ok(serving)) => serving.await,
+                Some(Err(cause)) => cause,
+                None => Cause::Displaced,
             };
-            if !activity.is_stream_gone() {
+            activity.slot().connections().quiet.leave(activity.slot());
+            if end.cause == Cause::Displaced {
+                // Whoever has been answered may still have to take it from the kernel.
+                if !activity.has_requested() {
+                    reset(&socket);
+                }
+            } else if !activity.is_stream_gone() {
                 activity.slot().become_kind(Kind::Tunnel);
                 end.cause = Box::pin(tunnel(&socket, &activity, drain, patience)).await;
             } else if closes_with_answer(end.cause) && !activity.is_read_closed() {
@@ -238,8 +246,26 @@ pub(super) fn may_open(address: IpAddr, proxy_line: bool, slot: &Slot) -> Result
 /// Ends a connection that has had nothing from us, by a reset: a flood shall not leave the kernel with connections to close.
 pub(super) fn reject(socket: &TcpStream, slot: &Slot, cause: Cause) {
     slot.connections().note_end(cause);
+    reset(socket);
+}
+
+/// Has the socket reset its connection when it is closed.
+fn reset(socket: &TcpStream) {
     // A socket that cannot be told is closed in the usual way.
     let _usual = SockRef::from(socket).set_linger(Some(Duration::ZERO)).is_err();
+}
+
+/// Opens a connection; [`None`] if it must make room before that is done.
+fn unless_dismissed<F: Future + Unpin>(mut opening: F, activity: &Activity) -> impl Future<Output = Option<F::Output>> {
+    poll_fn(move |cx| {
+        // Each time, which is seldom: a note that it has been done would be room in every task.
+        activity.watch(cx);
+        match Pin::new(&mut opening).poll(cx) {
+            Poll::Ready(opened) => Poll::Ready(Some(opened)),
+            Poll::Pending if activity.is_dismissed() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
 }
 
 /// Turns a newcomer away, whatever he wants. Who speaks TLS is told nothing: a handshake takes the memory that is short.

@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::addresses::{Addresses, Crowded};
+use super::quiet::{Quiet, Seat};
 use super::tls;
 
 /// What an open connection is.
@@ -84,6 +86,8 @@ pub enum Cause {
     Refused,
     /// Turned away because its address had as many connections as it may.
     Crowded,
+    /// Without a request for longest when all connections were taken and another came.
+    Displaced,
     /// Turned away because a PROXY header is expected, and not from this peer.
     Untrusted,
     /// A trusted proxy sent no PROXY header, where one is expected.
@@ -96,7 +100,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Done,
         Self::Departed,
         Self::Broken,
@@ -112,6 +116,7 @@ impl Cause {
         Self::Cut,
         Self::Refused,
         Self::Crowded,
+        Self::Displaced,
         Self::Untrusted,
         Self::Unproxied,
         Self::Shed,
@@ -137,6 +142,7 @@ impl Cause {
             Self::Cut => "cut",
             Self::Refused => "refused",
             Self::Crowded => "crowded",
+            Self::Displaced => "displaced",
             Self::Untrusted => "untrusted",
             Self::Unproxied => "unproxied",
             Self::Shed => "shed",
@@ -153,6 +159,8 @@ pub struct Connections {
     existing: AtomicUsize,
     slots: Arc<Semaphore>,
     pub(super) addresses: Addresses,
+    /// Who is to make room first.
+    pub(super) quiet: Quiet,
     /// Key exchanges under way.
     pub(super) handshakes: Semaphore,
     accepted: AtomicU64,
@@ -174,6 +182,7 @@ impl Connections {
             existing: AtomicUsize::new(limit),
             slots: Arc::new(Semaphore::new(limit)),
             addresses,
+            quiet: Quiet::new(Instant::now()),
             handshakes: Semaphore::new(tls::handshakes_at_once(cores.get()).min(Semaphore::MAX_PERMITS)),
             accepted: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
@@ -320,13 +329,15 @@ pub(super) struct Slot {
     kind: AtomicU8,
     /// What the connection is counted as, once it is.
     address: OnceLock<IpAddr>,
+    /// Where it stands among those who may have to make room.
+    pub(super) seat: Seat,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Slot {
     /// An accepted connection takes its slot.
     pub(super) fn take(connections: &Arc<Connections>, roll: &Arc<Roll>, permit: OwnedSemaphorePermit) -> Self {
-        connections.accepted.fetch_add(1, Ordering::Relaxed);
+        let number = connections.accepted.fetch_add(1, Ordering::Relaxed);
         add(&connections.open, Kind::Opening as u8);
         roll.open.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -334,6 +345,7 @@ impl Slot {
             roll: Arc::clone(roll),
             kind: AtomicU8::new(Kind::Opening as u8),
             address: OnceLock::new(),
+            seat: Seat::new(number),
             _permit: permit,
         }
     }
@@ -371,6 +383,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.leave(self.kind.load(Ordering::Relaxed));
+        self.connections.quiet.leave(self);
         if let Some(address) = self.address.get() {
             self.connections.addresses.leave(*address);
         }

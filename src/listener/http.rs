@@ -127,7 +127,7 @@ impl<A: Attend> Session<A> {
         let mut drain = self.drain.clone();
         // Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
         async move {
-            let mut life = pin!(Life::new(&self.activity, &self.limits, drain.begun()));
+            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, drain.begun()));
             loop {
                 let service = service_fn(self.service(|answer| answer));
                 let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
@@ -155,7 +155,7 @@ impl<A: Attend> Session<A> {
         let connection =
             http2_builder(&self.limits).serve_connection(TokioIo::new(guarded), service_fn(self.careful_service()));
         let connection = pin!(connection);
-        let life = pin!(Life::new(&self.activity, &self.limits, self.drain.begun()));
+        let life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, self.drain.begun()));
         match live(connection, life).await {
             ControlFlow::Break(cause) => cause,
             // Of its only form.

@@ -7,6 +7,8 @@
 //! | the connection | ends | by |
 //! |---|---|---|
 //! | has had no request | `header_timeout` after it was ready | silence, or a slow first head |
+//! | has had no request since it was accepted, for longer than any other, and all connections are taken | as soon as another comes | the newcomer (`quiet`); hard |
+//! | is between requests, for longer than any other, all connections are taken, and all have had one | as soon as another comes | the newcomer; gracefully, within a quarter of a second |
 //! | is between requests | `idle_timeout` after the last answer | idleness; gracefully |
 //! | is between requests, memory is short, and nobody with a pass has spoken on it | at once | what it holds; gracefully |
 //! | HTTP/1: has begun a head | `header_timeout` after its first byte | a slow head; hard |
@@ -33,11 +35,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
+use rustix::net::{RecvFlags, recv};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
+use super::quiet::GRACE;
 
 /// What drives a connection for the time being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +82,19 @@ enum Strike {
 /// When the clock of a connection strikes next, and for what.
 struct Clock<'a> {
     activity: &'a Activity,
+    socket: &'a TcpStream,
     limits: &'a Limits,
     /// When it was ready for its first request.
     ready: Instant,
-    /// The head that was last seen open, and since when.
-    head: Option<(u32, Instant)>,
+    /// The head that was last seen open, and since when; apart, as a pair they would take 8 bytes more.
+    head: u32,
+    head_begun: Option<Instant>,
     /// Why and since when it is closing gracefully.
     closing: Option<(Cause, Instant)>,
     /// When the drain loses its patience.
     cut: Option<Instant>,
+    /// Whether it has begun to make room.
+    dismissed: bool,
     /// hyper was asked whether it can be taken apart, and had not done with a request.
     restless: bool,
 }
@@ -105,15 +114,16 @@ impl Clock<'_> {
         let Limits { header_timeout, idle_timeout, .. } = *self.limits;
         let first = !self.activity.has_requested();
         if let Some(number) = self.activity.head_open().filter(|_| form != Form::Streams) {
-            let begun = match self.head {
+            let begun = match self.head_begun {
                 _ if first => self.ready,
-                Some((seen, begun)) if seen == number => begun,
+                Some(begun) if self.head == number => begun,
                 _ => Instant::now(),
             };
-            self.head = Some((number, begun));
+            (self.head, self.head_begun) = (number, Some(begun));
             return (begun + header_timeout, Cause::HeaderTimeout);
         }
         match self.closing {
+            Some((Cause::Displaced, asked)) => (asked.max(since) + GRACE, Cause::Displaced),
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
             None if first => (self.ready + header_timeout, Cause::Silent),
             // Whoever was let in could not connect anew.
@@ -122,6 +132,23 @@ impl Clock<'_> {
             }
             None => (since + idle_timeout, Cause::Idle),
         }
+    }
+
+    /// Whether the connection is to close from now on for somebody who waits for its slot.
+    fn makes_room(&mut self, form: Form) -> bool {
+        if self.dismissed || !self.activity.is_dismissed() {
+            return false;
+        }
+        let is_quiet = self.activity.quiet_since().is_some();
+        // HTTP/2 has a way to say what is still answered. In HTTP/1 the next request may have come, and the runtime not have said so
+        // yet: it will, and the request is answered.
+        if form != Form::Streams && is_quiet && self.activity.head_open().is_none() && has_unread(self.socket) {
+            return false;
+        }
+        self.dismissed = true;
+        // Of a request in flight the answer is announced as the last one.
+        self.closing = Some((if is_quiet { Cause::Displaced } else { Cause::Done }, Instant::now()));
+        true
     }
 
     /// Whether a connection without a request in flight may be taken apart.
@@ -146,11 +173,22 @@ pin_project! {
 }
 
 impl<'a, D: Future<Output = ()>> Life<'a, D> {
-    /// Begins now; `drained` ends when a drain begins.
-    pub(super) fn new(activity: &'a Activity, limits: &'a Limits, drained: D) -> Self {
+    /// Begins now, of a connection which is on `socket`; `drained` ends when a drain begins.
+    pub(super) fn new(activity: &'a Activity, socket: &'a TcpStream, limits: &'a Limits, drained: D) -> Self {
         activity.note_ready();
         let ready = Instant::now();
-        let clock = Clock { activity, limits, ready, head: None, closing: None, cut: None, restless: false };
+        let clock = Clock {
+            activity,
+            socket,
+            limits,
+            ready,
+            head: 0,
+            head_begun: None,
+            closing: None,
+            cut: None,
+            dismissed: false,
+            restless: false,
+        };
         Self { clock, timer: sleep_until(ready + limits.header_timeout), drained }
     }
 }
@@ -173,6 +211,13 @@ pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
                 let now = Instant::now();
                 clock.cut = Some(now + clock.limits.drain_timeout);
                 clock.closing.get_or_insert((Cause::Drained, now));
+                connection.as_mut().close_gracefully();
+                continue;
+            }
+            if clock.activity.is_dismissed() && !clock.activity.has_requested() {
+                return Poll::Ready(ControlFlow::Break(Cause::Displaced));
+            }
+            if clock.makes_room(P::FORM) {
                 connection.as_mut().close_gracefully();
                 continue;
             }
@@ -220,6 +265,11 @@ fn rest<P: Protocol>(
     clock.activity.set_parting(false);
     clock.restless = end.is_pending();
     end.map(|end| if end.is_ok() { ControlFlow::Continue(()) } else { ended(end, clock) })
+}
+
+/// Whether bytes have come that nobody has read.
+fn has_unread(socket: &TcpStream) -> bool {
+    recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, seen)| seen > 0)
 }
 
 /// Whether h2 ended it because its client overdid something (RFC 9113 §7).

@@ -214,8 +214,7 @@ fn least_missing(seen: &[u8]) -> usize {
         Some(b"TCP6") => [2, 2, 1, 1],
         _ => return CRLF,
     };
-    let begun: Vec<usize> = words.map(<[u8]>::len).collect();
-    let missing = shortest.iter().enumerate().map(|(at, shortest)| match begun.get(at) {
+    let missing = shortest.iter().map(|shortest| match words.next().map(<[u8]>::len) {
         Some(0) => *shortest,
         Some(_) => 0,
         // With the space before it.

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use super::stream::{AHEAD, Stream};
 
 /// What an HTTP/2 client sends first.
-const PREFACE: &[u8; AHEAD] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

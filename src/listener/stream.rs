@@ -22,13 +22,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::activity::Activity;
+use super::sniff::PREFACE;
+// Bytes a second that a client must take over all, once `body_timeout` is over: as many as it must send of a body.
+use crate::proxy::upload::SLOWEST;
 use crate::upstream::{GATHERED, gathered};
 
 /// Bytes that can be given back: the HTTP/2 preface, which is all that is ever read ahead.
-pub(super) const AHEAD: usize = 24;
-
-/// Bytes a second that a client must take over all, once `body_timeout` is over: as many as it must send of a body.
-const SLOWEST: u64 = 1024;
+pub(super) const AHEAD: usize = PREFACE.len();
 
 /// The byte stream of one connection.
 #[derive(Debug)]

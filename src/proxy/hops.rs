@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::headers::is_number;
 use super::target::BadRequest;
 
 const MAX_FORWARDS: HeaderName = HeaderName::from_static("max-forwards");
@@ -32,8 +33,7 @@ pub(super) fn spend(head: &mut Parts) -> Result<(), BadRequest> {
 fn left(headers: &HeaderMap) -> Option<u32> {
     let mut counts = headers.get_all(MAX_FORWARDS).iter();
     let count = counts.next().filter(|_| counts.next().is_none())?.to_str().ok()?;
-    let is_number = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| count.parse().unwrap_or(u32::MAX))
+    is_number(count.as_bytes()).then(|| count.parse().unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use http::header::{
     UPGRADE, VARY, VIA, WARNING, WWW_AUTHENTICATE,
 };
 
+use super::headers::OURS;
+
 /// Framing, routing, authentication, control of the answer, and what a browser keeps.
 const NEVER: [HeaderName; 23] = [
     AGE,
@@ -44,9 +46,6 @@ const NEVER: [HeaderName; 23] = [
 
 /// The same by name: of one hop only, or ours to say.
 const NEVER_NAMED: [&str; 4] = ["keep-alive", "proxy-connection", "proxy-authentication-info", "x-request-id"];
-
-/// Whatever weir tells its clients begins so.
-const OURS: &str = "weir-";
 
 /// Leaves of `trailers` what may stand behind a body.
 pub(super) fn for_client(trailers: &mut HeaderMap) {

@@ -1,8 +1,10 @@
 //! Attackers beside honest people: slowhttptest in its four modes, h2load, and connections that say nothing.
 //!
 //! In `make test` a few dozen for seconds; `make attack` (`WEIR_ATTACK=1`) takes 5,000 attackers beside 500 people and prints what these
-//! had to wait before, meanwhile and afterwards, how much memory weir took, and how long it took until the attackers' connections were gone.
+//! had to wait before, meanwhile and afterwards, how much memory weir took, and how long it took until the attackers' connections were gone;
+//! the rows of these, which begin with `|`, are its table.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,8 @@ use crate::weir::{PATIENCE, Weir, one_route, within};
 
 /// An answer that does not fit into any socket's buffer, and no permit is held for.
 const LARGE: usize = 60 << 10;
+/// A look at a socket.
+const BLINK: Duration = Duration::from_micros(1);
 /// Times that p99 may grow by; what is below the floor no person notices.
 const GROWS: u32 = 2;
 
@@ -96,7 +100,9 @@ fn people(weir: &Weir, count: usize, meanwhile: impl FnOnce()) -> Waited {
             std::thread::sleep(thinks.mul_f64(fastrand::f64()));
             while !over.load(Ordering::Relaxed) {
                 let asked = Instant::now();
-                let connected = kept.take().map_or_else(|| connect(person, weir.http), Ok);
+                // Of two requests: it may have had to make room.
+                let open = kept.take().and_then(|mut kept: Client| (!kept.is_closed_within(BLINK)).then_some(kept));
+                let connected = open.map_or_else(|| connect(person, weir.http), Ok);
                 let answered = connected.and_then(|mut client| {
                     client.try_send("GET /form HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
                     client.try_answer("GET").map(|answer| (client, answer.status))
@@ -165,11 +171,14 @@ fn beside_people(name: &str, weir: &Weir, attack: impl FnOnce()) {
             waited.failed
         );
     }
+    let [alone, attacked, afterwards] =
+        [&before, &meanwhile, &after].map(|waited| waited.quantile(99).as_secs_f64() * 1000.0);
+    let failed = before.failed + meanwhile.failed + after.failed;
+    let memory = [small, largest, weir.resident_memory()].map(|bytes| (bytes >> 20).to_string()).join(" / ");
     println!(
-        "{name}: {most} connections at once, memory {} MiB → {} MiB → {} MiB, all attackers gone after {recovered:.1?}",
-        small >> 20,
-        largest >> 20,
-        weir.resident_memory() >> 20
+        "| {name} | {most} | {alone:.1} | {attacked:.1} | {:.2} | {afterwards:.1} | {failed} | {memory} | {:.1} |",
+        attacked / alone,
+        recovered.as_secs_f64()
     );
     assert_eq!((before.failed, meanwhile.failed, after.failed), (0, 0, 0), "{name}: honest people were not served");
     let bound = (before.quantile(99) * GROWS).max(size.floor);
@@ -249,6 +258,28 @@ fn a_flood_of_connections_that_say_nothing_harms_nobody() {
         std::thread::sleep(size.lasts);
         drop(silent);
     });
+}
+
+#[test]
+fn more_connections_than_there_may_be_harm_nobody() {
+    let size = size();
+    let clients = format!("{}\nmax_connections = {}", timeouts(), size.people + size.attackers / 4);
+    let (_origin, weir) = start(&clients);
+    beside_people("four times all connections", &weir, || {
+        let (began, mut open) = (Instant::now(), Vec::new());
+        for number in 0..size.attackers {
+            let mut attacker = TcpStream::connect(weir.http).unwrap();
+            if number % 2 == 0 {
+                // One request and no other; it may have been reset already.
+                attacker.write_all(b"GET /once HTTP/1.1\r\nhost: localhost\r\n\r\n").ok();
+            }
+            open.push(attacker);
+            let due = size.lasts.mul_f64((number + 1) as f64 / size.attackers as f64);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+    });
+    let displaced = weir.metrics().value("weir_connections_ended_total{cause=\"displaced\"}");
+    assert!(displaced > size.attackers as u64 / 2, "{displaced}");
 }
 
 #[test]

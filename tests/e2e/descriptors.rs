@@ -64,9 +64,12 @@ fn beyond_its_own_limit_clients_wait_in_the_kernel() {
     let origin = Origin::echo();
     let config = format!("[clients]\nmax_connections = 10\n{}", one_route(origin.address, 4, ""));
     let weir = Weir::start(&config);
-    let mut clients: Vec<Client> = (0..30).map(|_| Client::connect(weir.http)).collect();
-    for client in &mut clients {
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..30 {
+        // At once: whoever says nothing makes room.
+        let mut client = Client::connect(weir.http);
         client.ask("GET", "/");
+        clients.push(client);
     }
     weir.wait_for("weir_connections{kind=\"http1\"}", 10);
     std::thread::sleep(Duration::from_millis(200));
@@ -104,11 +107,17 @@ fn a_crowd_leaves_the_descriptors_that_servers_need() {
     let limit = weir.metrics().value("weir_connections_limit");
     assert!((64..u64::from(FEW) - PERMITS as u64).contains(&limit), "{limit}");
     // Everybody who fits is connected before the first connection to the origin is wanted.
-    let mut clients: Vec<Client> = (0..usize::try_from(FEW).unwrap()).map(|_| Client::connect(weir.http)).collect();
+    let mut clients: Vec<Client> = (0..limit).map(|_| Client::connect(weir.http)).collect();
     eventually("all slots are taken", || weir.metrics().sum("weir_connections{") == limit);
     for client in &mut clients {
         client.ask("GET", "/");
     }
+    // Whoever comes now asks at once: those who say nothing make room.
+    clients.extend((limit..FEW.into()).map(|_| {
+        let mut client = Client::connect(weir.http);
+        client.ask("GET", "/");
+        client
+    }));
     weir.wait_for("weir_in_flight{upstream=\"u\"}", PERMITS as u64);
     eventually("each permit has its connection", || origin.requests() == PERMITS);
     latch.let_pass(clients.len());

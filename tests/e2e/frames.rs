@@ -24,6 +24,8 @@ pub(crate) const PADDED: u8 = 8;
 const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
 /// RFC 9113 §7.
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
+/// RFC 9113 §3.4.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection, cleartext with prior knowledge.
 pub(crate) struct Frames {
@@ -62,9 +64,18 @@ impl Frames {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut frames = Self { stream, next_stream: 1 };
-        frames.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        frames.stream.write_all(PREFACE).unwrap();
         frames.send(SETTINGS, 0, 0, settings);
         frames
+    }
+
+    /// The other side of a connection: a client's preface is read and ours sent.
+    pub(crate) fn accept(mut stream: TcpStream) -> io::Result<Self> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        stream.read_exact(&mut [0; PREFACE.len()])?;
+        stream.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+        Ok(Self { stream, next_stream: 2 })
     }
 
     /// Begins a request and answers its stream. `fields` are names and values beyond the pseudo-fields.
@@ -112,6 +123,11 @@ impl Frames {
     /// Sends a frame.
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.try_send(&frame(kind, flags, stream, payload)).unwrap();
+    }
+
+    /// Sends a frame, if that can still be sent.
+    pub(crate) fn try_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        self.try_send(&frame(kind, flags, stream, payload))
     }
 
     /// Sends any bytes, as far as they are taken.

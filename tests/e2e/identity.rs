@@ -141,3 +141,33 @@ fn where_nobody_is_trusted_everybody_is_himself() {
     assert_eq!(Client::connect(weir.http).send(V1).answer().status, 400);
     assert_eq!(origin.requests(), 1);
 }
+
+/// A connection and a client limit are a network's: whoever has a /64 has all of its addresses.
+#[test]
+fn addresses_of_one_ipv6_network_are_one_client_and_of_two_are_two() {
+    let origin = Origin::echo();
+    let limit = "ipv6_prefix = 64\nconnections_per_address = 2\n\
+         [[client_limit]]\nname = \"address\"\nkey = \"address\"\nrate = \"1/h\"\nburst = 3\n";
+    let (weir, proxied) = start(&origin, "127.0.0.0/8", limit);
+    let named = |address: &str| format!("PROXY TCP6 {address} 2001:db8:ff::1 1 2\r\n").into_bytes();
+    let status = |address: &str| ask(proxied, &named(address), "/", "").status;
+    // The first and the last of a network, and one between; then the first of the next one.
+    let network = ["2001:db8:0:7::", "2001:db8:0:7:1234::1", "2001:db8:0:7:ffff:ffff:ffff:ffff"];
+    assert_eq!(network.map(status), [200; 3]);
+    assert_eq!(network.map(status), [429; 3]);
+    assert_eq!([status("2001:db8:0:8::"), status("2001:db8:0:6:ffff:ffff:ffff:ffff")], [200; 2]);
+    // An address that only looks like one of theirs.
+    assert_eq!(status("::ffff:192.0.2.7"), 200);
+
+    let keep = |address: &str| {
+        let mut client = Client::connect(proxied);
+        client.send([&named(address)[..], b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"].concat());
+        client.try_answer("GET").map(|answer| (client, answer.status))
+    };
+    weir.wait_for_rest();
+    let (_first, _second) = (keep(network[0]).unwrap(), keep(network[2]).unwrap());
+    assert!(keep(network[1]).is_err(), "a third of one network");
+    let (_other, answered) = keep("2001:db8:0:9::1").unwrap();
+    assert_eq!(answered, 200);
+    assert_eq!(weir.metrics().value("weir_connections_ended_total{cause=\"crowded\"}"), 1);
+}

@@ -31,6 +31,7 @@ mod footprint;
 mod http1_semantics;
 mod http2_conformance;
 mod http2_requests;
+mod http2_upstream;
 mod identity;
 mod injection;
 mod lies;

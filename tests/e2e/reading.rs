@@ -132,6 +132,42 @@ fn a_stream_without_a_window_gives_the_permit_back_and_is_ended() {
     weir.wait_for_rest();
 }
 
+/// Trailers end a stream as its last byte does.
+#[test]
+fn a_stream_that_ends_with_trailers_is_ended_as_well() {
+    const BODY: usize = 12 << 10;
+    let origin = Origin::start(|exchange| {
+        let body = "x".repeat(BODY);
+        exchange.raw(
+            format!(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{BODY:x}\r\n{body}\r\n0\r\nx-sum: fine\r\n\r\n"
+            )
+            .as_bytes(),
+        )
+    });
+    let weir = Weir::start(&format!("{}[clients]\nbody_timeout = \"1s\"", one_route(origin.address, 1, "")));
+    let mut frames = Frames::without_window(weir.http);
+    let stream = frames.ask("GET", "/", &[], true);
+    assert_eq!(frames.next().unwrap().kind, HEADERS);
+    let frame = frames.next().unwrap();
+    assert_eq!((frame.kind, frame.stream), (RST_STREAM, stream), "{frame:?}");
+    // With a window, the trailers come behind all of it.
+    let stream = frames.ask("GET", "/", &[], true);
+    frames.widen(stream, 1 << 20);
+    assert_eq!(frames.next().unwrap().kind, HEADERS);
+    let mut seen = 0;
+    let last = loop {
+        let frame = frames.next().unwrap();
+        if frame.kind != DATA {
+            break frame;
+        }
+        seen += frame.payload.len();
+    };
+    assert_eq!((seen, last.kind, last.flags & END_STREAM), (BODY, HEADERS, END_STREAM));
+    drop(frames);
+    weir.wait_for_rest();
+}
+
 /// Nobody reads the body any more when its bytes come, though it has been asked for before.
 #[test]
 fn a_window_that_shrinks_while_the_service_works_keeps_no_permit() {

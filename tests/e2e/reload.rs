@@ -126,3 +126,16 @@ fn a_first_start_that_made_its_keys_is_reloaded_like_any_other() {
     weir.reload(&crate::rooms::config(second, ""), "applied");
     eventually("the other serves", || get(weir.http, "/").status == 200 && origins[1].requests() > 0);
 }
+
+/// Trust anchors are a bundle of the whole machine, read anew each time.
+#[test]
+fn trust_anchors_that_are_as_they_were_need_no_restart() {
+    let [first, second] = ["localhost:1", "localhost:2"].map(|server| {
+        let config = one_route("127.0.0.1:1".parse().unwrap(), 8, "");
+        config.replace("127.0.0.1:1", &format!("https://{server}"))
+    });
+    let weir = Weir::start(&first);
+    weir.reload(&first, "unchanged");
+    weir.reload(&second, "applied");
+    weir.reload(&second.replace("https://localhost:2", "https://localhost:1\", \"https://localhost:3"), "applied");
+}

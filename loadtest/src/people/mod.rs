@@ -34,6 +34,7 @@ use crate::coordinator::plan::{RunPlan, authority};
 use crate::ledger::{Folder, Writer};
 use crate::population::Person;
 use crate::scenario::Scenario;
+use crate::scenario::persona::Attack;
 use crate::visitor::Micros;
 use crate::visitor::draw::micros;
 use crate::wire::Wire;
@@ -84,13 +85,14 @@ pub async fn play(
     let end = scenario.end();
     let path = folder.told(share.worker);
     let ledger = Writer::open(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let is_flood = scenario.personas.iter().any(|persona| matches!(persona.attack, Some(Attack::Flood { .. })));
     let mut crowd = Crowd::new(Parts {
         members: members(&scenario, population, share),
         route: Route::new(&scenario, &plan),
         sheets: Sheets::new(&scenario).context("a stage's path")?,
         scenario: Arc::new(scenario),
         seed: plan.seed,
-        wire: Arc::new(Wire::new(clock, tls, sockets)),
+        wire: Arc::new(Wire::new(clock, tls, sockets, is_flood)),
         ledger,
         counts: Counts::new()?,
     });

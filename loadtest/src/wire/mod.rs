@@ -1,6 +1,7 @@
 //! People's connections: HTTP/1.1, HTTP/2, TLS, slow senders and floods, from many addresses.
 //!
-//! **Invariants**: never more sockets than asked for; whoever finds none free waits, and that is late, which shows. What fails for want of
+//! **Invariants**: never more sockets than asked for; whoever finds none free waits, and that is late, which shows. Of those, half at most are for
+//! connections that say nothing: a flood takes nobody's socket. What fails for want of
 //! anything on this side is [`Ending::Harness`], never blamed on the other. Whoever's patience ends hangs up: his connection is closed, or his
 //! stream reset. Nothing read is held beyond [`ANSWER`].
 //! **Cost**: HTTP/1.1 25 µs of CPU a request and 24 KiB while one is outstanding, HTTP/2 24 µs and 10 KiB.
@@ -25,7 +26,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 
 use self::early::Early;
@@ -50,6 +51,7 @@ pub struct Wire {
     clock: Clock,
     tls: Option<Tls>,
     sockets: Arc<Semaphore>,
+    silent: Semaphore,
 }
 
 /// How a request travels.
@@ -103,13 +105,15 @@ pub struct Landed {
 }
 
 impl Wire {
-    /// With at most so many `sockets` at once.
+    /// With at most so many `sockets` at once, up to half of them for silent connections if there `is_flood`.
     #[must_use]
-    pub fn new(clock: Clock, tls: Option<Tls>, sockets: usize) -> Self {
-        Self { clock, tls, sockets: Arc::new(Semaphore::new(sockets.min(Semaphore::MAX_PERMITS))) }
+    pub fn new(clock: Clock, tls: Option<Tls>, sockets: usize, is_flood: bool) -> Self {
+        let silent = if is_flood { sockets / 2 } else { 0 };
+        let pool = |sockets: usize| Semaphore::new(sockets.min(Semaphore::MAX_PERMITS));
+        Self { clock, tls, sockets: Arc::new(pool(sockets - silent)), silent: pool(silent) }
     }
 
-    /// Sockets that are free.
+    /// Sockets that are free for people.
     #[must_use]
     pub fn free(&self) -> usize {
         self.sockets.available_permits()
@@ -178,6 +182,11 @@ impl Wire {
     /// A place among this process's sockets.
     async fn socket(&self) -> Result<OwnedSemaphorePermit, Ending> {
         Arc::clone(&self.sockets).acquire_owned().await.map_err(|_| Ending::Harness)
+    }
+
+    /// A place among those for silent connections.
+    async fn silent_socket(&self) -> Result<SemaphorePermit<'_>, Ending> {
+        self.silent.acquire().await.map_err(|_| Ending::Harness)
     }
 
     async fn open(&self, from: Ipv4Addr, to: SocketAddr, http2: bool) -> Result<Box<dyn Io>, Ending> {

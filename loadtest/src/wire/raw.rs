@@ -56,12 +56,12 @@ pub(super) async fn slow_head(mut stream: Box<dyn Io>, request: &Request<Form>, 
     }
 }
 
-/// Opens a connection and says nothing, again and again, until dropped.
+/// Opens a connection and says nothing, again and again, until dropped. The socket is kept for the pause between two, so that whoever is closed on does not
+/// make room for another one that connects at once: floods are as fast as they are said to be.
 pub(super) async fn silence(wire: &Wire, from: Ipv4Addr, to: SocketAddr) {
+    let Ok(_socket) = wire.silent_socket().await else { return };
     loop {
-        if let Ok(_socket) = wire.socket().await
-            && let Ok(mut stream) = super::source::connect(from, to).await
-        {
+        if let Ok(mut stream) = super::source::connect(from, to).await {
             let mut piece = [0; 256];
             while matches!(stream.read(&mut piece).await, Ok(length) if length > 0) {}
         }

@@ -64,7 +64,7 @@ fn call(to: SocketAddr, way: Way, blank: &Blank, deadline: Duration) -> Call {
 
 fn wire(sockets: usize) -> (Arc<Wire>, Clock) {
     let clock = Clock::start();
-    (Arc::new(Wire::new(clock, None, sockets)), clock)
+    (Arc::new(Wire::new(clock, None, sockets, false)), clock)
 }
 
 fn status(landed: &Landed) -> Result<u16, Ending> {
@@ -225,17 +225,46 @@ async fn a_head_drips_and_the_answer_is_heard() {
 }
 
 #[tokio::test]
-async fn silence_takes_sockets_and_says_nothing() {
+async fn silence_says_nothing_and_takes_nobodys_socket() {
     let (listener, to) = listener();
-    let (wire, clock) = wire(10);
-    let silent = {
-        let (wire, until) = (Arc::clone(&wire), clock.now() + Duration::from_millis(400));
+    let clock = Clock::start();
+    let wire = Arc::new(Wire::new(clock, None, 5, true));
+    let until = clock.now() + Duration::from_millis(900);
+    let silent = (0..3).map(|_| {
+        let wire = Arc::clone(&wire);
         tokio::spawn(async move { wire.keep_silent(PERSON, to, until).await })
-    };
-    let (mut stream, from) = listener.accept().await.expect("a connection");
-    assert_eq!((from.ip(), wire.free()), (PERSON.into(), 9));
+    });
+    let silent: Vec<_> = silent.collect();
+    let (mut first, from) = listener.accept().await.expect("a connection");
+    let (second, _) = listener.accept().await.expect("a connection");
+    assert_eq!((from.ip(), wire.free()), (PERSON.into(), 3));
+    // Half of the sockets and no more, also for a moment after one was closed on.
+    drop(second);
+    assert!(timeout(Duration::from_millis(300), listener.accept()).await.is_err(), "a third silent connection");
     let mut piece = [0; 8];
-    assert_eq!(stream.read(&mut piece).await.expect("closed in the end"), 0);
-    silent.await.expect("over");
-    assert_eq!(wire.free(), 10);
+    assert_eq!(first.read(&mut piece).await.expect("closed in the end"), 0);
+    for silent in silent {
+        silent.await.expect("over");
+    }
+    assert_eq!(wire.free(), 3);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_socket_was_not_sent() {
+    const HELD: Duration = Duration::from_millis(300);
+    let ((to, _), (wire, clock)) = (service(Duration::ZERO, SOON), wire(1));
+    let blank = Blank::new(70);
+    let first = wire.carry(call(to, Way::Http1(None), &blank, SOON)).await;
+    let lane = Arc::new(Lane::new(to, PERSON));
+    let waits = [(); 2].map(|()| {
+        let (wire, call) = (Arc::clone(&wire), call(to, Way::Http2(Arc::clone(&lane)), &blank, SOON));
+        tokio::spawn(async move { wire.carry(call).await })
+    });
+    sleep(HELD).await;
+    let since = clock.now();
+    drop(first);
+    for landed in waits {
+        let landed = landed.await.expect("carried");
+        assert!(status(&landed) == Ok(201) && landed.sent >= since, "{landed:?}");
+    }
 }

@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -92,9 +93,15 @@ impl<'d> Files<'d> {
         if let Some(roots) = &self.machine {
             return Some(Arc::clone(roots));
         }
+        let found = rustls_native_certs::load_native_certs();
+        if let Some(why) = found.errors.iter().find_map(passing) {
+            let message = format!("the trust anchors of this machine cannot be read now: {why}");
+            faults.add(span, message, None, None);
+            return None;
+        }
         let mut roots = RootCertStore::empty();
         // A machine's store may hold a few relics; whether the needed anchor is among the good ones shows at connect.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let message = "this machine has no trust anchors, and an upstream with https needs some".to_owned();
             faults.add(span, message, Some("write `ca = \"file.pem\"`".to_owned()), None);
@@ -145,8 +152,37 @@ pub(in crate::config) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
+/// Why an anchor cannot be read at this moment, though it is there: for want of something that the process will have again. What is left
+/// out then is not gone; what can never be read is left out each time.
+fn passing(error: &rustls_native_certs::Error) -> Option<String> {
+    let rustls_native_certs::ErrorKind::Io { inner, .. } = &error.kind else { return None };
+    let errno = Errno::from_io_error(inner)?;
+    [Errno::MFILE, Errno::NFILE, Errno::NOMEM].contains(&errno).then(|| errno.to_string())
+}
+
 /// Records `message`, which ends in the path, and gives nothing.
 fn refuse<T>(faults: &mut Faults<'_>, span: &Span, message: &str, path: &Path) -> Option<T> {
     faults.add(span, format!("{message}{}", path.display()), None, None);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls_native_certs::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn an_anchor_that_cannot_be_read_now_is_not_one_that_is_gone() {
+        let error = |errno: Errno| {
+            let kind = ErrorKind::Io { inner: errno.into(), path: PathBuf::from("/etc/ssl/certs/a.pem") };
+            Error { context: "failed to open file", kind }
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(passing(&error(errno)).is_some(), "{errno}");
+        }
+        for errno in [Errno::NOENT, Errno::ACCESS] {
+            assert_eq!(passing(&error(errno)), None);
+        }
+    }
 }

@@ -5,10 +5,7 @@ use super::*;
 #[tokio::test]
 async fn beyond_max_connections_clients_wait_in_the_backlog_and_are_served_when_a_slot_is_free() {
     let server = Server::with(limits(), 2, false);
-    let mut first = server.connect().await;
-    let mut second = server.connect().await;
-    exchange(&mut first).await;
-    exchange(&mut second).await;
+    let (first, _second) = (server.busy(1).await, server.busy(2).await);
     let mut third = server.connect().await;
     third.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     let mut byte = [0; 1];
@@ -37,13 +34,11 @@ async fn a_client_that_left_while_it_waited_in_the_backlog_harms_nobody() {
 async fn a_limit_that_falls_waits_for_as_many_to_leave_and_one_that_rises_lets_in() {
     let server = Server::with(limits(), 3, false);
     let mut clients = Vec::new();
-    for _ in 0..3 {
-        let mut client = server.connect().await;
-        exchange(&mut client).await;
-        clients.push(client);
+    for requests in 1..=3 {
+        clients.push(server.busy(requests).await);
     }
     let mut waiting = server.connect().await;
-    waiting.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    waiting.write_all(WAIT).await.unwrap();
     let lower = NonZeroUsize::MIN;
     let connections = Arc::clone(&server.connections);
     let falling = tokio::spawn(async move { connections.set_limit(lower).await });
@@ -51,24 +46,26 @@ async fn a_limit_that_falls_waits_for_as_many_to_leave_and_one_that_rises_lets_i
     // The one that stood first for a slot before the limit fell gets the first.
     clients.clear();
     timeout(LONG, falling).await.expect("the excess never left").unwrap();
+    server.held(4).await;
     let mut late = server.connect().await;
-    late.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    late.write_all(WAIT).await.unwrap();
     let mut byte = [0; 1];
     assert!(timeout(Duration::from_millis(300), late.peek(&mut byte)).await.is_err(), "served beyond the limit");
     assert_eq!(server.open(), 1);
 
     let set = |limit| server.connections.set_limit(NonZeroUsize::new(limit).unwrap());
     set(3).await;
-    read_until(&mut waiting, "hello").await;
-    read_until(&mut late, "hello").await;
+    server.held(5).await;
     // Given up in the middle it has lowered nothing but the number; told otherwise, it begins where it stood.
     assert!(timeout(Duration::from_millis(50), set(1)).await.is_err());
     set(3).await;
-    let mut third = server.connect().await;
-    exchange(&mut third).await;
+    let _third = server.busy(6).await;
     let mut fourth = server.connect().await;
     fourth.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(timeout(Duration::from_millis(300), fourth.peek(&mut byte)).await.is_err(), "served beyond the limit");
+    server.service.release.notify_waiters();
+    read_until(&mut waiting, "released").await;
+    read_until(&mut late, "released").await;
 }
 
 #[tokio::test]

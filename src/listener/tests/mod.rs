@@ -7,6 +7,7 @@ mod protocols;
 mod proxied;
 mod proxy_lines;
 mod rest;
+mod silence;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -35,6 +36,9 @@ use crate::proxy::peer::Peer;
 
 /// Longer than anything in these tests may take.
 const LONG: Duration = Duration::from_secs(20);
+
+/// A request that is in flight until [`Service::release`].
+const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// Clients' limits as a plan has them.
 pub(super) fn clients() -> plan::Clients {
@@ -197,7 +201,15 @@ impl Server {
         socket
     }
 
-    /// Waits until so many requests are held by `/wait`.
+    /// A connection with a request in flight, when so many are.
+    async fn busy(&self, requests: usize) -> TcpStream {
+        let mut socket = self.connect().await;
+        socket.write_all(WAIT).await.unwrap();
+        self.held(requests).await;
+        socket
+    }
+
+    /// Waits until so many requests have come to `/wait`.
     async fn held(&self, requests: usize) {
         eventually(|| self.service.waiting.load(Ordering::SeqCst) == requests).await;
     }

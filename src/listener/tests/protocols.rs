@@ -44,7 +44,7 @@ pub(super) async fn tls(server: &Server, alpn: &[&[u8]]) -> TlsStream<TcpStream>
     shake(&client(server, alpn), server).await
 }
 
-fn get(path: &str) -> Request<Full<Bytes>> {
+pub(super) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(format!("http://localhost{path}")).body(Full::default()).unwrap()
 }
 

@@ -132,6 +132,39 @@ async fn a_drain_closes_it_at_once_and_answers_whoever_has_spoken() {
 }
 
 #[tokio::test]
+async fn told_to_make_room_it_goes_at_once_and_answers_whoever_has_spoken() {
+    let server = Server::start(limits());
+    let (mut quiet, mut speaking) = (server.connect().await, server.connect().await);
+    exchange(&mut quiet).await;
+    exchange(&mut speaking).await;
+    rested().await;
+    // Before the connection's task has its turn.
+    assert_eq!(speaking.try_write(WAIT).unwrap(), WAIT.len());
+    server.connections.quiet.dismiss(2, Instant::now());
+    let (took, said) = read_to_close(&mut quiet).await;
+    assert!(took < Duration::from_millis(900) && said.is_empty(), "{took:?} {said}");
+    server.ends_by(Cause::Displaced).await;
+    server.held(1).await;
+    server.service.release.notify_one();
+    let (_, answer) = read_to_close(&mut speaking).await;
+    assert!(answer.contains("connection: close") && answer.ends_with("released"), "{answer}");
+    server.ends_by(Cause::Done).await;
+}
+
+#[tokio::test]
+async fn told_to_make_room_under_tls_it_says_that_it_goes_unless_it_has_asked_nothing() {
+    let server = Server::tls(limits());
+    let (mut silent, mut idle) = (protocols::tls(&server, &[]).await, protocols::tls(&server, &[]).await);
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert_ne!(timeout(LONG, idle.read(&mut [0; 4096])).await.unwrap().unwrap(), 0);
+    rested().await;
+    server.connections.quiet.dismiss(2, Instant::now());
+    assert_eq!(timeout(LONG, idle.read(&mut [0; 1])).await.unwrap().expect("no close_notify"), 0);
+    assert!(timeout(LONG, silent.read(&mut [0; 1])).await.unwrap().is_err(), "not reset");
+    eventually(|| server.connections.ended(Cause::Displaced) == 2).await;
+}
+
+#[tokio::test]
 async fn under_tls_it_is_the_same_session_and_its_end_is_said() {
     let server = Server::tls(limits());
     let mut stream = protocols::tls(&server, &[]).await;

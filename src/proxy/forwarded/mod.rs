@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 use super::address::is_trusted;
+use super::headers;
 
 /// The de-facto chain of clients and proxies.
 pub const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -132,7 +133,7 @@ fn address(node: &str) -> Option<IpAddr> {
 
 /// A number, or an obfuscated one (RFC 7239 §6.2).
 fn is_port(text: &str) -> bool {
-    let is_number = (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = text.len() <= 5 && headers::is_number(text.as_bytes());
     let hidden = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };

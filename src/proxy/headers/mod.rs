@@ -38,7 +38,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const FORWARDED: &str = "forwarded";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const OURS: &str = "weir-";
+/// What weir tells its clients, and none of them it or a service, begins so.
+pub(super) const OURS: &str = "weir-";
 
 /// The certificate of a client, as whoever ends its TLS tells it (RFC 9440 §2.2).
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -212,7 +213,8 @@ fn one_length(headers: &mut HeaderMap) {
     }
 }
 
-fn is_number(text: &[u8]) -> bool {
+/// Digits alone: what the standard library reads as a number may also have a sign.
+pub(super) fn is_number(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 

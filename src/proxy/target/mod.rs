@@ -12,6 +12,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING}
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
 
+use super::headers::is_number;
 use crate::admission::verdict::Reason;
 use crate::config::path::normal_path;
 
@@ -153,7 +154,7 @@ fn length(headers: &HeaderMap) -> Result<(), BadRequest> {
         if lengths.next().is_some() {
             return Err(BadRequest::Length("is given more than once"));
         }
-        if first.is_empty() || !first.as_bytes().iter().all(u8::is_ascii_digit) {
+        if !is_number(first.as_bytes()) {
             return Err(BadRequest::Length("is not a number"));
         }
     }
@@ -227,9 +228,8 @@ fn is_name(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(fits)
 }
 
-/// Digits alone: a number may also have a sign.
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    is_number(text.as_bytes()) && text.parse::<u16>().is_ok()
 }
 
 /// `host` as routes compare it.
