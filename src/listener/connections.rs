@@ -337,7 +337,7 @@ pub(super) struct Slot {
 impl Slot {
     /// An accepted connection takes its slot.
     pub(super) fn take(connections: &Arc<Connections>, roll: &Arc<Roll>, permit: OwnedSemaphorePermit) -> Self {
-        let number = connections.accepted.fetch_add(1, Ordering::Relaxed);
+        connections.accepted.fetch_add(1, Ordering::Relaxed);
         add(&connections.open, Kind::Opening as u8);
         roll.open.fetch_add(1, Ordering::Relaxed);
         Self {
@@ -345,7 +345,7 @@ impl Slot {
             roll: Arc::clone(roll),
             kind: AtomicU8::new(Kind::Opening as u8),
             address: OnceLock::new(),
-            seat: Seat::new(number),
+            seat: Seat::new(),
             _permit: permit,
         }
     }

@@ -30,7 +30,10 @@ use crate::clock::saturating_nanos;
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 /// Entries looked at in one call: those of connections that have been busy meanwhile are put where they belong, 0.3 µs each.
-const LOOKS: usize = 256;
+const LOOKS: u64 = 256;
+
+/// The turn of whoever is not there. Nobody's: it would be of no rank.
+const NOWHERE: Turn = u64::MAX;
 
 /// Bits of a turn that are a time: 146 years of nanoseconds. The rank stands above them.
 const TIME_BITS: u32 = 62;
@@ -39,33 +42,20 @@ const TIME_BITS: u32 = 62;
 #[derive(Debug)]
 pub(super) struct Quiet {
     began: Instant,
-    open: Mutex<BTreeMap<Place, Weak<Activity>>>,
+    open: Mutex<BTreeMap<Turn, Weak<Activity>>>,
 }
 
-/// Where a connection stands, as it was last looked at: its place of now is this or a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// Rank, and nanoseconds from `began` to the end of its last request.
-    turn: u64,
-    number: u64,
-}
+/// Where a connection stands, as it was last looked at, no two at one: its rank, and nanoseconds from `began` to the end of its last request.
+/// It only ever becomes later.
+type Turn = u64;
 
-/// What a connection keeps of its place.
+/// What a connection keeps of its turn. Written under the lock of [`Quiet`] only.
 #[derive(Debug)]
-pub(super) struct Seat {
-    /// Tells connections apart.
-    number: u64,
-    /// Written under the lock of [`Quiet`] only.
-    turn: AtomicU64,
-}
+pub(super) struct Seat(AtomicU64);
 
 impl Seat {
-    pub(super) const fn new(number: u64) -> Self {
-        Self { number, turn: AtomicU64::new(0) }
-    }
-
-    fn place(&self) -> Place {
-        Place { turn: self.turn.load(Ordering::Relaxed), number: self.number }
+    pub(super) const fn new() -> Self {
+        Self(AtomicU64::new(NOWHERE))
     }
 }
 
@@ -76,14 +66,14 @@ impl Quiet {
 
     /// A connection was opened.
     pub(super) fn enter(&self, activity: &Arc<Activity>) {
-        let place = self.place(activity, activity.opened());
-        seat(&mut self.lock(), activity, place, Arc::downgrade(activity));
+        let turn = self.turn_of(activity, activity.opened());
+        seat(&mut self.lock(), activity, turn, Arc::downgrade(activity));
     }
 
     /// It cannot be told any more: it is ending, or has become a tunnel. The second time does nothing.
     pub(super) fn leave(&self, slot: &Slot) {
         let mut open = self.lock();
-        let left = open.remove(&slot.seat.place());
+        let left = open.remove(&slot.seat.0.swap(NOWHERE, Ordering::Relaxed));
         drop(open);
         drop(left);
     }
@@ -94,7 +84,7 @@ impl Quiet {
         for rank in Rank::ALL {
             while told < count && looks < LOOKS {
                 looks += 1;
-                match self.look(rank, now) {
+                match self.look(rank, now, looks) {
                     Look::Told => told += 1,
                     Look::Moved => {}
                     Look::Nobody => break,
@@ -103,29 +93,31 @@ impl Quiet {
         }
     }
 
-    /// Looks at the first of `rank`.
-    fn look(&self, rank: Rank, now: Instant) -> Look {
+    /// Looks at the first of `rank`, at `now` for the `nth` time.
+    fn look(&self, rank: Rank, now: Instant, nth: u64) -> Look {
         let mut open = self.lock();
-        let Some((place, activity)) = open.range(Self::first(rank)..).next() else { return Look::Nobody };
-        let place = *place;
-        if place.turn >> TIME_BITS != rank as u64 {
+        let Some((turn, activity)) = open.range(Self::first(rank)..).next() else { return Look::Nobody };
+        let turn = *turn;
+        if turn >> TIME_BITS != rank as u64 {
             return Look::Nobody;
         }
         let Some(activity) = activity.upgrade() else {
             // About to leave.
-            open.remove(&place);
+            open.remove(&turn);
             return Look::Moved;
         };
-        let fresh = self.place(&activity, now);
-        let look = if fresh != place {
-            if let Some(entry) = open.remove(&place) {
-                seat(&mut open, &activity, fresh, entry);
+        let fresh = self.turn_of(&activity, now);
+        // Those who were put at one instant stand side by side.
+        let look = if fresh.abs_diff(turn) > LOOKS {
+            if let Some(entry) = open.remove(&turn) {
+                seat(&mut open, &activity, fresh + nth, entry);
             }
             Look::Moved
-        } else if self.turn(rank, now).saturating_sub(place.turn) < saturating_nanos(GRACE) {
+        } else if self.turn(rank, now).saturating_sub(turn) < saturating_nanos(GRACE) {
             Look::Nobody
         } else {
-            open.remove(&place);
+            open.remove(&turn);
+            activity.slot().seat.0.store(NOWHERE, Ordering::Relaxed);
             activity.dismiss();
             Look::Told
         };
@@ -136,30 +128,32 @@ impl Quiet {
     }
 
     /// Where `activity` stands at `now`: with a request in flight, behind whoever is quiet.
-    fn place(&self, activity: &Activity, now: Instant) -> Place {
-        let since = activity.quiet_since().unwrap_or(now);
-        Place { turn: self.turn(activity.rank(), since), number: activity.slot().seat.number }
+    fn turn_of(&self, activity: &Activity, now: Instant) -> Turn {
+        self.turn(activity.rank(), activity.quiet_since().unwrap_or(now))
     }
 
-    fn turn(&self, rank: Rank, since: Instant) -> u64 {
+    fn turn(&self, rank: Rank, since: Instant) -> Turn {
         let time = saturating_nanos(since.saturating_duration_since(self.began)) & ((1 << TIME_BITS) - 1);
-        Self::first(rank).turn | time
+        Self::first(rank) | time
     }
 
     /// Before everybody of `rank`.
-    const fn first(rank: Rank) -> Place {
-        Place { turn: (rank as u64) << TIME_BITS, number: 0 }
+    const fn first(rank: Rank) -> Turn {
+        (rank as u64) << TIME_BITS
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Place, Weak<Activity>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Turn, Weak<Activity>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Puts `entry`, which is of `activity`, at `place`.
-fn seat(open: &mut BTreeMap<Place, Weak<Activity>>, activity: &Activity, place: Place, entry: Weak<Activity>) {
-    activity.slot().seat.turn.store(place.turn, Ordering::Relaxed);
-    open.insert(place, entry);
+/// Puts `entry`, which is of `activity`, at `turn`, or at the first free one behind it.
+fn seat(open: &mut BTreeMap<Turn, Weak<Activity>>, activity: &Activity, mut turn: Turn, entry: Weak<Activity>) {
+    while open.contains_key(&turn) {
+        turn += 1;
+    }
+    activity.slot().seat.0.store(turn, Ordering::Relaxed);
+    open.insert(turn, entry);
 }
 
 /// What a look at the first came to.
@@ -253,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_call_looks_at_everybody() {
-        let (connections, open) = full::<{ LOOKS + 2 }>();
+        let (connections, open) = full::<{ LOOKS as usize + 2 }>();
         let working: Vec<_> = open.iter().skip(1).map(Activity::begin_request).collect();
         drop(open[0].begin_request());
         let later = Instant::now() + GRACE;

@@ -104,39 +104,31 @@ impl Worker {
 
     /// Answers `request` of `peer`.
     ///
-    /// Taken apart before the future is made, which would have room for the request and for its parts.
+    /// Its parts are taken apart before the future is made: it would have room for the request as well.
     pub fn serve(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
-        let (head, incoming) = request.into_parts();
+        let (mut head, incoming) = request.into_parts();
         let asker = self.asker(peer, &head);
-        let visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
-        let upload = Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout);
-        self.answered(asker, head, Some(upload), visit)
-    }
-
-    async fn answered(
-        &self,
-        asker: Asker<'_>,
-        mut head: Parts,
-        mut upload: Option<Upload>,
-        mut visit: Visit,
-    ) -> Response<Body> {
-        sabotage::swallow().await;
+        let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
+        let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
-        let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
-            Ok(response) => response,
-            Err(answer) => {
-                // A client that waits for `100 Continue` has sent no body, and shall not.
-                let owes = |upload: &&mut Upload| !upload.is_complete() && !head.headers.contains_key(EXPECT);
-                if let Some(upload) = upload.as_mut().filter(owes) {
-                    Box::pin(upload.drain()).await;
+        async move {
+            sabotage::swallow().await;
+            let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
+                Ok(response) => response,
+                Err(answer) => {
+                    // A client that waits for `100 Continue` has sent no body, and shall not.
+                    let owes = |upload: &&mut Upload| !upload.is_complete() && !head.headers.contains_key(EXPECT);
+                    if let Some(upload) = upload.as_mut().filter(owes) {
+                        Box::pin(upload.drain()).await;
+                    }
+                    visit.refused(answer.reason, answer.status());
+                    let reads = || reads.unwrap_or_else(|| Reads::of(&head.headers));
+                    let response = answer.response(reads, &asker.id);
+                    if head.method == Method::HEAD { answer::without_body(response) } else { response }.map(Source::Own)
                 }
-                visit.refused(answer.reason, answer.status());
-                let reads = || reads.unwrap_or_else(|| Reads::of(&head.headers));
-                let response = answer.response(reads, &asker.id);
-                if head.method == Method::HEAD { answer::without_body(response) } else { response }.map(Source::Own)
-            }
-        };
-        response.map(|source| Body::new(source, visit))
+            };
+            response.map(|source| Body::new(source, visit))
+        }
     }
 
     /// The way through; an error is what the client is told instead of the upstream's answer. `reads` is what is left of a head that went on.
