@@ -157,7 +157,12 @@ impl Weir {
 
     /// Waits until `series` has `value`.
     pub(crate) fn wait_for(&self, series: &str, value: u64) {
-        eventually(&format!("{series} {value}"), || self.metrics().value(series) == value);
+        if !within(PATIENCE, || self.metrics().value(series) == value) {
+            let name = series.split('{').next().unwrap();
+            let now: Vec<_> =
+                self.metrics().0.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect();
+            panic!("never: {series} {value}, but\n{}", now.join("\n"));
+        }
     }
 
     /// Waits until `upstream` has so many requests in flight and in line.
