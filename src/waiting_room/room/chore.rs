@@ -191,7 +191,7 @@ impl Room {
         records
     }
 
-    fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
+    pub(super) fn follow_waves(&self, control: &mut Control, unix: Duration, records: &mut Vec<Appended>) {
         // Before the clock is asked: a wave that was spent when the process ended has ended by that, whatever has opened since.
         let reached = control.progress;
         let calling = self.schedule.standing(reached).calling;
@@ -222,6 +222,10 @@ impl Room {
         let mut starts = self.starts.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(joins) = joins(standing) {
             starts.begin(joins, first);
+        }
+        // Shown before it counts: to whom a place of this wave has ended, no look that finds the wave open may say that nothing is known of him.
+        if !matches!(standing.phase, Phase::Open { .. }) {
+            self.shown.write().unwrap_or_else(PoisonError::into_inner).standing = *standing;
         }
         self.ended.fetch_max(ended::end(&self.schedule, standing, &starts, first), Ordering::AcqRel);
     }

@@ -221,8 +221,9 @@ impl Room {
         let wave = self.wave_of(number);
         let standing = &shown.standing;
         if self.has_ended(number) {
-            // While another wave is open, his place is not even worth a word.
-            let open = matches!(standing.phase, Phase::Open { .. });
+            // While another wave is open, his place is not even worth a word. Looked at once more: the end was shown before it counted, and
+            // what this look began with may be older.
+            let open = matches!(self.shown().standing.phase, Phase::Open { .. });
             return if open { Stand::Unknown } else { self.closed() };
         }
         if (shown.undrawn.0..shown.undrawn.1).contains(&number) {

@@ -157,3 +157,18 @@ fn people_are_told_that_the_next_opening_ends_a_wave_that_does_not_close_by_itse
     }
     assert!(Bench::new(vec![wave(1)]).room.closing().is_none());
 }
+
+#[test]
+fn whose_place_ends_while_the_chore_is_at_work_is_told_so() {
+    let mut bench = two(AtClose::Serve, None);
+    let (first, old) = (known(&bench), known(&bench));
+    bench.pass(Duration::from_secs(1));
+    bench.enter(&first, true, None).unwrap().answered(200);
+    let (begun, unix) = (bench.room.shown(), bench.unix());
+    bench.room.follow_waves(&mut bench.room.control.lock().unwrap(), unix, &mut Vec::new());
+    // Also whoever's look began before.
+    for shown in [begun, bench.room.shown()] {
+        let stand = bench.room.stand(old.number(), &shown);
+        assert!(matches!(stand, Stand::Over { spent: true, .. }), "{stand:?}");
+    }
+}
