@@ -23,8 +23,12 @@ const WIDTH: f64 = 960.0;
 const LEFT: f64 = 64.0;
 /// Right of it.
 const RIGHT: f64 = 14.0;
-/// Above it, for names of faults.
+/// Above it, for what the upper axis counts.
 const TOP: f64 = 18.0;
+/// Above that, for each line of names of faults: at most so many, and the width of a letter.
+const ROW: f64 = 12.0;
+const ROWS: u8 = 3;
+const LETTER: f64 = 6.0;
 /// Below it, for numbers.
 const BOTTOM: f64 = 38.0;
 
@@ -107,7 +111,7 @@ impl Layer {
 impl Plot<'_> {
     /// A `figure` element.
     pub(super) fn draw(&self) -> String {
-        let (height, mut svg) = (self.height + TOP + BOTTOM, String::new());
+        let (height, mut svg) = (self.height + self.top() + BOTTOM, String::new());
         let title = escape(self.title);
         // Writing to a string does not fail.
         write!(
@@ -149,23 +153,35 @@ impl Plot<'_> {
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let across = self.x.share(x).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
-        (LEFT + across, TOP + (1.0 - self.y.share(y).clamp(0.0, 1.0)) * self.height)
+        (LEFT + across, self.top() + (1.0 - self.y.share(y).clamp(0.0, 1.0)) * self.height)
+    }
+
+    fn top(&self) -> f64 {
+        TOP + f64::from(self.rows().max().map_or(0, |row| row + 1)) * ROW
+    }
+
+    /// The line of each fault's name: one that would stand on the name before goes a line down.
+    fn rows(&self) -> impl Iterator<Item = u8> {
+        let (mut row, mut free) = (0, 0.0);
+        self.bands.iter().map(move |band| {
+            let from = self.x.share(band.from).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
+            row = if from < free { (row + 1) % ROWS } else { 0 };
+            free = from + band.name.chars().count() as f64 * LETTER;
+            row
+        })
     }
 
     fn draw_bands(&self, svg: &mut String) {
-        let (mut row, mut free) = (0, 0.0);
-        for band in self.bands {
+        let top = self.top();
+        for (band, row) in self.bands.iter().zip(self.rows()) {
             let (from, _) = self.place((band.from, self.y.from));
             let (until, _) = self.place((band.until, self.y.from));
             let width = (until - from).max(1.5);
-            // A name that would stand on the one before goes a line down.
-            row = if from < free { (row + 1) % 3 } else { 0 };
-            free = from + band.name.chars().count() as f64 * 6.0;
-            let (height, y) = (self.height, TOP - 5.0 + f64::from(row) * 12.0);
+            let (height, y) = (self.height, TOP - 5.0 + f64::from(row + 1) * ROW);
             let (anchor, at) = if from > WIDTH * 0.8 { ("end", until) } else { ("start", from) };
             write!(
                 svg,
-                "<rect class=band x={from:.1} y={TOP} width={width:.1} height={height} />\
+                "<rect class=band x={from:.1} y={top} width={width:.1} height={height} />\
                  <text class=fault x={at:.1} y={y} text-anchor={anchor}>{}</text>",
                 escape(&band.name)
             )
@@ -174,7 +190,7 @@ impl Plot<'_> {
     }
 
     fn draw_axes(&self, svg: &mut String) {
-        let (bottom, right) = (TOP + self.height, WIDTH - RIGHT);
+        let (bottom, right) = (self.top() + self.height, WIDTH - RIGHT);
         for tick in self.y.ticks() {
             let (_, y) = self.place((self.x.from, tick));
             let text = (self.y.write)(tick);
