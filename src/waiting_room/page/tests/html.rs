@@ -132,7 +132,7 @@ fn what_does_not_apply_is_not_there() {
         assert!(full.contains(present), "{present}");
     }
     assert!(page(&view(State::Turn { enter: Enter::SendAgain, kept: None })).contains("id=\"back\""));
-    assert!(page(&view(State::Lobby { opens: OPENS, drawn: true })).contains("data-left=\"3672\""));
+    assert!(page(&view(State::Lobby { opens: OPENS, closes: None, drawn: true })).contains("data-left=\"3672\""));
 }
 
 #[test]
