@@ -89,7 +89,7 @@ impl Told {
                 (
                     "text/html; charset=utf-8",
                     policy,
-                    coding::packed(room.page().html(&view, language), headers, fastrand::u8(..)),
+                    coding::packed(room.page().rendered(&view, language), headers, fastrand::u8(..)),
                 )
             }
             Format::Json => ("application/problem+json", None, (page::problem_json(&view, language), None)),
