@@ -111,9 +111,10 @@ impl Worker {
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
+        let forgotten = self.gateway.passes().and_then(|passes| room::lent::forgotten(passes, &head, asker.tls));
         async move {
             sabotage::swallow().await;
-            let response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
+            let mut response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {
                 Ok(response) => response,
                 Err(answer) => {
                     // A client that waits for `100 Continue` has sent no body, and shall not.
@@ -127,6 +128,9 @@ impl Worker {
                     if head.method == Method::HEAD { answer::without_body(response) } else { response }.map(Source::Own)
                 }
             };
+            if let Some(forgotten) = forgotten {
+                room::lent::forget(*forgotten, response.headers_mut());
+            }
             response.map(|source| Body::new(source, visit))
         }
     }
@@ -156,7 +160,7 @@ impl Worker {
         // Who only asks what he may ask is nobody who waits: he is given no place and no pass.
         let preflight = headers::is_preflight(head);
         let doorway = route.doorway().filter(|_| !preflight);
-        let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), &head.headers);
+        let bearer = self.gateway.bearer(limits.class, doorway.map(Arc::as_ref), head);
         visit.classed(bearer.person.class);
         if bearer.is_inside() {
             asker.peer.note_inside();

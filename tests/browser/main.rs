@@ -250,7 +250,7 @@ fn a_page_that_slept_asks_when_it_is_seen_again() {
 
 #[test]
 fn the_opening_is_counted_down_and_becomes_a_place() {
-    let room = Room::open(State::Lobby { opens: room::OPENS, drawn: true }, 2 * SECOND);
+    let room = Room::open(State::Lobby { opens: room::OPENS, closes: None, drawn: true }, 2 * SECOND);
     let mut browser = Browser::start(INDONESIAN);
     browser.open(&room.url("/register"));
     browser.until("/^1:01:(0|1)\\d$/.test(document.querySelector('[data-left]').textContent)");

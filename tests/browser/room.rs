@@ -14,6 +14,13 @@ use weir::waiting_room::page::{
 /// A Saturday evening.
 pub(crate) const OPENS: Moment = Moment { unix: Duration::from_hours(493_308), offset_minutes: 420 };
 
+/// The day after, where a quota may be spent first.
+const CLOSES: Closes = Closes {
+    at: Moment { unix: Duration::from_hours(493_332), offset_minutes: 420 },
+    then: AtClose::Serve,
+    while_left: true,
+};
+
 /// A request that arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
@@ -55,12 +62,12 @@ pub(crate) fn states() -> Vec<(&'static str, State<'static>)> {
     let full = Waiting {
         jump: Some(Jump::ServiceSlower),
         beyond_quota: true,
-        closes: Some(Closes { at: OPENS, then: AtClose::Carry }),
+        closes: Some(Closes { at: OPENS, then: AtClose::Carry, while_left: true }),
         ..waiting(164_321)
     };
     let enter = Enter::Follow(Local::parse("/register?in").unwrap());
     vec![
-        ("lobby", State::Lobby { opens: OPENS, drawn: true }),
+        ("lobby", State::Lobby { opens: OPENS, closes: Some(CLOSES), drawn: true }),
         ("waiting", State::Waiting(waiting(12_345))),
         ("waiting-full", State::Waiting(full)),
         ("paused", State::Paused(Waiting { wait: None, ..waiting(12_345) })),

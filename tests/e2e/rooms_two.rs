@@ -101,3 +101,53 @@ fn who_does_not_say_which_place_he_means_means_the_one_he_waits_for() {
     assert_eq!(busy.answer().status, 200);
     eventually("his turn", || place("")["state"] == "turn");
 }
+
+/// When the bearer of the pass that `answer` gives was let in, in seconds since 1970.
+fn admitted(answer: &Response) -> u64 {
+    let pass = answer.field("weir-pass").unwrap_or_else(|| panic!("no pass: {answer:?}"));
+    u64::from_str_radix(pass.get(2..14).unwrap(), 16).unwrap()
+}
+
+/// The cookies of somebody who was let in at `/join`, and the next second but one.
+fn left_behind(weir: &Weir, who: &str) -> (Vec<String>, u64) {
+    let before = ask(weir, "POST", "/join", &format!("{who}content-length: 0\r\n"));
+    let mut jar = Vec::new();
+    keep(&mut jar, &before);
+    let since = admitted(&before);
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    (jar, since)
+}
+
+#[test]
+fn who_says_that_he_is_another_has_nothing_of_the_person_before_in_any_room() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address).replace("identity = \"header:who\"\n", ""));
+    let (mut jar, since) = left_behind(&weir, "");
+    let kept = format!("cookie: {}\r\n", jar.join("; "));
+    let same = ask(&weir, "GET", "/register", &kept);
+    assert_eq!(admitted(&same), since, "let in at the first room");
+    // A link on another site says nothing of who sits there.
+    latch.let_pass(1);
+    let led = ask(&weir, "GET", "/busy?weir_new=1", &format!("{kept}sec-fetch-site: cross-site\r\n"));
+    assert_eq!((led.status, cookies(&led)), (200, String::new()), "{led:?}");
+    let another = ask(&weir, "GET", "/register?weir_new=1", &kept);
+    assert!(admitted(&another) > since, "a newcomer of the funnel too: {another:?}");
+    keep(&mut jar, &another);
+    assert!(jar.contains(&"weir_pass_batch=".to_owned()), "and of the other room nothing is left: {jar:?}");
+    assert!(jar.iter().any(|kept| kept.starts_with("weir_pass_opening=02")), "{jar:?}");
+    assert!(another.fields.iter().any(|(_, field)| field.starts_with("weir_pass_batch=; Path=/; Max-Age=0")));
+}
+
+#[test]
+fn a_pass_of_another_room_counts_only_for_whom_it_was_given_to() {
+    let latch = Latch::new();
+    let origin = origin(&latch);
+    let weir = Weir::start(&config(origin.address));
+    let (jar, since) = left_behind(&weir, "who: first\r\n");
+    let kept = format!("cookie: {}\r\n", jar.join("; "));
+    let next = ask(&weir, "GET", "/register", &format!("who: second\r\n{kept}"));
+    assert!(admitted(&next) > since, "let in after the first: {next:?}");
+    let first = ask(&weir, "GET", "/register", &format!("who: first\r\n{kept}"));
+    assert_eq!(admitted(&first), since, "and the first is not a newcomer");
+}

@@ -19,7 +19,7 @@ use weir::clock::{Clock, Tick};
 use weir::config::plan::{Class, Plan};
 use weir::proxy::cookies;
 use weir::proxy::gateway::{self as core, Route};
-use weir::proxy::pass::{Bearer, WEIR_PASS};
+use weir::proxy::pass::{Bearer, Pass, WEIR_PASS};
 use weir::proxy::room::Doorway;
 use weir::proxy::room::kept::is_served;
 use weir::proxy::visit::InService;
@@ -166,10 +166,12 @@ impl Gateway {
     pub(super) fn begin(&mut self, said: Said) -> Option<Call> {
         let route = Arc::clone(self.routes.get(usize::from(said.stage))?);
         let class = route.plan(&self.core).map_or(Class::New, |plan| plan.class);
-        let doorway = route.doorway().map(|doorway| doorway.tag());
         let fields = fields(&self.core, &route, &said);
         let bearer = match self.core.passes() {
-            Some(passes) => passes.bearer(class, doorway, &fields, self.unix()),
+            Some(passes) => {
+                let is_his = |pass: &Pass| !self.is_anothers(&route, &said, pass);
+                passes.bearer(class, route.doorway().map(|doorway| doorway.tag()), &fields, is_his, self.unix())
+            }
             None => Bearer::without(class),
         };
         Some(Call {

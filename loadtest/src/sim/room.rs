@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir::admission::verdict::Reason;
-use weir::config::plan::{Class, Identity};
-use weir::proxy::pass::Bearer;
+use weir::config::plan::{Class, Identity, WaitingRoom};
+use weir::proxy::gateway::Route;
+use weir::proxy::pass::{Bearer, Pass};
 use weir::proxy::room::Doorway;
 use weir::waiting_room::eta::FLOOR;
 use weir::waiting_room::room::{Look, NotEntered, Place, Stand, Turn};
 
-use super::gateway::{Call, Gateway};
+use super::gateway::{Call, Gateway, Said};
 use super::told;
 use crate::ledger::Kind;
 use crate::visitor::Answer;
@@ -44,8 +45,7 @@ impl Gateway {
             return Ok(());
         }
         let (room, unix) = (doorway.room(), self.unix());
-        let own = |session: &u64| !is_another(call, doorway, self.identity(call, doorway), *session, unix);
-        if let Some(session) = call.bearer.session().filter(own) {
+        if let Some(session) = call.bearer.session() {
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => {
                     call.place = Some(place);
@@ -246,31 +246,42 @@ impl Gateway {
         call.route.plan(&self.core).map_or(Class::New, |plan| plan.class)
     }
 
+    /// Whether `pass`, which was `said` on `route`, is another person's (`weir::proxy::room::lent`).
+    pub(super) fn is_anothers(&self, route: &Route, said: &Said, pass: &Pass) -> bool {
+        let Some(door) = route.doorway().filter(|_| !said.anew) else { return said.anew };
+        let means = |doorway: &Doorway| self.plan(doorway).and_then(|plan| plan.identity.as_ref());
+        let mut given = self.core.doorways().iter();
+        let given = given.find(|given| given.tag() == pass.room && means(given) == means(door));
+        let identity = identity(means(door), said.key.as_bytes(), said.shown.cookie.as_deref());
+        let held = given.zip(identity).is_none_or(|(given, of)| given.room().is_held_by(pass.session, of));
+        let tickets = said.shown.ticket.iter().filter(|_| pass.room == door.tag()).map(|ticket| ticket.as_bytes());
+        !held || door.room().find(tickets, None, self.unix()).is_some_and(|place| !place.is_of(pass.session))
+    }
+
     /// The value that makes two requests the same person's.
     fn identity<'c>(&'c self, call: &'c Call, doorway: &Doorway) -> Option<&'c [u8]> {
-        let mut rooms = self.core.plan().waiting_rooms.iter();
-        let room = rooms.find(|room| *room.name == **doorway.room().name())?;
-        match room.identity.as_ref()? {
-            Identity::Header(name) if name.as_str() == "idempotency-key" => Some(call.key.as_bytes()),
-            Identity::Header(_) => None,
-            Identity::Cookie(name) => cookie(call, name).next(),
-        }
+        let means = self.plan(doorway)?.identity.as_ref();
+        identity(means, call.key.as_bytes(), call.shown.cookie.as_deref())
+    }
+
+    fn plan(&self, doorway: &Doorway) -> Option<&WaitingRoom> {
+        self.core.plan().waiting_rooms.iter().find(|room| *room.name == **doorway.room().name())
     }
 }
 
-fn is_another(call: &Call, doorway: &Doorway, identity: Option<&[u8]>, session: u64, unix: Duration) -> bool {
-    let room = doorway.room();
-    let stated = || room.find(call.shown.ticket.iter().map(|ticket| ticket.as_bytes()), None, unix);
-    call.anew
-        || identity.is_some_and(|identity| !room.is_held_by(session, identity))
-        || stated().is_some_and(|place| !place.is_of(session))
+fn identity<'c>(means: Option<&'c Identity>, key: &'c [u8], cookies: Option<&'c str>) -> Option<&'c [u8]> {
+    match means? {
+        Identity::Header(name) if name.as_str() == "idempotency-key" => Some(key),
+        Identity::Header(_) => None,
+        Identity::Cookie(name) => cookie(cookies, name).next(),
+    }
 }
 
 fn cookies<'c>(call: &'c Call, doorway: &'c Doorway) -> impl Iterator<Item = &'c [u8]> {
-    cookie(call, doorway.cookie())
+    cookie(call.shown.cookie.as_deref(), doorway.cookie())
 }
 
-fn cookie<'c>(call: &'c Call, name: &'c str) -> impl Iterator<Item = &'c [u8]> {
-    let pairs = call.shown.cookie.as_deref().into_iter().flat_map(|cookies| cookies.split("; "));
+fn cookie<'c>(cookies: Option<&'c str>, name: &'c str) -> impl Iterator<Item = &'c [u8]> {
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split("; "));
     pairs.filter_map(move |pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.as_bytes()))
 }

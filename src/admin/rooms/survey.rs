@@ -108,7 +108,9 @@ fn phase(room: &Room, survey: &Survey) -> Value {
     let moment = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
     let mut document = match survey.standing.phase {
         Phase::Lobby { wave, .. } => json!({ "name": "lobby", "wave": wave, "opens": moment(room.next_opening()) }),
-        Phase::Open { wave, .. } => json!({ "name": "open", "wave": wave, "closes": moment(room.closing()) }),
+        Phase::Open { wave, .. } => {
+            json!({ "name": "open", "wave": wave, "closes": moment(room.closing().map(|closes| closes.at)) })
+        }
         Phase::Closed { .. } => json!({ "name": "closed", "opens": moment(room.next_opening()) }),
     };
     document["calling"] = survey.standing.calling.into();

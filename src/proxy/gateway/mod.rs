@@ -13,6 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::request::Parts;
 use http::{HeaderMap, Method};
 use metrics::Counter;
 
@@ -31,7 +32,7 @@ use crate::proxy::answer::Answer;
 use crate::proxy::capacity::Capacity;
 use crate::proxy::lines::{Lines, Needs};
 use crate::proxy::observe;
-use crate::proxy::pass::{self, Bearer, Passes, unix_time};
+use crate::proxy::pass::{self, Bearer, Pass, Passes, unix_time};
 use crate::proxy::room::held::HeldVisits;
 use crate::proxy::room::{self, Doorway};
 use crate::proxy::route::{self as routes, Match};
@@ -296,12 +297,14 @@ impl Gateway {
         self.passes.as_ref()
     }
 
-    /// Who asks with `headers` on a route of `class`, which leads through `doorway`, if through any.
+    /// Who asks with `head` on a route of `class`, which leads through `doorway`, if through any.
     #[must_use]
-    pub fn bearer(&self, class: Class, doorway: Option<&Doorway>, headers: &HeaderMap) -> Bearer {
-        let passes = self.passes.as_ref();
-        let bearer = |passes: &Passes| passes.bearer(class, doorway.map(Doorway::tag), headers, unix_time());
-        passes.filter(|_| pass::is_shown(headers)).map_or_else(|| Bearer::without(class), bearer)
+    pub fn bearer(&self, class: Class, doorway: Option<&Doorway>, head: &Parts) -> Bearer {
+        let passes = self.passes.as_ref().filter(|_| pass::is_shown(&head.headers));
+        let Some(passes) = passes else { return Bearer::without(class) };
+        let unix = unix_time();
+        let is_his = |pass: &Pass| !room::lent::is_anothers(&self.doorways, doorway, head, pass, unix);
+        passes.bearer(class, doorway.map(Doorway::tag), &head.headers, is_his, unix)
     }
 
     /// The waiting rooms, in the order of the plan.

@@ -95,16 +95,24 @@ impl Passes {
     }
 
     /// Who asks with `headers` on a route of `class`, which leads into the waiting room `room`, if into any. A pass makes a newcomer one in
-    /// progress, and leaves others what they are; one of another room leaves him a newcomer of this one, whom the funnel has let in.
+    /// progress, and leaves others what they are; one of another room leaves him a newcomer of this one, whom the funnel has let in. Passes that
+    /// are not his, as `is_his` says, are none.
     #[must_use]
-    pub fn bearer(&self, class: Class, room: Option<u32>, headers: &HeaderMap, now: Duration) -> Bearer {
+    pub fn bearer(
+        &self,
+        class: Class,
+        room: Option<u32>,
+        headers: &HeaderMap,
+        is_his: impl Fn(&Pass) -> bool,
+        now: Duration,
+    ) -> Bearer {
         let counts = matches!(class, Class::InProgress | Class::Returning | Class::New);
         if !counts {
             return Bearer::without(class);
         }
         let inside = |pass: &Pass| Bearer::inside(pass.session, now.saturating_sub(pass.admitted));
         let mut elsewhere = None;
-        for pass in self.good(headers, now) {
+        for pass in self.good(headers, now).filter(is_his) {
             if room.is_none_or(|room| pass.room == room) {
                 return Bearer { pass: Some(pass), ..inside(&pass) };
             }
@@ -150,6 +158,16 @@ impl Passes {
         }
         // A cache between us and him must not hand his pass to others.
         response.headers_mut().append(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+
+    /// Fields by which a browser forgets the passes that came with `headers`, of whatever room; `secure` says that he came by TLS.
+    #[must_use]
+    pub fn forgotten(&self, headers: &HeaderMap, secure: bool) -> Vec<HeaderValue> {
+        let secure = if secure { "; Secure" } else { "" };
+        let names = self.rooms.iter().map(|(_, name)| name.as_str()).chain([cookies::PASS]);
+        let kept = names.filter(|name| cookies::values(headers, name).next().is_some());
+        let field = |name| format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
+        kept.filter_map(|name| HeaderValue::try_from(field(name)).ok()).collect()
     }
 
     fn sign(&self, pass: Pass) -> String {

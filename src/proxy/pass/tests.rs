@@ -52,10 +52,10 @@ fn each_of_several_rooms_has_a_cookie_of_its_own() {
     }
     let kept = cookies(&[&jar.join("; ")]);
     for room in [5, 6] {
-        assert!(passes.bearer(Class::New, Some(room), &kept, NOON).is_inside());
+        assert!(passes.bearer(Class::New, Some(room), &kept, |_| true, NOON).is_inside());
     }
-    assert!(passes.bearer(Class::New, None, &kept, NOON).is_inside());
-    assert!(!passes.bearer(Class::New, Some(7), &kept, NOON).is_inside());
+    assert!(passes.bearer(Class::New, None, &kept, |_| true, NOON).is_inside());
+    assert!(!passes.bearer(Class::New, Some(7), &kept, |_| true, NOON).is_inside());
 }
 
 /// The form on the wire: whoever changes it makes a new version.
@@ -104,23 +104,26 @@ fn a_pass_makes_newcomers_and_nobody_else() {
     let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
     let later = NOON + Duration::from_secs(20);
     for class in [Class::New, Class::Returning, Class::InProgress] {
-        let bearer = passes.bearer(class, None, &headers, later);
+        let bearer = passes.bearer(class, None, &headers, |_| true, later);
         let inside = Some(Session { client: ClientHash(7), age: Duration::from_secs(20) });
         assert_eq!(bearer.person, Person { class: Class::InProgress, inside });
         assert!(!bearer.is_newcomer());
     }
     for class in [Class::Exempt, Class::Bulk] {
-        assert_eq!(passes.bearer(class, None, &headers, later).person, Person::of(class));
+        assert_eq!(passes.bearer(class, None, &headers, |_| true, later).person, Person::of(class));
     }
-    assert!(passes.bearer(Class::New, None, &headers, NOON + LIFE).is_newcomer(), "expired is as good as none");
-    assert!(!passes.bearer(Class::New, Some(5), &headers, later).is_newcomer());
-    let elsewhere = passes.bearer(Class::New, Some(6), &headers, later);
+    assert!(
+        passes.bearer(Class::New, None, &headers, |_| true, NOON + LIFE).is_newcomer(),
+        "expired is as good as none"
+    );
+    assert!(!passes.bearer(Class::New, Some(5), &headers, |_| true, later).is_newcomer());
+    let elsewhere = passes.bearer(Class::New, Some(6), &headers, |_| true, later);
     assert!(!elsewhere.is_inside() && elsewhere.session().is_none(), "of another waiting room");
     let inside = Some(Session { client: ClientHash(7), age: Duration::from_secs(20) });
     assert_eq!(elsewhere.person, Person { class: Class::New, inside }, "but let in");
     assert!(!elsewhere.is_newcomer());
     assert_eq!(elsewhere.called(Class::Returning).person, Person { class: Class::Returning, inside });
-    let own = passes.bearer(Class::New, Some(5), &headers, later);
+    let own = passes.bearer(Class::New, Some(5), &headers, |_| true, later);
     assert_eq!(own.called(Class::Returning).person, Person::of(Class::Returning), "another person of the same browser");
     let mut response = Response::new(());
     passes.grant(&elsewhere, &mut response, later, (6, 8), false);
@@ -134,7 +137,7 @@ fn whoever_has_a_pass_keeps_it_and_it_is_renewed_in_its_second_half() {
     let headers: HeaderMap = [(WEIR_PASS, HeaderValue::try_from(passes.sign(pass(7))).unwrap())].into_iter().collect();
     let given = |at: Duration| {
         let mut response = Response::new(());
-        passes.grant(&passes.bearer(Class::New, None, &headers, at), &mut response, at, (5, 9), false);
+        passes.grant(&passes.bearer(Class::New, None, &headers, |_| true, at), &mut response, at, (5, 9), false);
         let text = response.headers().get(WEIR_PASS).cloned()?;
         passes.verify(text.as_bytes(), at)
     };

@@ -18,6 +18,7 @@
 pub mod carried;
 pub mod held;
 pub mod kept;
+pub mod lent;
 mod links;
 pub mod observe;
 mod open;
@@ -141,20 +142,6 @@ impl Doorway {
         self.room.find(carried::tickets(headers, query, &self.cookie), self.identity_of(headers), unix)
     }
 
-    /// Whether `request` is another person's than the pass of `session` that came with it: browsers that several people share keep one
-    /// pass, and whoever states an identity or a ticket, or asks for a place of his own, means that.
-    fn is_another(&self, head: &Parts, session: u64, unix: Duration) -> bool {
-        let query = head.uri.query();
-        if query.is_some_and(carried::is_anew) {
-            return true;
-        }
-        if self.identity_of(&head.headers).is_some_and(|identity| !self.room.is_held_by(session, identity)) {
-            return true;
-        }
-        let stated = self.room.find(carried::stated(&head.headers, query), None, unix);
-        stated.is_some_and(|place| !place.is_of(session))
-    }
-
     /// The place that the browser keeps.
     fn kept(&self, headers: &HeaderMap, unix: Duration) -> Option<Place> {
         self.room.find(cookies::values(headers, &self.cookie), None, unix)
@@ -194,7 +181,7 @@ impl Worker {
             return Ok(Visitor::new(bearer, None));
         }
         let (room, unix) = (&doorway.room, unix_time());
-        if let Some(session) = bearer.session().filter(|session| !doorway.is_another(head, *session, unix)) {
+        if let Some(session) = bearer.session() {
             match room.inside(session, unix) {
                 Some(place) if room.stays(&place, unix) => return Ok(Visitor::new(bearer, Some(place))),
                 // Of a place that is not remembered the pass alone speaks; but not where each success must be somebody's.

@@ -23,9 +23,7 @@ use crate::proxy::cookies;
 use crate::proxy::headers::{RequestId, WEIR_TICKET, X_REQUEST_ID};
 use crate::proxy::pass::unix_time;
 use crate::waiting_room::eta::Estimate;
-use crate::waiting_room::page::{
-    self, Closes, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting, coding,
-};
+use crate::waiting_room::page::{self, Enter, Format, KeptPlace, Language, Local, State, View, Wait, Waiting, coding};
 use crate::waiting_room::room::{Lot, Place, Room, Stand};
 use crate::waiting_room::ticket::TicketText;
 
@@ -91,7 +89,7 @@ impl Told {
                 (
                     "text/html; charset=utf-8",
                     policy,
-                    coding::packed(room.page().html(&view, language), headers, fastrand::u8(..)),
+                    coding::packed(room.page().rendered(&view, language), headers, fastrand::u8(..)),
                 )
             }
             Format::Json => ("application/problem+json", None, (page::problem_json(&view, language), None)),
@@ -231,7 +229,7 @@ pub(super) fn view<'a>(
 fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links, now: Duration) -> State<'a> {
     match *stand {
         Stand::Lobby { wave, .. } => match room.opening(wave) {
-            Some(opens) => State::Lobby { opens, drawn: true },
+            Some(opens) => State::Lobby { opens, closes: room.closes(wave), drawn: true },
             None => State::Paused(waiting(place, 0, None, now)),
         },
         Stand::Waiting { ahead, estimate, beyond, closes, paused } => {
@@ -240,7 +238,7 @@ fn state<'a>(room: &Room, place: Option<&Place>, stand: &Stand, links: &'a Links
             let waiting = Waiting {
                 jump: estimate.and_then(|estimate| estimate.reason),
                 beyond_quota: beyond,
-                closes: closes.and_then(|_| room.closing()).map(|at| Closes { at, then: room.at_close() }),
+                closes: closes.and_then(|_| room.closing()),
                 ..waiting(place, ahead, estimate.map(|Estimate { p50, p90, .. }| Wait { p50, p90 }), now)
             };
             if paused { State::Paused(waiting) } else { State::Waiting(waiting) }

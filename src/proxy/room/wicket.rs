@@ -111,7 +111,8 @@ impl Worker {
         let language = Language::negotiate(head.headers.get_all(ACCEPT_LANGUAGE), Language::Indonesian);
         let mut response = match format {
             Format::Html => {
-                let (page, coding) = coding::packed(room.page().html(&view, language), &head.headers, fastrand::u8(..));
+                let (page, coding) =
+                    coding::packed(room.page().rendered(&view, language), &head.headers, fastrand::u8(..));
                 let mut response = Response::new(page);
                 let fields = response.headers_mut();
                 coding.and_then(|coding| fields.insert(CONTENT_ENCODING, coding));

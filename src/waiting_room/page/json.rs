@@ -54,19 +54,24 @@ impl Object {
             self.text("reason", reason(jump));
         }
         self.value("beyond_quota", waiting.beyond_quota);
-        if let Some(Closes { at, then }) = &waiting.closes {
+        self.closes(waiting.closes);
+    }
+
+    fn closes(&mut self, closes: Option<Closes>) {
+        if let Some(Closes { at, then, .. }) = closes {
             self.text("closes", &at.to_string());
-            self.text("at_close", at_close(*then));
+            self.text("at_close", at_close(then));
         }
     }
 
     /// What only the other states have.
     fn other(&mut self, view: &View<'_>) {
         match view.state {
-            State::Lobby { opens, drawn } => {
+            State::Lobby { opens, closes, drawn } => {
                 self.text("opens", &opens.to_string());
                 self.value("opens_in_seconds", view.opens_in().map(whole_seconds));
                 self.value("drawn", drawn);
+                self.closes(closes);
             }
             State::Turn { enter, kept } => {
                 if let Some(path) = view.state.enter_path() {

@@ -28,6 +28,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 pub use self::accept::{FetchHints, Format};
+pub use self::coding::Rendered;
 pub use self::json::{problem_json, state_json};
 pub use self::language::Language;
 pub use self::moment::Moment;
@@ -78,8 +79,14 @@ impl Page {
     /// The page, `text/html; charset=utf-8`.
     #[must_use]
     pub fn html(&self, view: &View<'_>, language: Language) -> Bytes {
+        self.rendered(view, language).page.into()
+    }
+
+    /// The same, to be sent compressed to whoever takes it so ([`coding::packed`]).
+    #[must_use]
+    pub fn rendered(&self, view: &View<'_>, language: Language) -> Rendered {
         let words = Words::new(view, language);
-        Bytes::from(self.template.render(&values(view, language, &words)))
+        self.template.render(&values(view, language, &words))
     }
 }
 

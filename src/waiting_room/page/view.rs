@@ -73,6 +73,8 @@ pub enum State<'a> {
     Lobby {
         /// The opening.
         opens: Moment,
+        /// When the room closes again.
+        closes: Option<Closes>,
         /// Whether the order will be drawn by lot; otherwise it is that of arrival.
         drawn: bool,
     },
@@ -144,6 +146,8 @@ pub struct Closes {
     pub at: Moment,
     /// What becomes of those who hold a place then.
     pub then: AtClose,
+    /// Whoever is still served after it is so only while something is left of a quota.
+    pub while_left: bool,
 }
 
 /// What has become of a place after a wave.

@@ -3,21 +3,15 @@
 use std::time::Duration;
 
 use super::Room;
-use crate::config::plan;
-use crate::waiting_room::page::Moment;
+use crate::config::plan::{self, AtClose};
+use crate::waiting_room::page::{Closes, Moment};
 use crate::waiting_room::ticket::Ticket;
-use crate::waiting_room::wave::Phase;
+use crate::waiting_room::wave::{End, Fate, Phase};
 
 /// A clock that is set back by this much loses nobody's ticket.
 pub(super) const SKEW: Duration = Duration::from_mins(5);
 
 impl Room {
-    /// What becomes of places when a wave ends.
-    #[must_use]
-    pub const fn at_close(&self) -> plan::AtClose {
-        self.at_close
-    }
-
     /// When `wave` opens, as it was written.
     #[must_use]
     pub fn opening(&self, wave: u8) -> Option<Moment> {
@@ -33,7 +27,7 @@ impl Room {
 
     /// When the wave opens, or has opened, in which a place counts that was given for `wave`; zero of one that is open from the start.
     fn awaited(&self, wave: u8) -> Duration {
-        let carries = self.at_close == plan::AtClose::Carry;
+        let carries = self.at_close == AtClose::Carry;
         let wave = if carries { wave.max(self.upcoming()) } else { wave };
         let opens = self.waves.get(usize::from(wave)).and_then(|wave| wave.opens);
         opens.map_or(Duration::ZERO, |opens| opens.unix)
@@ -59,12 +53,24 @@ impl Room {
         self.waves.iter().filter_map(|wave| wave.opens).find(|opens| opens.unix == next).map(moment)
     }
 
-    /// When the wave that is open closes: by its own time, or by the opening of the next.
+    /// When `wave` closes, by its own time or by the opening of the next, and what then becomes of those who hold a place.
     #[must_use]
-    pub fn closing(&self) -> Option<Moment> {
-        let wave = usize::from(self.shown().standing.calling?);
-        let next = self.waves.get(wave.saturating_add(1)).and_then(|next| next.opens);
-        self.waves.get(wave)?.closes.or(next).map(moment)
+    pub fn closes(&self, wave: u8) -> Option<Closes> {
+        let index = usize::from(wave);
+        let next = self.waves.get(index.saturating_add(1)).and_then(|next| next.opens);
+        let at = self.waves.get(index)?.closes.or(next).map(moment)?;
+        let then = match self.schedule.fate(wave, End::Time) {
+            Fate::Served => AtClose::Serve,
+            Fate::Carried { .. } => AtClose::Carry,
+            Fate::Over => AtClose::End,
+        };
+        Some(Closes { at, then, while_left: self.quota_of(wave).is_some() })
+    }
+
+    /// When the wave that is open closes.
+    #[must_use]
+    pub fn closing(&self) -> Option<Closes> {
+        self.closes(self.shown().standing.calling?)
     }
 }
 

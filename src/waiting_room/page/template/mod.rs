@@ -13,12 +13,14 @@
 mod placeholder;
 mod position;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 pub use self::placeholder::{Placeholder, Values};
 pub use self::position::Raw;
 
 use self::position::{Position, Reader};
+use super::coding::{self, Ready, Rendered};
 
 /// The page that weir brings along.
 const BUILT_IN: &str = include_str!("../page.html");
@@ -113,7 +115,11 @@ pub enum TemplateError {
 /// A part of the page.
 #[derive(Debug)]
 enum Piece {
-    Text(String),
+    Text {
+        text: String,
+        /// The same compressed, if it is long.
+        packed: Option<Bytes>,
+    },
     Value(Placeholder),
     /// Goes on at `end`, an index into the pieces, where the value is empty.
     Section {
@@ -165,19 +171,24 @@ impl Template {
 
     /// The page with these values.
     #[must_use]
-    pub fn render(&self, values: &Values<'_>) -> String {
-        let mut page = String::with_capacity(self.size + self.size / 4);
+    pub fn render(&self, values: &Values<'_>) -> Rendered {
+        let mut rendered = Rendered { page: String::with_capacity(self.size + self.size / 4), ready: Vec::new() };
+        let page = &mut rendered.page;
         let mut at = 0;
         while let Some(piece) = self.pieces.get(at) {
             at += 1;
             match piece {
-                Piece::Text(text) => page.push_str(text),
-                Piece::Value(placeholder) => push_escaped(&mut page, values.get(*placeholder)),
+                Piece::Text { text, packed } => {
+                    let (at, length) = (page.len(), text.len());
+                    rendered.ready.extend(packed.clone().map(|packed| Ready { at, length, packed }));
+                    page.push_str(text);
+                }
+                Piece::Value(placeholder) => push_escaped(page, values.get(*placeholder)),
                 Piece::Section { placeholder, end } if values.get(*placeholder).is_empty() => at = *end,
                 Piece::Section { .. } => {}
             }
         }
-        page
+        rendered
     }
 }
 
@@ -245,7 +256,7 @@ impl Parser {
         self.line += text.matches('\n').count();
         self.size += text.len();
         if !text.is_empty() {
-            self.pieces.push(Piece::Text(text.to_owned()));
+            self.pieces.push(Piece::Text { text: text.to_owned(), packed: coding::ready(text) });
         }
     }
 

@@ -7,7 +7,7 @@ fn values() -> Values<'static> {
 }
 
 fn render(source: &str) -> String {
-    Parser::default().parse(source).unwrap().render(&values())
+    Parser::default().parse(source).unwrap().render(&values()).page
 }
 
 fn error(source: &str) -> TemplateError {
@@ -122,7 +122,7 @@ fn whatever_is_read_ends_in_a_template_or_an_error() {
     for _ in 0..20_000 {
         let source: String = (0..random.usize(0..12)).map(|_| parts[random.usize(0..parts.len())]).collect();
         if let Ok(template) = Parser::default().parse(&source) {
-            assert!(!template.render(&values()).contains("<7>"), "{source}");
+            assert!(!template.render(&values()).page.contains("<7>"), "{source}");
         }
     }
 }

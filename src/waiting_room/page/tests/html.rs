@@ -8,7 +8,7 @@ use super::*;
 const COMPRESSED_MAX: usize = 4 * 1024;
 
 /// At its longest.
-fn compressed(page: &[u8]) -> usize {
+fn compressed(page: &Rendered) -> usize {
     (0..=u8::MAX).map(|chance| coding::gzip(page, chance).unwrap().len()).max().unwrap()
 }
 
@@ -17,11 +17,12 @@ fn every_page_is_small_and_asks_nobody_else() {
     let receipt = json!({ "number": 48_213, "path": vec!["6b86b273ff34fce19d6b804eff5a3f57"; 20] });
     for language in Language::ALL {
         for state in states() {
-            let page = Page::default().html(&View { receipt: Some(&receipt), ..view(state) }, language);
+            let page = Page::default().rendered(&View { receipt: Some(&receipt), ..view(state) }, language);
             let size = compressed(&page);
             assert!(size <= COMPRESSED_MAX, "{size} {state:?}");
+            assert_eq!(page.ready.len(), 2, "style and script were compressed before");
             for absent in ["http://", "https://", "src=", "@import", "url("] {
-                assert!(!text(&page).contains(absent), "{absent}");
+                assert!(!page.page.contains(absent), "{absent}");
             }
         }
     }
@@ -132,7 +133,7 @@ fn what_does_not_apply_is_not_there() {
         assert!(full.contains(present), "{present}");
     }
     assert!(page(&view(State::Turn { enter: Enter::SendAgain, kept: None })).contains("id=\"back\""));
-    assert!(page(&view(State::Lobby { opens: OPENS, drawn: true })).contains("data-left=\"3672\""));
+    assert!(page(&view(State::Lobby { opens: OPENS, closes: None, drawn: true })).contains("data-left=\"3672\""));
 }
 
 #[test]

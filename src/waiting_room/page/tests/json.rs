@@ -38,7 +38,8 @@ fn a_place_is_told_in_numbers_and_words() {
 #[test]
 fn each_state_says_what_it_knows_and_no_more() {
     let expected = [
-        json!({ "state": "lobby", "opens": "2026-04-11T19:00:00+07:00", "opens_in_seconds": 3_672, "drawn": true }),
+        json!({ "state": "lobby", "opens": "2026-04-11T19:00:00+07:00", "opens_in_seconds": 3_672, "drawn": true,
+            "closes": "2026-04-12T19:00:00+07:00", "at_close": "serve" }),
         json!({ "state": "lobby", "opens": "2026-04-11T19:00:00+07:00", "opens_in_seconds": 3_672, "drawn": false }),
         json!({ "state": "waiting", "place": 12_346, "ahead": 12_345, "eta_seconds": { "p50": 720, "p90": 1_070 }, "progress_percent": 25,
             "reason": "service_slower", "beyond_quota": true, "closes": "2026-04-11T19:00:00+07:00", "at_close": "carry" }),
@@ -71,7 +72,7 @@ fn a_refusal_is_a_problem() {
     for (state, status, kind) in [
         (State::Waiting(waiting()), 503, "waiting"),
         (State::Paused(waiting()), 503, "paused"),
-        (State::Lobby { opens: OPENS, drawn: true }, 503, "not_open_yet"),
+        (State::Lobby { opens: OPENS, closes: Some(CLOSES), drawn: true }, 503, "not_open_yet"),
         (State::Turn { enter: Enter::SendAgain, kept: None }, 503, "your_turn"),
         (State::Closed { next: Some(OPENS), place: KeptPlace::Carried }, 503, "closed"),
         (State::Closed { next: None, place: KeptPlace::None }, 403, "closed"),

@@ -11,6 +11,13 @@ use super::*;
 
 pub(super) const OPENS: Moment = Moment { unix: Duration::from_hours(493_308), offset_minutes: 420 };
 
+/// The day after, where a quota may be spent first.
+pub(super) const CLOSES: Closes = Closes {
+    at: Moment { unix: Duration::from_hours(493_332), offset_minutes: 420 },
+    then: AtClose::Serve,
+    while_left: true,
+};
+
 pub(super) const fn waiting() -> Waiting {
     Waiting {
         place: 12_346,
@@ -19,7 +26,7 @@ pub(super) const fn waiting() -> Waiting {
         waited: Some(Duration::from_mins(4)),
         jump: Some(Jump::ServiceSlower),
         beyond_quota: true,
-        closes: Some(Closes { at: OPENS, then: AtClose::Carry }),
+        closes: Some(Closes { at: OPENS, then: AtClose::Carry, while_left: true }),
     }
 }
 
@@ -27,8 +34,8 @@ pub(super) const fn waiting() -> Waiting {
 pub(super) fn states() -> Vec<State<'static>> {
     let local = Local::parse("/register?step=1&x=2").unwrap();
     vec![
-        State::Lobby { opens: OPENS, drawn: true },
-        State::Lobby { opens: OPENS, drawn: false },
+        State::Lobby { opens: OPENS, closes: Some(CLOSES), drawn: true },
+        State::Lobby { opens: OPENS, closes: None, drawn: false },
         State::Waiting(waiting()),
         State::Paused(Waiting { wait: None, jump: None, ..waiting() }),
         State::Turn { enter: Enter::Follow(local), kept: Some(Duration::from_mins(30)) },

@@ -79,10 +79,13 @@ fn every_state_has_words_in_both_languages_and_they_differ() {
 
 #[test]
 fn what_becomes_of_a_place_is_told() {
-    for (then, part) in
-        [(AtClose::Serve, "still let in"), (AtClose::Carry, "next opening"), (AtClose::End, "Places in line end")]
-    {
-        let state = State::Waiting(Waiting { closes: Some(Closes { at: OPENS, then }), ..waiting() });
+    for (then, while_left, part) in [
+        (AtClose::Serve, false, "still let in."),
+        (AtClose::Serve, true, "still let in, as long as places are left."),
+        (AtClose::Carry, true, "next opening"),
+        (AtClose::End, true, "Places in line end"),
+    ] {
+        let state = State::Waiting(Waiting { closes: Some(Closes { at: OPENS, then, while_left }), ..waiting() });
         let said = words(state, Language::English).schedule;
         assert!(
             said.starts_with("Closes Saturday 11 April 2026, 19:00 WIB (UTC+7). ") && said.contains(part),
@@ -95,9 +98,28 @@ fn what_becomes_of_a_place_is_told() {
         "Pembukaan kali ini sudah selesai. Tempat Anda disimpan untuk pembukaan berikutnya tanpa mendaftar lagi."
     );
     assert_eq!(said.schedule, "Pembukaan berikutnya: Sabtu, 11 April 2026 pukul 19.00 WIB (UTC+7).");
-    let said = words(State::Lobby { opens: OPENS, drawn: true }, Language::Indonesian);
+}
+
+#[test]
+fn who_is_in_the_lobby_is_told_when_it_opens_and_closes() {
+    let lobby = |closes| State::Lobby { opens: OPENS, closes, drawn: true };
+    let said = words(lobby(None), Language::Indonesian);
     assert_eq!(said.schedule, "Dibuka Sabtu, 11 April 2026 pukul 19.00 WIB (UTC+7), 62 menit lagi.");
     assert!(said.message.contains("diundi"));
+    for (language, told) in [
+        (
+            Language::Indonesian,
+            " Ditutup Minggu, 12 April 2026 pukul 19.00 WIB (UTC+7). Yang sudah mengantre pada saat itu tetap dilayani selama \
+             kuota masih tersedia.",
+        ),
+        (
+            Language::English,
+            " Closes Sunday 12 April 2026, 19:00 WIB (UTC+7). Whoever is in line by then is still let in, as long as places are left.",
+        ),
+    ] {
+        let said = words(lobby(Some(CLOSES)), language).schedule;
+        assert!(said.ends_with(told), "{said}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::super::moment::{Civil, Moment};
-use super::super::view::{AtClose, Enter, Jump, KeptPlace, State};
+use super::super::view::{AtClose, Closes, Enter, Jump, KeptPlace, State};
 use super::span::Span;
 use super::{Labels, Phrases, grouped, named};
 
@@ -193,8 +193,9 @@ impl Phrases for English {
         format!("Opens {}, in {}.", self.moment(opens), Said(left))
     }
 
-    fn closes(&self, at: Moment, then: AtClose) -> String {
+    fn closes(&self, Closes { at, then, while_left }: Closes) -> String {
         let then = match then {
+            AtClose::Serve if while_left => "Whoever is in line by then is still let in, as long as places are left.",
             AtClose::Serve => "Whoever is in line by then is still let in.",
             AtClose::Carry => {
                 "If your turn has not come by then, your place counts at the next opening; you need not register again."

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::super::moment::{Civil, Moment};
-use super::super::view::{AtClose, Enter, Jump, KeptPlace, State};
+use super::super::view::{AtClose, Closes, Enter, Jump, KeptPlace, State};
 use super::span::Span;
 use super::{Labels, Phrases, grouped, named};
 
@@ -180,8 +180,11 @@ impl Phrases for Indonesian {
         format!("Dibuka {}, {} lagi.", self.moment(opens), Said(left))
     }
 
-    fn closes(&self, at: Moment, then: AtClose) -> String {
+    fn closes(&self, Closes { at, then, while_left }: Closes) -> String {
         let then = match then {
+            AtClose::Serve if while_left => {
+                "Yang sudah mengantre pada saat itu tetap dilayani selama kuota masih tersedia."
+            }
             AtClose::Serve => "Semua yang sudah mengantre pada saat itu tetap dilayani.",
             AtClose::Carry => {
                 "Jika giliran Anda belum tiba, tempat Anda berlaku pada pembukaan berikutnya tanpa mendaftar lagi."

@@ -13,7 +13,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::language::Language;
 use super::moment::Moment;
-use super::view::{AtClose, Closes, Jump, KeptPlace, State, View, Wait, Waiting};
+use super::view::{Closes, Jump, KeptPlace, State, View, Wait, Waiting};
 use span::Span;
 
 /// What stands on the page whatever the person's state, or beside a thing that is there or not.
@@ -53,7 +53,7 @@ trait Phrases: Sync {
     fn beyond_quota(&self) -> &'static str;
     fn kept(&self, span: Span) -> String;
     fn opens(&self, opens: Moment, left: Span) -> String;
-    fn closes(&self, at: Moment, then: AtClose) -> String;
+    fn closes(&self, closes: Closes) -> String;
     fn next(&self, next: Moment) -> String;
     fn kept_place(&self, place: KeptPlace) -> &'static str;
 }
@@ -108,8 +108,10 @@ impl Words {
         let (heading, message) = (say.heading(&view.state), Cow::Borrowed(say.message(&view.state)));
         let mut words = Self { heading, message, ..Self::default() };
         match &view.state {
-            State::Lobby { opens, .. } => {
-                words.schedule = say.opens(*opens, Span::exact(view.opens_in().unwrap_or_default()));
+            State::Lobby { opens, closes, .. } => {
+                let opens = say.opens(*opens, Span::exact(view.opens_in().unwrap_or_default()));
+                let closes = closes.map(|closes| say.closes(closes)).unwrap_or_default();
+                words.schedule = sentences(Cow::Owned(opens), &closes).into_owned();
             }
             State::Waiting(waiting) | State::Paused(waiting) => words.of_place(waiting, say),
             State::Turn { kept, .. } => {
@@ -133,7 +135,7 @@ impl Words {
         }
         self.reason = waiting.jump.map_or("", |jump| say.jump(jump));
         self.notice = if waiting.beyond_quota { say.beyond_quota() } else { "" };
-        self.schedule = waiting.closes.map(|Closes { at, then }| say.closes(at, then)).unwrap_or_default();
+        self.schedule = waiting.closes.map(|closes| say.closes(closes)).unwrap_or_default();
     }
 }
 

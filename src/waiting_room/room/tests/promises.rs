@@ -24,10 +24,20 @@ fn open(bench: &mut Bench, opens: Duration) {
 
 /// Everybody is called, and all chunks but the last are full and settled.
 fn call_all(bench: &mut Bench) {
-    for _ in 0..2 * CHUNK {
+    fill(bench);
+    call(bench);
+}
+
+/// Two chunks of numbers are given, and settled.
+fn fill(bench: &mut Bench) {
+    while bench.room.order.issued() % (2 * CHUNK as u64) != 0 {
         bench.room.order.issue().unwrap();
     }
     (0..70).for_each(|_| bench.pass(Duration::from_secs(1)));
+}
+
+/// Everybody is called, and then late.
+fn call(bench: &mut Bench) {
     bench.room.order.advance(bench.now().0, u64::MAX);
     for _ in 0..=TURN.as_secs() / 10 {
         bench.pass(Duration::from_secs(10));
@@ -50,6 +60,18 @@ fn whoever_registers_days_before_the_opening_has_his_place_at_it() {
     assert_eq!(bench.find(&place).map(|found| bench.look(&found)), Some(Stand::Called));
     bench.pass(DAY);
     assert!(bench.find(&place).is_none());
+}
+
+#[test]
+fn whoever_was_called_long_after_he_came_is_remembered_from_then_on() {
+    let opens = 3 * DAY;
+    let mut bench = Bench::new(vec![Wave { opens: Some(opening(opens)), ..wave(9) }]);
+    let place = known(&bench);
+    // All numbers of his chunks are as old as his.
+    fill(&mut bench);
+    open(&mut bench, opens);
+    call(&mut bench);
+    assert_eq!(bench.find(&place).map(|found| bench.look(&found)), Some(Stand::Called));
 }
 
 #[test]

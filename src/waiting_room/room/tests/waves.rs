@@ -153,7 +153,7 @@ fn a_wave_that_was_spent_when_the_process_ended_has_ended_by_that() {
 fn people_are_told_that_the_next_opening_ends_a_wave_that_does_not_close_by_itself() {
     for (closes, told) in [(None, OPENS), (Some(CLOSES), CLOSES)] {
         let bench = two(AtClose::Serve, closes);
-        assert_eq!(bench.room.closing().map(|moment| moment.unix), Some(BEGAN + told));
+        assert_eq!(bench.room.closing().map(|closes| closes.at.unix), Some(BEGAN + told));
     }
     assert!(Bench::new(vec![wave(1)]).room.closing().is_none());
 }
@@ -171,4 +171,27 @@ fn whose_place_ends_while_the_chore_is_at_work_is_told_so() {
         let stand = bench.room.stand(old.number(), &shown);
         assert!(matches!(stand, Stand::Over { spent: true, .. }), "{stand:?}");
     }
+}
+
+#[test]
+fn what_the_closing_means_for_a_place_is_what_will_become_of_it() {
+    for (at_close, closes, first, last) in [
+        (AtClose::Serve, Some(CLOSES), Some(AtClose::Serve), None),
+        (AtClose::Carry, Some(CLOSES), Some(AtClose::Carry), None),
+        // Where it has no end of its own the opening of the next is one.
+        (AtClose::Carry, None, Some(AtClose::Carry), None),
+        (AtClose::End, None, Some(AtClose::End), None),
+    ] {
+        let bench = two(at_close, closes);
+        let then = |wave| bench.room.closes(wave).map(|closes| closes.then);
+        assert_eq!((then(0), then(1)), (first, last), "{at_close:?}");
+        let told = bench.room.closes(0).unwrap();
+        assert_eq!((told.at.unix, told.while_left), (BEGAN + closes.unwrap_or(OPENS), true));
+    }
+    let instant = |after: Duration| Some(plan::Instant { unix: BEGAN + after, offset_minutes: 0 });
+    let mut bench = Bench::new(vec![Wave { closes: instant(CLOSES), ..Wave::default() }]);
+    bench.plan.at_close = AtClose::Carry;
+    bench.restart();
+    let told = bench.room.closes(0).unwrap();
+    assert_eq!((told.then, told.while_left), (AtClose::End, false), "there is nothing to carry it into");
 }
