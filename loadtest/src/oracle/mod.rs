@@ -12,6 +12,7 @@
 //!
 #![doc = include_str!("INVARIANTS.md")]
 
+mod abreast;
 pub mod evidence;
 pub mod facts;
 pub mod finding;

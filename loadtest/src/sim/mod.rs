@@ -20,6 +20,7 @@ pub mod keep;
 mod key;
 mod present;
 mod queue;
+mod recorder;
 mod room;
 mod said;
 mod service;

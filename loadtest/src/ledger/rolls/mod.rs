@@ -105,6 +105,13 @@ impl Rolls {
         }
     }
 
+    /// Puts what others were told behind: the first of `others` is numbered as the next of those here.
+    pub fn append(&mut self, others: Self) {
+        self.count += others.count;
+        self.people.extend(others.people);
+        self.strangers.extend(others.strangers);
+    }
+
     /// Requests.
     #[must_use]
     pub const fn len(&self) -> usize {
