@@ -4,7 +4,6 @@
 //! after each everything that follows from it at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use weir::proxy::upload::LARGE_MAX;
@@ -214,7 +213,7 @@ impl<'a> World<'a> {
         let mut answers: Vec<(u64, Served)> = Vec::new();
         loop {
             self.services.take(&mut answers);
-            let woken = std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            let woken = self.woken.take();
             if answers.is_empty() && woken.is_empty() && self.hears.is_empty() {
                 break;
             }

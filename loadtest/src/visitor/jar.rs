@@ -126,8 +126,8 @@ impl Jar {
 
     /// Names and values; neither has a semicolon (RFC 6265 §4.1.1).
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.cookies.as_deref().into_iter().flat_map(|cookies| cookies.split("; "));
-        pairs.filter_map(|pair| pair.split_once('='))
+        let pairs = self.cookies.as_deref().into_iter().flat_map(|cookies| cookies.split(';'));
+        pairs.filter_map(|pair| pair.trim_ascii_start().split_once('='))
     }
 }
 
