@@ -205,7 +205,8 @@ impl<'a> Evidence<'a> {
 
     /// What says something of what `people` were told, as if the first of them were nought, and how they fared at the entrance.
     fn sift(&self, people: Range<u32>) -> (Rolls, Vec<Journey>) {
-        let (first, mut brief, mut journeys) = (people.start, Rolls::new(people.len()), Vec::with_capacity(people.len()));
+        let (first, mut brief, mut journeys) =
+            (people.start, Rolls::new(people.len()), Vec::with_capacity(people.len()));
         for records in self.records(&self.told, people) {
             journeys.push(Journey::of(self, &records));
             for told in records.told.iter().filter(|told| !self.says_little(&records, told)) {

@@ -69,7 +69,15 @@ const SPAN: Micros = PART * PARTS as Micros;
 impl Default for Queue {
     fn default() -> Self {
         let parts = std::array::from_fn(|_| Vec::new());
-        Self { soon: BinaryHeap::new(), parts, later: BTreeMap::new(), faults: BinaryHeap::new(), next: 0, planned: 0, opened: Vec::new() }
+        Self {
+            soon: BinaryHeap::new(),
+            parts,
+            later: BTreeMap::new(),
+            faults: BinaryHeap::new(),
+            next: 0,
+            planned: 0,
+            opened: Vec::new(),
+        }
     }
 }
 
@@ -194,5 +202,11 @@ mod tests {
             queue.push(u64::from(number) * SPAN, Event::Timer(number, 0));
         }
         assert_eq!((queue.soon.len(), queue.next()), (1, Some(0)));
+        let mut opened = Vec::new();
+        queue.opened(&mut opened);
+        assert_eq!(opened, [0], "who acts in a moment, and nobody of later");
+        queue.pop();
+        queue.opened(&mut opened);
+        assert_eq!(opened, [0, 1], "each of them once");
     }
 }

@@ -318,6 +318,7 @@ const fn place(ahead: u32) -> u32 {
     if ahead == NONE { NONE } else { ahead.wrapping_add(1) }
 }
 
+#[inline]
 fn short(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(NONE)
 }
@@ -369,6 +370,7 @@ impl Record {
 }
 
 /// What [`Record::change`] wrote.
+#[inline]
 fn changed(bytes: &mut &[u8], from: u64) -> Option<u64> {
     let (mut change, mut shift) = (0_u64, 0_u32);
     loop {
