@@ -113,7 +113,9 @@ impl Rolls {
         let lengths: usize = rolls().map(|roll| roll.bytes.len()).sum();
         let ends = rolls().filter_map(|roll| roll.bytes.last()).fold(0, |sum, byte| sum ^ byte);
         black_box((lengths, ends));
-        batch.iter().for_each(|told| self.push(told));
+        for told in batch {
+            self.push(told);
+        }
     }
 
     /// Puts what others were told behind: the first of `others` is numbered as the next of those here.
