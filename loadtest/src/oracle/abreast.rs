@@ -53,9 +53,7 @@ mod tests {
     fn what_is_found_stands_in_the_order_of_what_was_looked_at() {
         let items: Vec<u64> = (0..1_000).collect();
         // The first take longest.
-        let found = each(&items, |item| {
-            (0..(1_000 - item) * 100).fold(*item, |sum, one| sum.wrapping_add(one)) & 1 | item << 1
-        });
+        let found = each(&items, |item| (0..(1_000 - item) * 100).fold(*item, u64::wrapping_add) & 1 | item << 1);
         assert!(found.iter().zip(&items).all(|(found, item)| found >> 1 == *item), "{found:?}");
         assert_eq!(each(&[0_u8; 0], |_| 1), [0; 0]);
         assert_eq!(both(|| 1, || 2), (1, 2));
