@@ -380,7 +380,9 @@ impl<'a> World<'a> {
         let mut open: Vec<_> = self.flights.drain().filter(|(_, flight)| flight.is_there).collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         let in_flight = open.len();
-        open.iter().for_each(|(_, flight)| self.told.push(Told { ended: micros(at), ..flight.told }));
+        for (_, flight) in &open {
+            self.told.push(Told { ended: micros(at), ..flight.told });
+        }
         drop(open);
         self.ledgers.told = self.told.end();
         (self.ledgers.served, self.ledgers.samples) = self.services.end(at);
