@@ -197,17 +197,20 @@ impl Told {
 }
 
 /// The next `N` bytes.
+#[inline]
 pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (field, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*field)
 }
 
+#[inline]
 pub(super) fn byte(bytes: &mut &[u8]) -> Option<u8> {
     take::<1>(bytes).map(|[byte]| byte)
 }
 
 /// One of `all`, which stand in the order of their numbers.
+#[inline]
 pub(super) fn variant<T: Copy>(bytes: &mut &[u8], all: &[T]) -> Option<T> {
     all.get(usize::from(byte(bytes)?)).copied()
 }

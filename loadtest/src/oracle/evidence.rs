@@ -6,11 +6,13 @@
 //! **Cost**: two sorts, and eight bytes a person.
 
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
+use super::abreast;
 use super::facts::{Run, micros};
 use super::journey::{Journey, place};
 use crate::ledger::{
@@ -28,6 +30,9 @@ const GATEWAY_DRAINS: u64 = 30_000_000;
 
 /// After a service or the network was disturbed, connections are made anew within this.
 const SETTLED: u64 = 2_000_000;
+
+/// Parts of the people for each thread.
+const PARTS: u32 = 4;
 
 /// Everything that was written during a run.
 #[derive(Clone, Debug, Default)]
@@ -188,30 +193,43 @@ impl<'a> Evidence<'a> {
         let (faults, journeys) = (Faults::of(run), Vec::new());
         let mut evidence =
             Self { run, faults, told, brief: Rolls::default(), served, samples, said, resources, begins, journeys };
-        let (mut brief, mut journeys) = (Rolls::new(run.people.len()), Vec::with_capacity(run.people.len()));
-        for records in evidence.people() {
-            journeys.push(Journey::of(&evidence, &records));
-            records.told.iter().filter(|told| !evidence.says_little(&records, told)).for_each(|told| brief.push(told));
+        let (mut brief, mut journeys) = (Rolls::default(), Vec::with_capacity(run.people.len()));
+        for (part, of) in abreast::each(&parts(evidence.population()), |part| evidence.sift(part.clone())) {
+            brief.append(part);
+            journeys.extend(of);
         }
         brief.extend(evidence.told.onwards(evidence.population()));
         (evidence.brief, evidence.journeys) = (brief, journeys);
         evidence
     }
 
+    /// What says something of what `people` were told, as if the first of them were nought, and how they fared at the entrance.
+    fn sift(&self, people: Range<u32>) -> (Rolls, Vec<Journey>) {
+        let (first, mut brief, mut journeys) =
+            (people.start, Rolls::new(people.len()), Vec::with_capacity(people.len()));
+        for records in self.records(&self.told, people) {
+            journeys.push(Journey::of(self, &records));
+            for told in records.told.iter().filter(|told| !self.says_little(&records, told)) {
+                brief.push(&Told { id: RequestId { person: told.id.person - first, ..told.id }, ..*told });
+            }
+        }
+        (brief, journeys)
+    }
+
     /// Everybody of the population, with his records.
     pub(super) fn people(&self) -> impl Iterator<Item = Records<'_>> {
-        self.records(&self.told)
+        self.records(&self.told, 0..self.population())
     }
 
     /// Everybody of the population, without what is not in [`Evidence::brief`]: of whoever sent anything his first request is, and each that a service saw.
     pub(super) fn briefly(&self) -> impl Iterator<Item = Records<'_>> {
-        self.records(&self.brief)
+        self.records(&self.brief, 0..self.population())
     }
 
-    fn records<'e>(&'e self, rolls: &'e Rolls) -> impl Iterator<Item = Records<'e>> {
-        let bounds = self.begins.iter().zip(self.begins.iter().skip(1));
+    fn records<'e>(&'e self, rolls: &'e Rolls, people: Range<u32>) -> impl Iterator<Item = Records<'e>> {
+        let bounds = self.begins.iter().zip(self.begins.iter().skip(1)).skip(people.start as usize);
         let mut told = Rc::<Vec<Told>>::default();
-        (0_u32..).zip(bounds).map(move |(person, (from, until))| {
+        people.zip(bounds).map(move |(person, (from, until))| {
             // Where nobody holds those of the one before any more, in the same place.
             if Rc::get_mut(&mut told).is_none() {
                 told = Rc::default();
@@ -293,6 +311,13 @@ impl<'e> Records<'e> {
         let found = self.told.binary_search_by_key(&id, |told| told.id).ok()?;
         self.told.get(found)
     }
+}
+
+/// Everybody, in parts that are looked at side by side: several a thread, for some people say more than others.
+fn parts(population: u32) -> Vec<Range<u32>> {
+    let threads = u32::try_from(abreast::threads()).unwrap_or(1);
+    let size = population.div_ceil(threads.saturating_mul(PARTS)).max(1);
+    (0..population.div_ceil(size)).map(|part| part * size..(part + 1).saturating_mul(size).min(population)).collect()
 }
 
 fn person_of(served: &Served) -> u32 {

@@ -7,11 +7,12 @@
 //! its limit in force and what it says of a quota. An invariant that cannot be judged says so and is not green. Every broken one names its first
 //! offenders, the earliest first, and `loadtest trace` tells their story.
 //! **Cost**: what people were told is kept by person, some ten bytes a request, what the services did as it is, 56 bytes a record, sorted by the
-//! number of the request; everything else is a pass over them or a sort.
+//! number of the request; everything else is a pass over them or a sort, as many at once as the machine has processors.
 //! **Not here**: how a run is made, and how a judgement looks (`report`; `oracle::table` for a terminal).
 //!
 #![doc = include_str!("INVARIANTS.md")]
 
+mod abreast;
 pub mod evidence;
 pub mod facts;
 pub mod finding;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::abreast;
 use super::evidence::Evidence;
 use super::facts::{micros, seconds};
 use super::measure::{Values, apart};
@@ -91,7 +92,7 @@ impl Serialize for Doubt {
 /// Everything that makes the run say nothing; `lag` is the 99th percentile in seconds.
 pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
     let mut doubts = Vec::new();
-    let (worst, short) = sending(evidence);
+    let ((worst, short), missing) = abreast::both(|| sending(evidence), || missing(evidence));
     if evidence.told.is_empty() {
         doubts.push(Doubt::Nothing);
     }
@@ -104,7 +105,7 @@ pub(super) fn doubts(evidence: &Evidence<'_>, lag: f64) -> Vec<Doubt> {
         doubts.push(Doubt::Short(short));
     }
     doubts.extend(busy(evidence));
-    doubts.extend(missing(evidence));
+    doubts.extend(missing);
     doubts.extend(absent(evidence));
     let strangers = evidence.told_by_strangers();
     if strangers > 0 {

@@ -1,6 +1,7 @@
 //! Requests on their way: from their person through the gateway to a service, and back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -64,17 +65,45 @@ struct Bell {
 }
 
 /// Requests whose turn may have come.
-pub(super) type Woken = Arc<Mutex<Vec<u64>>>;
+#[derive(Clone, Debug, Default)]
+pub(super) struct Woken(Arc<Rung>);
+
+#[derive(Debug, Default)]
+struct Rung {
+    /// Whether there may be any: asked after each of millions of visits that wake nobody.
+    any: AtomicBool,
+    flights: Mutex<Vec<u64>>,
+}
+
+impl Woken {
+    fn push(&self, flight: u64) {
+        self.flights().push(flight);
+        self.0.any.store(true, Ordering::Release);
+    }
+
+    /// Those since the last time.
+    pub(super) fn take(&self) -> Vec<u64> {
+        if !self.0.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.0.any.store(false, Ordering::Release);
+        std::mem::take(&mut *self.flights())
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(self.flight);
+        self.woken.push(self.flight);
     }
 }
 
 /// What wakes `flight`.
 pub(super) fn waker(flight: u64, woken: &Woken) -> Waker {
-    Waker::from(Arc::new(Bell { flight, woken: Arc::clone(woken) }))
+    Waker::from(Arc::new(Bell { flight, woken: woken.clone() }))
 }
 
 impl World<'_> {

@@ -3,7 +3,10 @@
 //! **Cost**: no allocation, unlike text that is formatted: one is made for each request of a day.
 
 /// The longest: three separators, and the digits of a seed and two numbers.
-const LONGEST: usize = 3 + 20 + 10 + 10;
+const LONGEST: usize = 3 + DIGITS + 10 + 10;
+
+/// Of the greatest number.
+const DIGITS: usize = 20;
 
 /// A key.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +39,16 @@ impl Key {
     }
 
     fn number(&mut self, number: u64) {
-        let mut power = 1;
-        while number / power >= 10 {
-            power *= 10;
+        // From behind, because to divide by what is not known beforehand takes ten times as long.
+        let (mut digits, mut left, mut count) = ([0; DIGITS], number, 0);
+        for place in digits.iter_mut().rev() {
+            let [digit, ..] = (left % 10).to_le_bytes();
+            (*place, left, count) = (b'0' + digit, left / 10, count + 1);
+            if left == 0 {
+                break;
+            }
         }
-        while power > 0 {
-            let [digit, ..] = (number / power % 10).to_le_bytes();
-            self.put(b'0' + digit);
-            power /= 10;
-        }
+        digits.iter().skip(DIGITS - count).for_each(|digit| self.put(*digit));
     }
 }
 

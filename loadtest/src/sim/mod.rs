@@ -4,9 +4,10 @@
 //! weir's gateway is built as for a process, with gates, lines, funnel, limits found by its law, and waiting rooms, under a clock that is
 //! turned by hand. Only the walk of a request between them is told again here ([`gateway`]), because weir's waits on sockets.
 //!
-//! **Invariants**: no thread, no socket, no clock of the machine: the same scenario, configuration and seed give the same ledgers, to the byte.
-//! What happens at one instant happens in a fixed order. Ledgers are those of a run, and judged by the same oracle.
-//! **Cost**: a microsecond of somebody in line who asks again, some of a request that goes to a service; some ten microseconds a tenth of a second,
+//! **Invariants**: no socket, no clock of the machine, and one thread for all that happens: the same scenario, configuration and seed give the same ledgers, to the
+//! byte. A second thread only packs what people were told (`recorder`). What happens at one instant happens in a fixed order. Ledgers are those of a run, and judged
+//! by the same oracle.
+//! **Cost**: one or two microseconds of somebody in line who asks again, some of a request that goes to a service; some ten microseconds a tenth of a second,
 //! for what weir does by itself. A token's timer, the limits' ticks and what is written down are kept rare where nothing happens.
 //! **Not here**: several workers at the same instant, the network (an exchange takes the time of the service and of a slow upload, nothing else), processor time, the memory of
 //! sockets, a journal on a disk: a gateway that is killed or restarted is away for a moment, and remembers everything.
@@ -20,6 +21,7 @@ pub mod keep;
 mod key;
 mod present;
 mod queue;
+mod recorder;
 mod room;
 mod said;
 mod service;

@@ -3,12 +3,13 @@
 //! **Cost**: a pointer for everybody who comes; while he is there his [`Visitor`] and what he was given.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 
 use crate::population::Person;
 use crate::scenario::Scenario;
 use crate::scenario::persona::{Persona, Source};
 use crate::visitor::draw::micros;
-use crate::visitor::{Action, Event, Jar, Micros, Scene, Spent, Visitor};
+use crate::visitor::{Action, Event, Jar, Micros, Part, Scene, Spent, Visitor};
 
 /// Everybody, as far as he has come.
 #[derive(Debug)]
@@ -53,6 +54,24 @@ impl<'a> Present<'a> {
     pub(super) fn who(&self, number: u32) -> Option<(&'a Person, &'a Persona)> {
         let person = self.people.get(number as usize)?;
         Some((person, self.scenario.personas.get(usize::from(person.persona))?))
+    }
+
+    /// Reads a word of whatever is remembered of each of `people`, first of all the first part, then of all the next: loads that do not depend on each
+    /// other are waited for together.
+    pub(super) fn foresee(&self, people: &[u32]) {
+        let mut sum = 0;
+        for number in people {
+            let person = self.people.get(*number as usize).map_or(0, |person| person.seed);
+            sum ^= person ^ u64::from(self.visitor(*number).is_some());
+        }
+        for part in Part::ALL {
+            sum ^= people.iter().filter_map(|number| self.visitor(*number)).fold(0, |sum, it| sum ^ it.touch(part));
+        }
+        black_box(sum);
+    }
+
+    fn visitor(&self, number: u32) -> Option<&Visitor> {
+        self.visitors.get(number as usize)?.as_deref()
     }
 
     /// `event` happened to somebody; what he wants is in `actions`.

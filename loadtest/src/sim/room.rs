@@ -282,6 +282,6 @@ fn cookies<'c>(call: &'c Call, doorway: &'c Doorway) -> impl Iterator<Item = &'c
 }
 
 fn cookie<'c>(cookies: Option<&'c str>, name: &'c str) -> impl Iterator<Item = &'c [u8]> {
-    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split("; "));
-    pairs.filter_map(move |pair| Some(pair.strip_prefix(name)?.strip_prefix('=')?.as_bytes()))
+    let pairs = cookies.into_iter().flat_map(|cookies| cookies.split(';'));
+    pairs.filter_map(move |pair| Some(pair.trim_ascii_start().strip_prefix(name)?.strip_prefix('=')?.as_bytes()))
 }

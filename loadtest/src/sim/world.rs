@@ -4,7 +4,6 @@
 //! after each everything that follows from it at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use weir::proxy::upload::LARGE_MAX;
@@ -16,11 +15,12 @@ use super::gateway::{Gateway, Said as Request};
 use super::key::Key;
 use super::present::Present;
 use super::queue::{Event, Queue};
+use super::recorder::Recorder;
 use super::said::Inquiry;
 use super::service::{self, Services};
 use super::setup::{self, Configured, Unbuilt};
 use super::spread::Spread;
-use crate::ledger::{Ending, Kind, RequestId, Rolls, Told};
+use crate::ledger::{Ending, Kind, RequestId, Told};
 use crate::oracle::Ledgers;
 use crate::people::progress::{Counts, Progress};
 use crate::people::tell;
@@ -70,6 +70,8 @@ pub(super) struct World<'a> {
     hears: VecDeque<Hears>,
     /// What somebody wants, between two of his steps: kept for its memory.
     actions: Vec<Action>,
+    /// Who acts in a moment, as far as he was not looked at: kept for its memory.
+    soon: Vec<u32>,
     inquiry: Inquiry,
     turns: u64,
     chores: Chores,
@@ -82,6 +84,7 @@ pub(super) struct World<'a> {
     pub(super) is_stirred: bool,
     counts: Counts,
     ledgers: Ledgers,
+    told: Recorder,
 }
 
 impl<'a> World<'a> {
@@ -114,6 +117,7 @@ impl<'a> World<'a> {
             working: 0,
             hears: VecDeque::new(),
             actions: Vec::new(),
+            soon: Vec::new(),
             inquiry: Inquiry::new(service::is_long(scenario)),
             turns: 0,
             chores: Chores::default(),
@@ -122,7 +126,8 @@ impl<'a> World<'a> {
             token: Micros::MAX,
             is_stirred: false,
             counts: Counts::new()?,
-            ledgers: Ledgers { told: Rolls::new(people.len()), ..Ledgers::default() },
+            ledgers: Ledgers::default(),
+            told: Recorder::new(people.len()),
         })
     }
 
@@ -130,6 +135,7 @@ impl<'a> World<'a> {
         let end = self.scenario.end();
         while let Some(now) = self.next().filter(|now| *now <= end) {
             self.turns += 1;
+            self.foresee();
             self.gateway.turn(now);
             if self.present.next().is_some_and(|at| Duration::from_micros(at) <= now) {
                 self.arrive();
@@ -151,6 +157,17 @@ impl<'a> World<'a> {
             self.settle();
         }
         Ok(self.close(end))
+    }
+
+    /// Has what is remembered of those who act in a moment brought near: a day's people do not fit into a processor's caches, and to wait for
+    /// the memory of one after the other would be most of the time that a day takes.
+    fn foresee(&mut self) {
+        self.queue.opened(&mut self.soon);
+        if !self.soon.is_empty() {
+            self.present.foresee(&self.soon);
+            self.gateway.acquaintances.foresee(&self.soon);
+            self.soon.clear();
+        }
     }
 
     /// When something happens next; none: nobody is left.
@@ -196,7 +213,7 @@ impl<'a> World<'a> {
         let mut answers: Vec<(u64, Served)> = Vec::new();
         loop {
             self.services.take(&mut answers);
-            let woken = std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner));
+            let woken = self.woken.take();
             if answers.is_empty() && woken.is_empty() && self.hears.is_empty() {
                 break;
             }
@@ -309,7 +326,7 @@ impl<'a> World<'a> {
             Ok(answer) => tell(&mut told, answer),
             Err(ending) => told.ending = *ending,
         }
-        self.ledgers.told.push(&told);
+        self.told.push(told);
         self.counts.ended(0, false);
         self.hears.push_back((number, slot, heard));
     }
@@ -363,8 +380,11 @@ impl<'a> World<'a> {
         let mut open: Vec<_> = self.flights.drain().filter(|(_, flight)| flight.is_there).collect();
         open.sort_unstable_by_key(|(id, _)| *id);
         let in_flight = open.len();
-        self.ledgers.told.extend(open.iter().map(|(_, flight)| Told { ended: micros(at), ..flight.told }));
+        for (_, flight) in &open {
+            self.told.push(Told { ended: micros(at), ..flight.told });
+        }
         drop(open);
+        self.ledgers.told = self.told.end();
         (self.ledgers.served, self.ledgers.samples) = self.services.end(at);
         let progress = self.counts.line(micros(at), in_flight, over);
         Simulated { ledgers: self.ledgers, progress, turns: self.turns }

@@ -112,10 +112,22 @@ impl Jar {
         self.cookies.clone()
     }
 
+    /// Whether nothing was given.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ticket.is_none() && self.pass.is_none() && self.cookies.is_none()
+    }
+
+    /// Reads a byte at both ends of all that was given.
+    pub(super) fn touch(&self) -> u64 {
+        let given = [&self.ticket, &self.pass, &self.cookies].into_iter().flatten().map(|given| given.as_bytes());
+        given.flat_map(|given| [given.first(), given.last()]).flatten().fold(0, |sum, byte| sum ^ u64::from(*byte))
+    }
+
     /// Names and values; neither has a semicolon (RFC 6265 §4.1.1).
     fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.cookies.as_deref().into_iter().flat_map(|cookies| cookies.split("; "));
-        pairs.filter_map(|pair| pair.split_once('='))
+        let pairs = self.cookies.as_deref().into_iter().flat_map(|cookies| cookies.split(';'));
+        pairs.filter_map(|pair| pair.trim_ascii_start().split_once('='))
     }
 }
 

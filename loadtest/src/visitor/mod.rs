@@ -156,6 +156,17 @@ pub struct Visitor {
     slots: [State; SLOTS],
 }
 
+/// Parts of what is remembered of somebody, each of which leads to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// He himself.
+    Visitor,
+    /// Where what he was given is.
+    Jar,
+    /// What he was given.
+    Given,
+}
+
 /// What a slot does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -218,6 +229,16 @@ impl Visitor {
         self.stage
     }
 
+    /// Reads a little of `part`, so that it is near when he acts; what, is of no meaning.
+    #[must_use]
+    pub fn touch(&self, part: Part) -> u64 {
+        match part {
+            Part::Visitor => self.leaves ^ self.next ^ u64::from(self.requests) ^ u64::from(self.gone),
+            Part::Jar => self.jar.as_deref().map_or(0, |jar| u64::from(jar.is_empty())),
+            Part::Given => self.jar.as_deref().map_or(0, Jar::touch),
+        }
+    }
+
     /// Whether nothing of his is left: he is gone, and no request of his is on its way.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -278,6 +299,11 @@ impl Visitor {
             *old = state;
         }
     }
+}
+
+impl Part {
+    /// All, in their order.
+    pub const ALL: [Self; 3] = [Self::Visitor, Self::Jar, Self::Given];
 }
 
 impl State {

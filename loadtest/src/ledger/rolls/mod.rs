@@ -7,6 +7,8 @@
 //! **Cost**: 64 bytes a person, and 5 to 15 a request; some 10 ns to write or read one.
 //! **Not here**: files (`file`), which keep whole records.
 
+use std::hint::black_box;
+
 use super::told::{byte, take, variant};
 use super::{Ending, Kind, NONE, RequestId, Told, Word};
 
@@ -103,6 +105,24 @@ impl Rolls {
         if let Some(roll) = self.people.get_mut(person) {
             roll.push(told);
         }
+    }
+
+    /// Puts all of `batch` in. Where each roll ends is read before, of all of them at once: to wait for one memory after the other takes longer than to write.
+    pub fn put(&mut self, batch: &[Told]) {
+        let rolls = || batch.iter().filter_map(|told| self.people.get(told.id.person as usize));
+        let lengths: usize = rolls().map(|roll| roll.bytes.len()).sum();
+        let ends = rolls().filter_map(|roll| roll.bytes.last()).fold(0, |sum, byte| sum ^ byte);
+        black_box((lengths, ends));
+        for told in batch {
+            self.push(told);
+        }
+    }
+
+    /// Puts what others were told behind: the first of `others` is numbered as the next of those here.
+    pub fn append(&mut self, others: Self) {
+        self.count += others.count;
+        self.people.extend(others.people);
+        self.strangers.extend(others.strangers);
     }
 
     /// Requests.
@@ -300,6 +320,7 @@ const fn place(ahead: u32) -> u32 {
     if ahead == NONE { NONE } else { ahead.wrapping_add(1) }
 }
 
+#[inline]
 fn short(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(NONE)
 }
@@ -351,6 +372,7 @@ impl Record {
 }
 
 /// What [`Record::change`] wrote.
+#[inline]
 fn changed(bytes: &mut &[u8], from: u64) -> Option<u64> {
     let (mut change, mut shift) = (0_u64, 0_u32);
     loop {

@@ -54,3 +54,22 @@ fn who_asks_again_costs_a_few_bytes() {
     let bytes = rolls.bytes();
     assert!(bytes < 10 * 10_000, "{bytes}");
 }
+
+#[test]
+fn what_is_put_in_at_once_or_behind_is_what_is_put_in_one_by_one() {
+    let mut rng = fastrand::Rng::with_seed(2);
+    let all: Vec<Told> = (0..2_000).map(|_| drawn(&mut rng)).collect();
+    let mut at_once = Rolls::new(5);
+    at_once.put(&all);
+    assert!(at_once == all.iter().copied().collect());
+    // Two and three people, each part numbered from nought.
+    let part = |from: u32, until: u32| {
+        let mut part = Rolls::new((until - from) as usize);
+        let his = all.iter().filter(|told| (from..until).contains(&told.id.person));
+        his.for_each(|told| part.push(&Told { id: RequestId { person: told.id.person - from, ..told.id }, ..*told }));
+        part
+    };
+    let mut joined = part(0, 2);
+    joined.append(part(2, 5));
+    assert!(joined == at_once);
+}

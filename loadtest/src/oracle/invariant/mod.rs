@@ -12,6 +12,7 @@ mod place;
 mod quota;
 mod silence;
 
+use super::abreast;
 use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};
 
@@ -33,5 +34,5 @@ pub(super) fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
         Invariant::Forged => forged::find(evidence),
         Invariant::Closing => closing::find(evidence),
     };
-    Invariant::ALL.iter().map(find).collect()
+    abreast::each(&Invariant::ALL, find)
 }

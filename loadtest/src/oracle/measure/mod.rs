@@ -9,6 +9,7 @@ mod wait;
 
 pub(crate) use self::capacity::reached_nobody;
 pub(super) use self::people::coming;
+use super::abreast;
 use super::evidence::Evidence;
 use super::finding::{Finding, Invariant};
 use super::invariant::over_limit;
@@ -17,11 +18,18 @@ use crate::figure::Figure;
 /// All figures, in order. Two of them are counts of broken `invariants`.
 pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figure, f64)> {
     let bottleneck = capacity::Bottleneck::of(evidence);
-    let mut waits = wait::Waits::of(evidence);
-    let mut answers = wait::Answers::of(evidence);
+    let waits = || {
+        let mut waits = wait::Waits::of(evidence);
+        [waits.error(0.5), waits.error(0.95), waits.coverage()]
+    };
+    let answers = || {
+        let mut answers = wait::Answers::of(evidence);
+        [answers.answer(0.5), answers.answer(0.99), answers.lag(0.99)]
+    };
+    let ([error_p50, error_p95, coverage], [answer_p50, answer_p99, lag_p99]) = abreast::both(waits, answers);
     let memory = cost::memory(evidence);
     let broken = |which: Invariant| invariants.iter().find(|finding| finding.invariant == which);
-    let mut value = |figure: Figure| match figure {
+    let value = |figure: &Figure| match figure {
         Figure::Goodput => bottleneck.goodput(evidence),
         Figure::Registered => bottleneck.registered(evidence),
         Figure::ColdStart => bottleneck.cold_start(evidence),
@@ -35,22 +43,23 @@ pub(super) fn all(evidence: &Evidence<'_>, invariants: &[Finding]) -> Vec<(Figur
         Figure::PlaceKept => {
             broken(Invariant::PlaceKept).map_or(f64::NAN, |it| (it.judged - it.count) as f64 / it.judged as f64)
         }
-        Figure::EtaErrorP50 => waits.error(0.5),
-        Figure::EtaErrorP95 => waits.error(0.95),
-        Figure::EtaCoverage => waits.coverage(),
+        Figure::EtaErrorP50 => error_p50,
+        Figure::EtaErrorP95 => error_p95,
+        Figure::EtaCoverage => coverage,
         Figure::TurnNoticedP99 => wait::noticed(evidence),
         Figure::RequestsPerPerson => people::requests(evidence),
         Figure::Amplification => people::amplification(evidence),
         Figure::JainDeciles => people::deciles(evidence),
-        Figure::AnswerP50 => answers.answer(0.5),
-        Figure::AnswerP99 => answers.answer(0.99),
+        Figure::AnswerP50 => answer_p50,
+        Figure::AnswerP99 => answer_p99,
         Figure::Silence => broken(Invariant::Silence).map_or(f64::NAN, |it| it.count as f64 / it.judged as f64),
-        Figure::LagP99 => answers.lag(0.99),
+        Figure::LagP99 => lag_p99,
         Figure::GatewayMemory => memory.gateway,
         Figure::GatewayCpu => cost::processor(evidence),
         Figure::HarnessMemory => memory.harness,
     };
-    Figure::ALL.into_iter().map(|figure| (figure, value(figure))).collect()
+    let values = abreast::each(&Figure::ALL, value);
+    Figure::ALL.into_iter().zip(values).collect()
 }
 
 /// Whether there was anything in the run by which `figure` could be told. It is no fault of a gateway that nobody had to wait.
