@@ -124,10 +124,9 @@ impl<A: Attend> Session<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http1);
-        let mut drain = self.drain.clone();
         // Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
         async move {
-            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, drain.begun()));
+            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, self.drain.begun()));
             loop {
                 let service = service_fn(self.service(|answer| answer));
                 let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
@@ -146,7 +145,7 @@ impl<A: Attend> Session<A> {
     }
 
     /// Serves HTTP/2 until the connection ends.
-    pub(super) async fn http2<S>(mut self, stream: S) -> Cause
+    pub(super) async fn http2<S>(self, stream: S) -> Cause
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -72,11 +72,7 @@ pub(super) struct Order<T> {
 }
 
 /// What has left, and who was told that he stands elsewhere. To be dropped when the order is not borrowed any more.
-#[derive(Debug)]
-pub(super) struct Left<T: Seated> {
-    _items: Vec<T>,
-    _told: Option<T::Told>,
-}
+pub(super) type Left<T> = (Option<T>, Vec<T>, Option<<T as Seated>::Told>);
 
 impl<T: Seated> Order<T> {
     pub(super) const fn new() -> Self {
@@ -117,27 +113,25 @@ impl<T: Seated> Order<T> {
 
     /// Whoever stands at `seat` leaves, if anybody does; the last of the table takes his place.
     pub(super) fn leave(&mut self, seat: Seat) -> Left<T> {
-        let mut left = Left { _items: Vec::new(), _told: None };
+        let (mut gone, mut told) = (Vec::new(), None);
         if !self.is_taken(seat) {
-            return left;
+            return (None, gone, told);
         }
         while let Some(last) = self.entries.last() {
             let at = small(self.entries.len() - 1);
             if at == seat.at {
-                left._items.extend(self.take(at));
                 break;
             }
-            let moved = last.item.tell(Seat { at: seat.at, number: last.number });
-            if moved.is_some() {
-                left._told = moved;
-                left._items.extend(self.take(seat.at));
+            told = last.item.tell(Seat { at: seat.at, number: last.number });
+            if told.is_some() {
                 break;
             }
-            // Gone, and about to leave: there is nobody who could be told.
-            left._items.extend(self.take(at));
+            // About to leave: there is nobody who could be told.
+            gone.extend(self.take(at));
         }
+        let left = self.take(seat.at);
         self.shrink();
-        left
+        (left, gone, told)
     }
 
     fn is_taken(&self, seat: Seat) -> bool {
