@@ -19,6 +19,7 @@ pub mod body;
 pub mod capacity;
 pub mod cookies;
 pub mod departure;
+mod detached;
 pub mod forwarded;
 pub mod gateway;
 pub mod headers;
@@ -140,7 +141,7 @@ impl Worker {
         visit: &mut Visit,
         reads: &mut Option<Reads>,
     ) -> Result<Response<Source>, Answer> {
-        let target = Target::of(head, self.gateway.plan().clients.header_count)?;
+        let mut target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
         hops::spend(head)?;
         // Boxed, each step that few requests take: all others would carry room for it.
@@ -163,6 +164,9 @@ impl Worker {
         }
         if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
             return Err(Answer::overloaded(fastrand::f64()));
+        }
+        if route.admission().would_line_up(bearer.person, visit.arrival()) {
+            detached::detach(head, &mut target.authority);
         }
         let door = doorway.map(|doorway| Door {
             doorway,
