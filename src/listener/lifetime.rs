@@ -235,7 +235,7 @@ pub(super) fn live<P: Protocol, D: Future<Output = ()>>(
             if clock.cut.is_none() && life.drained.as_mut().poll(cx).is_ready() {
                 let now = Instant::now();
                 clock.cut = Some(Moment::of(now + clock.limits.drain_timeout, clock.activity));
-                clock.closing.get_or_insert((Cause::Drained, Moment::of(now, clock.activity)));
+                clock.closing.get_or_insert_with(|| (Cause::Drained, Moment::of(now, clock.activity)));
                 connection.as_mut().close_gracefully();
                 continue;
             }

@@ -64,7 +64,6 @@ use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
 use crate::admission::permit::Permit;
 use crate::admission::verdict::Reason;
-use crate::config::plan::Class;
 use crate::sabotage::{self, Fault};
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 use crate::waiting_room::room::Turn;
@@ -162,12 +161,7 @@ impl Worker {
         if bearer.is_inside() {
             asker.peer.note_inside();
         }
-        if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
-            return Err(Answer::overloaded(fastrand::f64()));
-        }
-        if route.admission().would_line_up(bearer.person, visit.arrival()) {
-            detached::detach(head, &mut target.authority);
-        }
+        self.spare(route, bearer.person, visit, (head, &mut target))?;
         let door = doorway.map(|doorway| Door {
             doorway,
             route,
