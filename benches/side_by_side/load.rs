@@ -19,6 +19,8 @@ pub(crate) enum Load {
     Wrk,
     Connecting,
     Tls,
+    /// A new TLS connection each.
+    Shaking,
     Http2,
     /// With a ticket.
     Poll,
@@ -27,7 +29,7 @@ pub(crate) enum Load {
 impl Load {
     /// Loads `port` for a second; how many requests were answered.
     pub(crate) fn run(self, port: u16, path: &str, ticket: &str) -> f64 {
-        let scheme = if matches!(self, Self::Tls) { "https" } else { "http" };
+        let scheme = if matches!(self, Self::Tls | Self::Shaking) { "https" } else { "http" };
         let url = format!("{scheme}://localhost:{port}{path}");
         if matches!(self, Self::Http2) {
             let mut command = command("h2load", LOAD);
@@ -37,7 +39,7 @@ impl Load {
         let mut command = command("wrk", LOAD);
         command.args(["-t1", "-c100", &format!("-d{SECONDS}s")]);
         match self {
-            Self::Connecting => command.args(["-H", "Connection: close"]),
+            Self::Connecting | Self::Shaking => command.args(["-H", "Connection: close"]),
             Self::Poll => command.args(["-H", &format!("weir-ticket: {ticket}")]),
             _ => &mut command,
         };

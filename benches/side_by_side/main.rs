@@ -2,7 +2,8 @@
 //!
 //! `make bench`, or `cargo bench --bench side_by_side`, starts the weir of the same build with one worker and, as far as they are on `PATH`,
 //! nginx, `HAProxy` and Envoy, each with one worker too; this program once more as their origin, and once more as the *bare* proxy: hyper
-//! on both sides and a pool of connections, and nothing of what a gateway is for. It loads one after the other and prints Markdown.
+//! on both sides and a pool of connections, and nothing of what a gateway is for; and as the *relay*, which reads and writes what comes on bare
+//! epoll and is the floor. It loads one after the other and prints Markdown.
 //!
 //! **What is measured**: CPU time of a request: user and system, of all threads of the proxy's process, chores included, as the kernel
 //! accounts it to the nanosecond (`/proc/PID/task/*/schedstat`), divided by the requests that the load program counts. Rounds are
@@ -19,6 +20,7 @@
 //! | 16 KiB | the same | an answer of 16 KiB |
 //! | connect | the same, `Connection: close` | a new connection each time |
 //! | TLS | the same, TLS 1.3 kept alive | ECDSA P-256 |
+//! | handshake | the same, `Connection: close` | a new TLS connection each time, nothing resumed |
 //! | h2 | h2load, 10 connections with 10 streams | HTTP/2 from the client, HTTP/1.1 to the origin |
 //! | refused | wrk | weir: 503, the gate is full and the line has no room; others: 503 by a rule of the configuration |
 //! | no route | wrk | 404 |
@@ -35,6 +37,7 @@ mod load;
 mod origin;
 mod peers;
 mod process;
+mod relay;
 
 use std::time::{Duration, Instant};
 
@@ -67,14 +70,20 @@ struct Kind {
     of: fn(&str) -> bool,
 }
 
-const KINDS: [Kind; 8] = [
+/// Whether `name` is more than a measure for others.
+fn is_whole(name: &str) -> bool {
+    !matches!(name, "bare" | "relay")
+}
+
+const KINDS: [Kind; 9] = [
     Kind { name: "proxied", load: Load::Wrk, path: "/x", port: |ports| ports.plain, of: |_| true },
     Kind { name: "16 KiB", load: Load::Wrk, path: "/big", port: |ports| ports.plain, of: |_| true },
-    Kind { name: "connect", load: Load::Connecting, path: "/x", port: |ports| ports.plain, of: |_| true },
-    Kind { name: "TLS", load: Load::Tls, path: "/x", port: |ports| ports.tls, of: |name| name != "bare" },
-    Kind { name: "h2", load: Load::Http2, path: "/x", port: |ports| ports.http2, of: |name| name != "bare" },
-    Kind { name: "refused", load: Load::Wrk, path: "/full", port: |ports| ports.plain, of: |name| name != "bare" },
-    Kind { name: "no route", load: Load::Wrk, path: "/nothing", port: |ports| ports.plain, of: |name| name != "bare" },
+    Kind { name: "connect", load: Load::Connecting, path: "/x", port: |ports| ports.plain, of: |name| name != "relay" },
+    Kind { name: "TLS", load: Load::Tls, path: "/x", port: |ports| ports.tls, of: is_whole },
+    Kind { name: "handshake", load: Load::Shaking, path: "/x", port: |ports| ports.tls, of: is_whole },
+    Kind { name: "h2", load: Load::Http2, path: "/x", port: |ports| ports.http2, of: is_whole },
+    Kind { name: "refused", load: Load::Wrk, path: "/full", port: |ports| ports.plain, of: is_whole },
+    Kind { name: "no route", load: Load::Wrk, path: "/nothing", port: |ports| ports.plain, of: is_whole },
     Kind { name: "poll", load: Load::Poll, path: "/.weir/place", port: |ports| ports.plain, of: |name| name == "weir" },
 ];
 
@@ -82,6 +91,7 @@ fn main() {
     let mut words = std::env::args().skip(1);
     match words.next().as_deref() {
         Some("origin") => origin::serve(&words.next().unwrap()),
+        Some("relay") => relay::serve(&words.next().unwrap(), &words.next().unwrap()),
         Some("bare") => bare::serve(&words.next().unwrap(), &words.next().unwrap()),
         _ => compare(),
     }

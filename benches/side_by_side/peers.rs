@@ -47,9 +47,11 @@ pub(crate) fn start(directory: &Path, origin: u16) -> Vec<Peer> {
             peers.push(Peer { name, process: Process::start(command), ports });
         }
     }
-    let bare = ports();
-    let words = ["bare", &bare.plain.to_string(), &origin.to_string()];
-    peers.push(Peer { name: "bare", process: Process::own(&words, PROXY), ports: bare });
+    for name in ["relay", "bare"] {
+        let ports = ports();
+        let words = [name, &ports.plain.to_string(), &origin.to_string()];
+        peers.push(Peer { name, process: Process::own(&words, PROXY), ports });
+    }
     let weir = ports();
     let path = directory.join("weir.toml");
     fs::write(&path, config(origin, weir)).unwrap();

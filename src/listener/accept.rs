@@ -59,7 +59,7 @@ enum Accepted {
 pub(super) async fn accept(
     socket: TcpListener,
     connections: &Connections,
-    mut drain: DrainSignal,
+    drain: DrainSignal,
     open: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) -> io::Result<()> {
     let socket = watched(socket)?;

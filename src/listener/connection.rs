@@ -31,7 +31,7 @@ use super::terms::Terms;
 use super::tls::{self, HandshakeError};
 use super::{Attend, Limits};
 use crate::proxy::answer::Answer;
-use crate::proxy::peer::{Peer, unmapped};
+use crate::proxy::peer::Peer;
 
 /// How long a client that has not spoken yet may go on when a drain begins: a round trip, so that one who was just accepted
 /// from the backlog is answered.
@@ -143,12 +143,11 @@ impl<A: Attend> Connection<A> {
         activity: Arc<Activity>,
     ) -> Result<Serving, Cause> {
         let deadline = activity.opened() + self.limits.header_timeout;
-        let mut drain = self.drain.clone();
+        let drain = self.drain.clone();
         let mut stream = Stream::new(Arc::clone(&socket), Arc::clone(&activity), self.limits.body_timeout);
         let named = if self.proxy_line { self.named(&mut stream, activity.slot(), deadline).await? } else { None };
         let peer = Arc::new(Peer {
             address: named.unwrap_or(address),
-            local: unmapped(socket.local_addr().unwrap_or(address)),
             // Behind a proxy that does not say for whom it speaks may be anybody.
             may_speak_for_others: named.is_some() || !self.proxy_line,
             tls: self.tls.is_some(),
@@ -157,7 +156,7 @@ impl<A: Attend> Connection<A> {
             socket,
         });
         let Some(terms) = self.tls.as_deref() else {
-            let sniffed = or_drained(pin!(timeout_at(deadline, sniff(&mut stream))), &mut drain).await;
+            let sniffed = or_drained(pin!(timeout_at(deadline, sniff(&mut stream))), &drain).await;
             return match sniffed.ok_or(Cause::Drained)? {
                 Ok(Ok(Some(Version::Http1))) => Ok(self.http1(stream, peer, &activity)),
                 Ok(Ok(Some(Version::Http2))) => Ok(self.http2(stream, peer, &activity)),
@@ -166,7 +165,7 @@ impl<A: Attend> Connection<A> {
             };
         };
         let handshake = Box::pin(tls::handshake(stream, terms, &self.connections.handshakes));
-        let shaken = or_drained(pin!(timeout_at(deadline, handshake)), &mut drain).await;
+        let shaken = or_drained(pin!(timeout_at(deadline, handshake)), &drain).await;
         match shaken.ok_or(Cause::Drained)? {
             Ok(Ok(stream)) => {
                 if let Some(certificate) = tls::client_certificate(&stream) {
@@ -191,7 +190,7 @@ impl<A: Attend> Connection<A> {
     /// Reads the PROXY header; the client it names, if it names one.
     async fn named(&self, stream: &mut Stream, slot: &Slot, deadline: Instant) -> Result<Option<SocketAddr>, Cause> {
         let received = timeout_at(deadline, proxy_line::receive(stream));
-        match or_drained(pin!(received), &mut self.drain.clone()).await.ok_or(Cause::Drained)? {
+        match or_drained(pin!(received), &self.drain).await.ok_or(Cause::Drained)? {
             Ok(Ok(Some(Header::Client(client)))) => {
                 slot.count_as(client.ip()).map_err(|Crowded| Cause::Crowded)?;
                 Ok(Some(client))
@@ -289,7 +288,7 @@ fn refusal() -> String {
 }
 
 /// Waits for `opening`; [`None`] if a drain comes first and it does not end within the last words.
-async fn or_drained<F: Future>(mut opening: Pin<&mut F>, drain: &mut DrainSignal) -> Option<F::Output> {
+async fn or_drained<F: Future>(mut opening: Pin<&mut F>, drain: &DrainSignal) -> Option<F::Output> {
     tokio::select! {
         biased;
         opened = &mut opening => Some(opened),
@@ -298,7 +297,7 @@ async fn or_drained<F: Future>(mut opening: Pin<&mut F>, drain: &mut DrainSignal
 }
 
 /// Waits until the upgraded stream is given up, or cuts it when a drain loses its patience.
-async fn tunnel(socket: &TcpStream, activity: &Activity, mut drain: DrainSignal, patience: Duration) -> Cause {
+async fn tunnel(socket: &TcpStream, activity: &Activity, drain: DrainSignal, patience: Duration) -> Cause {
     let cut = async {
         drain.begun().await;
         sleep(patience).await;

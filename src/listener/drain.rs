@@ -83,7 +83,7 @@ impl DrainSignal {
     }
 
     /// Waits for the drain to begin.
-    pub async fn begun(&mut self) {
+    pub async fn begun(&self) {
         loop {
             // In this order: it hears of what comes after it was made, also before it waits.
             let changed = self.0.changed.notified();
@@ -103,13 +103,13 @@ mod tests {
     async fn every_signal_sees_the_drain_begin_also_a_late_one_and_an_orphan() {
         let (drain_, signal) = drain();
         assert!(!signal.has_begun());
-        let mut early = signal.clone();
+        let early = signal.clone();
         let waiting = tokio::spawn(async move { early.begun().await });
         drain_.begin();
         waiting.await.unwrap();
         signal.clone().begun().await;
 
-        let (hand, mut orphan) = drain();
+        let (hand, orphan) = drain();
         drop(hand);
         orphan.begun().await;
         assert!(orphan.has_begun());

@@ -21,6 +21,7 @@
 //! **Not here**: `Host`, target and body validation (`proxy`); clocks (`lifetime`, `answer`).
 
 use std::future::{Future, ready};
+use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -50,6 +51,9 @@ use crate::proxy::peer::Peer;
 /// HTTP/1: bytes read ahead of the parser, and bytes of answer buffered before more of its body is asked for. At least the
 /// largest head; 16 KiB reads cost 1 % of a core at 1 GB/s more than larger ones.
 const HTTP1_BUFFER: usize = 16 * 1024;
+
+/// HTTP/1: bytes of each of the two buffers that hyper begins with.
+const HYPER_BUFFER: usize = 8 * 1024;
 
 /// HTTP/2: what a client may send on one stream, and on all of a connection, before we have taken it. Sign-ups are small; at
 /// 64 KiB a stream still carries 6 Mbit/s over 80 ms. It is what a connection can make us hold.
@@ -124,13 +128,16 @@ impl<A: Attend> Session<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.activity.slot().become_kind(Kind::Http1);
-        let mut drain = self.drain.clone();
         // Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
         async move {
-            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, drain.begun()));
+            let mut life = pin!(Life::new(&self.activity, &self.peer.socket, &self.limits, self.drain.begun()));
             loop {
                 let service = service_fn(self.service(|answer| answer));
+                let warm = Vec::<u8>::with_capacity(HYPER_BUFFER);
                 let connection = http1_builder(&self.limits).serve_connection(TokioIo::new(stream), service);
+                // Its buffer for answers is made by now, of memory that nobody has touched if there is any; what somebody has let go of is for
+                // the head that is read next. The other way round, whoever waits in line would keep a page for nothing.
+                drop(black_box(warm));
                 let mut awake = Box::pin(connection.with_upgrades());
                 if let ControlFlow::Break(cause) = live(awake.as_mut(), life.as_mut()).await {
                     return cause;
@@ -146,7 +153,7 @@ impl<A: Attend> Session<A> {
     }
 
     /// Serves HTTP/2 until the connection ends.
-    pub(super) async fn http2<S>(mut self, stream: S) -> Cause
+    pub(super) async fn http2<S>(self, stream: S) -> Cause
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

@@ -29,6 +29,7 @@
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -43,6 +44,7 @@ use super::Limits;
 use super::activity::Activity;
 use super::connections::Cause;
 use super::quiet::GRACE;
+use crate::clock::saturating_nanos;
 
 /// What drives a connection for the time being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,20 +81,39 @@ enum Strike {
     Rest,
 }
 
+/// An instant in the life of a connection: nanoseconds since it was accepted, and one. Half as large as an [`Instant`], of which each
+/// connection at rest would have four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment(NonZeroU64);
+
+impl Moment {
+    fn of(at: Instant, activity: &Activity) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(saturating_nanos(at.saturating_duration_since(activity.opened()))))
+    }
+
+    fn now(activity: &Activity) -> Self {
+        Self::of(Instant::now(), activity)
+    }
+
+    fn instant(self, activity: &Activity) -> Instant {
+        activity.opened() + Duration::from_nanos(self.0.get() - 1)
+    }
+}
+
 /// When the clock of a connection strikes next, and for what.
 struct Clock<'a> {
     activity: &'a Activity,
     socket: &'a TcpStream,
     limits: &'a Limits,
     /// When it was ready for its first request.
-    ready: Instant,
+    ready: Moment,
     /// The head that was last seen open, and since when; apart, as a pair they would take 8 bytes more.
     head: u32,
-    head_begun: Option<Instant>,
+    head_begun: Option<Moment>,
     /// Why and since when it is closing gracefully.
-    closing: Option<(Cause, Instant)>,
+    closing: Option<(Cause, Moment)>,
     /// When the drain loses its patience.
-    cut: Option<Instant>,
+    cut: Option<Moment>,
     /// Whether it has begun to make room.
     dismissed: bool,
     /// hyper was asked whether it can be taken apart, and had not done with a request.
@@ -102,10 +123,11 @@ struct Clock<'a> {
 impl Clock<'_> {
     /// The next instant at which something must be done if nothing changes, and what.
     fn next(&mut self, form: Form) -> Option<(Instant, Strike)> {
-        let cut = self.cut.map(|at| (at, Strike::End(Cause::Cut)));
+        let cut = self.cut.map(|at| (at.instant(self.activity), Strike::End(Cause::Cut)));
         let since = self.activity.quiet_since();
         let quiet = since.map(|since| self.quiet(since, form)).map(|(at, cause)| (at, Strike::End(cause)));
-        let rest = since.filter(|_| self.may_rest(form)).map(|since| (since.max(self.ready) + REST, Strike::Rest));
+        let ready = self.ready.instant(self.activity);
+        let rest = since.filter(|_| self.may_rest(form)).map(|since| (since.max(ready) + REST, Strike::Rest));
         [cut, quiet, rest].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -113,19 +135,20 @@ impl Clock<'_> {
     fn quiet(&mut self, since: Instant, form: Form) -> (Instant, Cause) {
         let Limits { header_timeout, idle_timeout, .. } = *self.limits;
         let first = !self.activity.has_requested();
+        let ready = self.ready.instant(self.activity);
         if let Some(number) = self.activity.head_open().filter(|_| form != Form::Streams) {
             let begun = match self.head_begun {
-                _ if first => self.ready,
-                Some(begun) if self.head == number => begun,
+                _ if first => ready,
+                Some(begun) if self.head == number => begun.instant(self.activity),
                 _ => Instant::now(),
             };
-            (self.head, self.head_begun) = (number, Some(begun));
+            (self.head, self.head_begun) = (number, Some(Moment::of(begun, self.activity)));
             return (begun + header_timeout, Cause::HeaderTimeout);
         }
-        match self.closing {
+        match self.closing.map(|(cause, asked)| (cause, asked.instant(self.activity))) {
             Some((Cause::Displaced, asked)) => (asked.max(since) + GRACE, Cause::Displaced),
             Some((cause, asked)) => (asked.max(since) + CLOSING, cause),
-            None if first => (self.ready + header_timeout, Cause::Silent),
+            None if first => (ready + header_timeout, Cause::Silent),
             // Whoever was let in could not connect anew.
             None if self.activity.slot().connections().is_memory_short() && !self.activity.is_inside() => {
                 (since, Cause::Shed)
@@ -147,7 +170,7 @@ impl Clock<'_> {
         }
         self.dismissed = true;
         // Of a request in flight the answer is announced as the last one.
-        self.closing = Some((if is_quiet { Cause::Displaced } else { Cause::Done }, Instant::now()));
+        self.closing = Some((if is_quiet { Cause::Displaced } else { Cause::Done }, Moment::now(self.activity)));
         true
     }
 
@@ -181,7 +204,7 @@ impl<'a, D: Future<Output = ()>> Life<'a, D> {
             activity,
             socket,
             limits,
-            ready,
+            ready: Moment::of(ready, activity),
             head: 0,
             head_begun: None,
             closing: None,
@@ -194,10 +217,12 @@ impl<'a, D: Future<Output = ()>> Life<'a, D> {
 }
 
 /// Drives `connection` until it goes on in another form, or to its end, and answers why it ended.
-pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
+///
+/// Not an `async fn`: it would keep its arguments twice for as long as the connection is open.
+pub(super) fn live<P: Protocol, D: Future<Output = ()>>(
     mut connection: Pin<&mut P>,
     mut life: Pin<&mut Life<'_, D>>,
-) -> ControlFlow<Cause> {
+) -> impl Future<Output = ControlFlow<Cause>> {
     poll_fn(move |cx| {
         let mut life = life.as_mut().project();
         let clock = life.clock;
@@ -209,8 +234,8 @@ pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
             }
             if clock.cut.is_none() && life.drained.as_mut().poll(cx).is_ready() {
                 let now = Instant::now();
-                clock.cut = Some(now + clock.limits.drain_timeout);
-                clock.closing.get_or_insert((Cause::Drained, now));
+                clock.cut = Some(Moment::of(now + clock.limits.drain_timeout, clock.activity));
+                clock.closing.get_or_insert_with(|| (Cause::Drained, Moment::of(now, clock.activity)));
                 connection.as_mut().close_gracefully();
                 continue;
             }
@@ -242,7 +267,7 @@ pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
                 Some((at, Strike::End(cause @ (Cause::Idle | Cause::Shed | Cause::Silent))))
                     if clock.closing.is_none() =>
                 {
-                    clock.closing = Some((cause, at));
+                    clock.closing = Some((cause, Moment::of(at, clock.activity)));
                     connection.as_mut().close_gracefully();
                 }
                 Some((_, Strike::End(cause))) => return Poll::Ready(ControlFlow::Break(cause)),
@@ -250,7 +275,6 @@ pub(super) async fn live<P: Protocol, D: Future<Output = ()>>(
             }
         }
     })
-    .await
 }
 
 /// Has hyper end the connection, if it is idle as hyper sees it; the client shall not notice.

@@ -12,9 +12,11 @@ use http::header::EXPECT;
 use http::request::Parts;
 
 use super::answer::Answer;
+use super::detached::detach;
 use super::gateway::Route;
 use super::policy::{LimitPolicy, Quota};
 use super::room::{Request as Door, Visitor};
+use super::target::Target;
 use super::turn::{Client, turn};
 use super::upload::Upload;
 use super::visit::Visit;
@@ -23,6 +25,7 @@ use crate::admission::client::ClientLimit;
 use crate::admission::permit::{Expired, Permit};
 use crate::admission::route::{Person, Verdict};
 use crate::admission::verdict::{Account, Reason, Refusal};
+use crate::config::plan::Class;
 
 impl Worker {
     /// Body, client limits, predicted wait, line, permit.
@@ -83,6 +86,23 @@ impl Worker {
 }
 
 impl Worker {
+    /// Looks after memory before anybody is held: short of it a newcomer is turned away, and whoever would be held keeps no buffer.
+    pub(super) fn spare(
+        &self,
+        route: &Route,
+        person: Person,
+        visit: &Visit,
+        (head, target): (&mut Parts, &mut Target),
+    ) -> Result<(), Answer> {
+        if self.gateway.is_memory_short() && person.class > Class::InProgress {
+            return Err(Answer::overloaded(fastrand::f64()));
+        }
+        if route.admission().would_line_up(person, visit.arrival()) {
+            detach(head, &mut target.authority);
+        }
+        Ok(())
+    }
+
     /// Whether room was found to read `body` before the decision. Nobody shall send a photograph to be refused: who would be told to come
     /// back now is told so at once.
     fn reads_first(&self, head: &Parts, route: &Route, person: Person, body: &mut Upload) -> bool {

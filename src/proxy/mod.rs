@@ -19,6 +19,7 @@ pub mod body;
 pub mod capacity;
 pub mod cookies;
 pub mod departure;
+mod detached;
 pub mod forwarded;
 pub mod gateway;
 pub mod headers;
@@ -63,7 +64,6 @@ use self::upload::{Upload, UploadError};
 use self::visit::{InService, Visit};
 use crate::admission::permit::Permit;
 use crate::admission::verdict::Reason;
-use crate::config::plan::Class;
 use crate::sabotage::{self, Fault};
 use crate::upstream::{Exchanged, Failure, Pool, exchange};
 use crate::waiting_room::room::Turn;
@@ -144,7 +144,7 @@ impl Worker {
         visit: &mut Visit,
         reads: &mut Option<Reads>,
     ) -> Result<Response<Source>, Answer> {
-        let target = Target::of(head, self.gateway.plan().clients.header_count)?;
+        let mut target = Target::of(head, self.gateway.plan().clients.header_count)?;
         headers::check(&head.headers)?;
         hops::spend(head)?;
         // Boxed, each step that few requests take: all others would carry room for it.
@@ -165,9 +165,7 @@ impl Worker {
         if bearer.is_inside() {
             asker.peer.note_inside();
         }
-        if self.gateway.is_memory_short() && bearer.person.class > Class::InProgress {
-            return Err(Answer::overloaded(fastrand::f64()));
-        }
+        self.spare(route, bearer.person, visit, (head, &mut target))?;
         let door = doorway.map(|doorway| Door {
             doorway,
             route,

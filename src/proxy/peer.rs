@@ -20,8 +20,6 @@ use crate::waiting_room::page::base64;
 pub struct Peer {
     /// Address of the peer as accepted, or as a trusted proxy named it by the PROXY protocol; IPv4-mapped IPv6 unmapped.
     pub address: SocketAddr,
-    /// Our address on this connection, unmapped likewise.
-    pub local: SocketAddr,
     /// Whether it may be a trusted proxy. One that was to name its client by the PROXY protocol and did not may not: the requests
     /// are then somebody's of whom nothing is known.
     pub may_speak_for_others: bool,

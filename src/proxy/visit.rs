@@ -91,6 +91,12 @@ impl Visit {
         }
     }
 
+    /// When it came.
+    #[must_use]
+    pub const fn arrival(&self) -> Tick {
+        self.arrival
+    }
+
     /// The route that took it.
     pub fn routed(&mut self, route: &Arc<Route>) {
         self.route = Some(Arc::clone(route));

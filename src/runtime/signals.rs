@@ -139,7 +139,6 @@ mod tests {
         let (drain, draining) = listener::drain();
         let ready = super::super::ready(draining.clone());
         let worker = std::thread::spawn(move || {
-            let mut draining = draining;
             Builder::new_current_thread().build()?.block_on(draining.begun());
             Ok(())
         });

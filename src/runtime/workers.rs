@@ -65,7 +65,7 @@ fn work(
 ) -> io::Result<()> {
     let limits = Arc::new(Limits::of(&gateway.plan().clients, &gateway.plan().runtime));
     let worker = Arc::new(Worker::new(gateway));
-    let mut begun = draining.clone();
+    let begun = draining.clone();
     let served = runtime.block_on(async {
         let done = async {
             begun.begun().await;

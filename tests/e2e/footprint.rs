@@ -20,11 +20,10 @@ use crate::weir::{Weir, one_route, within};
 const CROWD: usize = 2_000;
 const WARM: usize = 50;
 
-/// Bytes of one at rest between requests, and of one with a request in line. hyper has 16 KiB of buffers for a connection at work, of which a
-/// request that waits has touched a page.
-/// Of the former some 400 are the order of who makes room for newcomers (`listener::quiet`): its nodes live long among what is given back.
-const RESTING: u64 = 2_560;
-const HELD: u64 = 12 * 1024;
+/// Bytes of one at rest between requests, and of one with a request in line. hyper has 16 KiB of buffers for a connection at work; whoever
+/// waits has touched none of those that he keeps (`proxy::detached`).
+const RESTING: u64 = 2_048;
+const HELD: u64 = 8 * 1024;
 
 /// Longer than a connection has to be quiet to rest, and than the allocator keeps what is free.
 const SETTLED: Duration = Duration::from_millis(3_500);

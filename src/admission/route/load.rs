@@ -63,12 +63,27 @@ impl RouteAdmission {
     /// Whether a request of `person` that came now would be let in or held, as far as gates and lines tell. It takes nothing.
     #[must_use]
     pub fn would_hold(&self, person: Person, now: Tick) -> bool {
+        self.is_free(person, now) || self.has_place(person, now)
+    }
+
+    /// Whether it would be held, likewise.
+    #[must_use]
+    pub fn would_line_up(&self, person: Person, now: Tick) -> bool {
+        !self.is_free(person, now) && self.has_place(person, now)
+    }
+
+    /// Whether every gate has room for `person`.
+    fn is_free(&self, person: Person, now: Tick) -> bool {
         let way = self.way(person);
         let elsewhere = self.elsewhere(way.line, now);
-        let is_free = way.line.gates().iter().all(|gate| gate.free_past(now, elsewhere) > 0);
-        let has_place = || way.held.load(Ordering::Relaxed) < way.length;
-        let in_time = || person.class == Class::Exempt || self.predicted_wait(person, now) <= way.wait;
-        is_free || (has_place() && in_time())
+        way.line.gates().iter().all(|gate| gate.free_past(now, elsewhere) > 0)
+    }
+
+    /// Whether there is a place in line for `person`, and it is not too long.
+    fn has_place(&self, person: Person, now: Tick) -> bool {
+        let way = self.way(person);
+        way.held.load(Ordering::Relaxed) < way.length
+            && (person.class == Class::Exempt || self.predicted_wait(person, now) <= way.wait)
     }
 
     /// The longest wait that it lets anybody without a pass have.

@@ -240,7 +240,6 @@ async fn a_connection_costs_what_is_written_here() {
         attend: Arc::clone(&server.service),
         peer: Arc::new(Peer {
             address: peer,
-            local: peer,
             may_speak_for_others: true,
             tls: false,
             certificate: std::sync::OnceLock::new(),
@@ -257,6 +256,6 @@ async fn a_connection_costs_what_is_written_here() {
     let permit = server.connections.slots().clone().try_acquire_owned().unwrap();
     let slot = Slot::take(&server.connections, &Arc::default(), permit);
     let task = size_of_val(&connection().run(server.connect().await, peer, slot));
-    assert_eq!((task, http1, kept, size_of::<Activity>()), (112, 448, 128, 144));
-    assert_eq!(size_of::<Peer>(), 96);
+    assert_eq!((task, http1, kept, size_of::<Activity>()), (112, 384, 128, 144));
+    assert_eq!(size_of::<Peer>(), 64);
 }

@@ -1,12 +1,13 @@
 //! The id of a request, which ties its answer to the log and to what the upstream says of it.
 //!
 //! **Invariants**: visible characters only.
-//! **Cost**: no allocation until a field is made of it.
+//! **Cost**: no allocation until a field is made of it, but for one that was given: it outlives the buffer in which it came.
 
 use http::{HeaderMap, HeaderValue};
 
 use super::X_REQUEST_ID;
 use super::values::{visible, write_hexadecimal};
+use crate::proxy::detached::detached;
 
 /// Longest request id taken over from a trusted proxy.
 const REQUEST_ID_MAX: usize = 128;
@@ -30,7 +31,7 @@ impl RequestId {
             (1..=REQUEST_ID_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
         };
         if let Some(given) = trusted.then(|| headers.get(X_REQUEST_ID)).flatten().filter(sound) {
-            return Self(Id::Given(given.clone()));
+            return Self(Id::Given(detached(given)));
         }
         let mut text = [0; 32];
         write_hexadecimal(&mut text, &random.to_be_bytes());

@@ -9,11 +9,12 @@
 //!
 //! **Invariants**: nobody is told twice, nobody within [`GRACE`], and nobody with a request in flight, but for one that begins at the same
 //! instant: that is answered. There are no more entries than connections.
-//! **Cost**: a short lock when a connection is opened and at its end, for the logarithm of how many there are; nothing a request: what
-//! requests have changed is looked up when somebody has to go.
+//! **Cost**: 28 bytes a connection, and a short lock when one is opened and at its end, for the logarithm of how many there are; nothing a
+//! request: what requests have changed is looked up when somebody has to go.
 //! **Not here**: when it is asked (`accept`); how they end (`connection`, `lifetime`).
 
-use std::collections::BTreeMap;
+mod order;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use super::activity::{Activity, Rank};
 use super::connections::Slot;
 use crate::clock::saturating_nanos;
+use order::{Order, RANK_SHIFT, Seated, Turn};
 
 /// Nobody is told to go sooner: a round trip of a slow network, in which whoever was just accepted is heard, and whoever was just
 /// answered asks again. Otherwise a crowd of honest newcomers beside connections that are all busy would do nothing but displace each
@@ -32,48 +34,57 @@ pub(super) const GRACE: Duration = Duration::from_millis(250);
 /// Entries looked at in one call: those of connections that have been busy meanwhile are put where they belong, 0.3 µs each.
 const LOOKS: u64 = 256;
 
-/// The turn of whoever is not there. Nobody's: it would be of no rank.
-const NOWHERE: Turn = u64::MAX;
-
-/// Bits of a turn that are a time: 146 years of nanoseconds. The rank stands above them.
-const TIME_BITS: u32 = 62;
-
 /// Open connections, by who would have to go first.
 #[derive(Debug)]
 pub(super) struct Quiet {
     began: Instant,
-    open: Mutex<BTreeMap<Turn, Weak<Activity>>>,
+    /// By rank, and nanoseconds from `began` to the end of the last request, as it was when a connection was last looked at; it only ever
+    /// becomes later.
+    open: Mutex<Order<Weak<Activity>>>,
 }
 
-/// Where a connection stands, as it was last looked at, no two at one: its rank, and nanoseconds from `began` to the end of its last request.
-/// It only ever becomes later.
-type Turn = u64;
-
-/// What a connection keeps of its turn. Written under the lock of [`Quiet`] only.
+/// Where a connection stands in the order. Written under the lock of [`Quiet`] only.
 #[derive(Debug)]
 pub(super) struct Seat(AtomicU64);
 
 impl Seat {
     pub(super) const fn new() -> Self {
-        Self(AtomicU64::new(NOWHERE))
+        Self(AtomicU64::new(order::Seat::NONE.to_bits()))
+    }
+
+    /// It stands nowhere any more; where it stood.
+    fn vacate(&self) -> order::Seat {
+        order::Seat::from_bits(self.0.swap(order::Seat::NONE.to_bits(), Ordering::Relaxed))
+    }
+}
+
+impl Seated for Weak<Activity> {
+    type Told = Arc<Activity>;
+
+    fn tell(&self, seat: order::Seat) -> Option<Arc<Activity>> {
+        let activity = self.upgrade()?;
+        activity.slot().seat.0.store(seat.to_bits(), Ordering::Relaxed);
+        Some(activity)
     }
 }
 
 impl Quiet {
     pub(super) fn new(began: Instant) -> Self {
-        Self { began, open: Mutex::default() }
+        Self { began, open: Mutex::new(Order::new()) }
     }
 
     /// A connection was opened.
     pub(super) fn enter(&self, activity: &Arc<Activity>) {
         let turn = self.turn_of(activity, activity.opened());
-        seat(&mut self.lock(), activity, turn, Arc::downgrade(activity));
+        let mut open = self.lock();
+        let seat = open.enter(turn, Arc::downgrade(activity));
+        activity.slot().seat.0.store(seat.to_bits(), Ordering::Relaxed);
     }
 
     /// It cannot be told any more: it is ending, or has become a tunnel. The second time does nothing.
     pub(super) fn leave(&self, slot: &Slot) {
         let mut open = self.lock();
-        let left = open.remove(&slot.seat.0.swap(NOWHERE, Ordering::Relaxed));
+        let left = open.leave(slot.seat.vacate());
         drop(open);
         drop(left);
     }
@@ -84,7 +95,7 @@ impl Quiet {
         for rank in Rank::ALL {
             while told < count && looks < LOOKS {
                 looks += 1;
-                match self.look(rank, now, looks) {
+                match self.look(rank, now) {
                     Look::Told => told += 1,
                     Look::Moved => {}
                     Look::Nobody => break,
@@ -93,37 +104,34 @@ impl Quiet {
         }
     }
 
-    /// Looks at the first of `rank`, at `now` for the `nth` time.
-    fn look(&self, rank: Rank, now: Instant, nth: u64) -> Look {
+    /// Looks at the first of `rank`.
+    fn look(&self, rank: Rank, now: Instant) -> Look {
         let mut open = self.lock();
-        let Some((turn, activity)) = open.range(Self::first(rank)..).next() else { return Look::Nobody };
-        let turn = *turn;
-        if turn >> TIME_BITS != rank as u64 {
-            return Look::Nobody;
-        }
-        let Some(activity) = activity.upgrade() else {
-            // About to leave.
-            open.remove(&turn);
-            return Look::Moved;
-        };
-        let fresh = self.turn_of(&activity, now);
-        // Those who were put at one instant stand side by side.
-        let look = if fresh.abs_diff(turn) > LOOKS {
-            if let Some(entry) = open.remove(&turn) {
-                seat(&mut open, &activity, fresh + nth, entry);
+        let Some((seat, turn, activity)) = open.first(rank as u64) else { return Look::Nobody };
+        let activity = activity.upgrade();
+        // Of whoever is about to leave there is no more to know than that.
+        let fresh = activity.as_deref().map_or(turn, |activity| self.turn_of(activity, now));
+        let is_late = self.turn(rank, now).saturating_sub(turn) >= saturating_nanos(GRACE);
+        let mut left = None;
+        let look = match &activity {
+            None => {
+                left = Some(open.leave(seat));
+                Look::Moved
             }
-            Look::Moved
-        } else if self.turn(rank, now).saturating_sub(turn) < saturating_nanos(GRACE) {
-            Look::Nobody
-        } else {
-            open.remove(&turn);
-            activity.slot().seat.0.store(NOWHERE, Ordering::Relaxed);
-            activity.dismiss();
-            Look::Told
+            Some(_) if fresh != turn => {
+                open.shift(seat, fresh);
+                Look::Moved
+            }
+            Some(_) if !is_late => Look::Nobody,
+            Some(activity) => {
+                left = Some(open.leave(activity.slot().seat.vacate()));
+                activity.dismiss();
+                Look::Told
+            }
         };
         // Whoever drops the last of a connection has it leave, which takes the lock.
         drop(open);
-        drop(activity);
+        drop((left, activity));
         look
     }
 
@@ -133,27 +141,13 @@ impl Quiet {
     }
 
     fn turn(&self, rank: Rank, since: Instant) -> Turn {
-        let time = saturating_nanos(since.saturating_duration_since(self.began)) & ((1 << TIME_BITS) - 1);
-        Self::first(rank) | time
+        let time = saturating_nanos(since.saturating_duration_since(self.began)) & ((1 << RANK_SHIFT) - 1);
+        (rank as u64) << RANK_SHIFT | time
     }
 
-    /// Before everybody of `rank`.
-    const fn first(rank: Rank) -> Turn {
-        (rank as u64) << TIME_BITS
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Turn, Weak<Activity>>> {
+    fn lock(&self) -> MutexGuard<'_, Order<Weak<Activity>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Puts `entry`, which is of `activity`, at `turn`, or at the first free one behind it.
-fn seat(open: &mut BTreeMap<Turn, Weak<Activity>>, activity: &Activity, mut turn: Turn, entry: Weak<Activity>) {
-    while open.contains_key(&turn) {
-        turn += 1;
-    }
-    activity.slot().seat.0.store(turn, Ordering::Relaxed);
-    open.insert(turn, entry);
 }
 
 /// What a look at the first came to.
