@@ -30,7 +30,7 @@ fn call_all(bench: &mut Bench) {
 
 /// Two chunks of numbers are given, and settled.
 fn fill(bench: &mut Bench) {
-    while bench.room.order.issued() % (2 * CHUNK as u64) != 0 {
+    while !bench.room.order.issued().is_multiple_of(2 * CHUNK as u64) {
         bench.room.order.issue().unwrap();
     }
     (0..70).for_each(|_| bench.pass(Duration::from_secs(1)));
