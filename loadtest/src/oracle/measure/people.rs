@@ -2,7 +2,8 @@
 //!
 //! *`funnel_finished`*: of the people told from `measured_from` to the end of the arrivals that the entrance is done, those who finished: were told so of
 //! the last stage, or of one after which not everybody goes on, and asked for no further one. *`funnel_refusals`*: answers
-//! 429 and 503 to requests for stages behind the entrance that tell neither a place nor a turn, and are not the service's own. *`slip_p99`*: over people who were given a place, kept it and were served, the number of those served before them
+//! 429 and 503 to requests for stages behind the entrance that tell neither a place nor a turn, are not the service's own, and were not given to
+//! somebody who showed nothing of what he had been given: whoever keeps no cookie is a newcomer to every gateway. *`slip_p99`*: over people who were given a place, kept it and were served, the number of those served before them
 //! who first came after they were told it, by more than the resolution. *`requests_per_person`*: requests over people who sent any. *amplification*: requests that
 //! began at the service of a stage over distinct people and stages. *`jain_deciles`*: Jain's index over the shares told that the last stage is done, of each tenth of
 //! those who came from `measured_from` to the end of the arrivals and do not attack, in order of coming.
@@ -54,7 +55,8 @@ pub(super) fn funnel_refusals(evidence: &Evidence<'_>) -> f64 {
         return f64::NAN;
     }
     let refused = |records: &Records<'_>| {
-        let behind = records.told.iter().filter(|told| told.stage > entrance && told.kind == Kind::Submit);
+        let behind =
+            records.told.iter().filter(|told| told.stage > entrance && told.kind == Kind::Submit && told.shown);
         behind.filter(|told| is_refusal(evidence, records, told)).count()
     };
     evidence.briefly().map(|records| refused(&records)).sum::<usize>() as f64

@@ -177,14 +177,14 @@ fn in_line_only_who_came_later_overtakes() {
     assert_eq!(broken(&world), [""; 0], "he came first of all");
 }
 
-/// Somebody who was let in asks for the last stage and hears this.
-fn refused(status: u16, word: Word, by_service: bool) -> f64 {
+/// Somebody who was let in, and has `shown` so, asks for the last stage and hears this.
+fn refused(status: u16, word: Word, by_service: bool, shown: bool) -> f64 {
     let run = but(|honest| {
         let served = honest.served(SOMEBODY, 1);
         let id = served.id.expect("a number");
         served.status = if by_service { status } else { 201 };
         let told = honest.told(id.person, id.request);
-        (told.word, told.status) = (word, status);
+        (told.word, told.status, told.shown) = (word, status, shown);
     });
     run.judge().value(Figure::FunnelRefusals)
 }
@@ -192,14 +192,16 @@ fn refused(status: u16, word: Word, by_service: bool) -> f64 {
 #[test]
 fn a_refusal_is_the_gateways_own_and_tells_no_place() {
     let refusals = [
-        (503, Word::Later, false),
-        (429, Word::Later, false),
-        (503, Word::Later, true),
-        (503, Word::Place, false),
-        (503, Word::Turn, false),
+        (503, Word::Later, false, true),
+        (429, Word::Later, false, true),
+        (503, Word::Later, true, true),
+        (503, Word::Place, false, true),
+        (503, Word::Turn, false, true),
+        // Whoever keeps nothing of what he is given cannot be told from a newcomer.
+        (503, Word::Later, false, false),
     ];
-    let counted = refusals.map(|(status, word, by_service)| refused(status, word, by_service).to_bits());
-    assert_eq!(counted, [1.0, 1.0, 0.0, 0.0, 0.0].map(f64::to_bits));
+    let counted = refusals.map(|(status, word, by_service, shown)| refused(status, word, by_service, shown).to_bits());
+    assert_eq!(counted, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0].map(f64::to_bits));
 }
 
 #[test]
