@@ -22,7 +22,7 @@ const WARM: usize = 50;
 
 /// Bytes of one at rest between requests, and of one with a request in line. hyper has 16 KiB of buffers for a connection at work; whoever
 /// waits has touched none of those that he keeps (`proxy::detached`).
-const RESTING: u64 = 2_048;
+const RESTING: u64 = 2_304;
 const HELD: u64 = 8 * 1024;
 
 /// Longer than a connection has to be quiet to rest, and than the allocator keeps what is free.
