@@ -65,7 +65,8 @@ fn sent(port: u16, path: &str) -> TcpStream {
 /// What came first of the answer.
 fn heard(stream: &mut TcpStream) -> String {
     let mut came = [0; 4096];
-    let length = stream.read(&mut came).unwrap();
+    let from = stream.peer_addr();
+    let length = stream.read(&mut came).unwrap_or_else(|error| panic!("{from:?} does not answer: {error}"));
     String::from_utf8_lossy(&came[..length]).into_owned()
 }
 
