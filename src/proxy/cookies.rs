@@ -26,6 +26,13 @@ pub fn passes(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     fields.filter_map(named).filter(|(name, _)| is_of(name, PASS)).map(|(_, value)| value)
 }
 
+/// The names of those cookies, whether or not there is still such a room.
+pub fn pass_names(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(COOKIE).iter().flat_map(|field| pairs(field.as_bytes()));
+    let names = fields.filter_map(named).map(|(name, _)| name).filter(|name| is_of(name, PASS));
+    names.filter(|name| name.iter().all(u8::is_ascii_graphic)).filter_map(|name| str::from_utf8(name).ok())
+}
+
 /// Takes ours out of a request's cookies, and leaves the bytes of all others as they were.
 pub fn strip_request(headers: &mut HeaderMap) {
     if !headers.get_all(COOKIE).iter().any(|field| pairs(field.as_bytes()).any(is_ours)) {

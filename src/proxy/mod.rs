@@ -111,7 +111,7 @@ impl Worker {
         let mut visit = Visit::begin(&self.gateway, &head, asker.address, peer.tls, &asker.id);
         let mut upload = Some(Upload::new(incoming, head.version, self.gateway.plan().clients.body_timeout));
         let mut reads = None;
-        let forgotten = self.gateway.passes().and_then(|passes| room::lent::forgotten(passes, &head, asker.tls));
+        let forgotten = self.gateway.passes().and_then(|_| room::lent::forgotten(&head, asker.tls));
         async move {
             sabotage::swallow().await;
             let mut response = match self.walk(&asker, &mut head, &mut upload, &mut visit, &mut reads).await {

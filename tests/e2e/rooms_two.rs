@@ -131,6 +131,8 @@ fn who_says_that_he_is_another_has_nothing_of_the_person_before_in_any_room() {
     latch.let_pass(1);
     let led = ask(&weir, "GET", "/busy?weir_new=1", &format!("{kept}sec-fetch-site: cross-site\r\n"));
     assert_eq!((led.status, cookies(&led)), (200, String::new()), "{led:?}");
+    let led = ask(&weir, "GET", "/register?weir_new=1", &format!("{kept}sec-fetch-site: cross-site\r\n"));
+    assert_eq!(admitted(&led), since, "nor takes it the pass away of who does: {led:?}");
     let another = ask(&weir, "GET", "/register?weir_new=1", &kept);
     assert!(admitted(&another) > since, "a newcomer of the funnel too: {another:?}");
     keep(&mut jar, &another);

@@ -162,12 +162,11 @@ impl Passes {
 
     /// Fields by which a browser forgets the passes that came with `headers`, of whatever room; `secure` says that he came by TLS.
     #[must_use]
-    pub fn forgotten(&self, headers: &HeaderMap, secure: bool) -> Vec<HeaderValue> {
+    pub fn forgotten(headers: &HeaderMap, secure: bool) -> Vec<HeaderValue> {
         let secure = if secure { "; Secure" } else { "" };
-        let names = self.rooms.iter().map(|(_, name)| name.as_str()).chain([cookies::PASS]);
-        let kept = names.filter(|name| cookies::values(headers, name).next().is_some());
+        let names = cookies::pass_names(headers).take(TRIED);
         let field = |name| format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}");
-        kept.filter_map(|name| HeaderValue::try_from(field(name)).ok()).collect()
+        names.filter_map(|name| HeaderValue::try_from(field(name)).ok()).collect()
     }
 
     fn sign(&self, pass: Pass) -> String {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use http::header::{HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, SET_COOKIE};
 use http::request::Parts;
 
 use super::{Doorway, carried};
@@ -31,10 +31,10 @@ pub fn is_anothers(
     pass: &Pass,
     unix: Duration,
 ) -> bool {
-    let query = head.uri.query();
-    if query.is_some_and(carried::is_anew) {
+    if is_anew(head) {
         return true;
     }
+    let query = head.uri.query();
     let Some(door) = doorway else { return false };
     let mut alike = doorways.iter().filter(|given| given.tag() == pass.room && given.identity == door.identity);
     if let (Some(given), Some(identity)) = (alike.next(), door.identity_of(&head.headers))
@@ -49,13 +49,16 @@ pub fn is_anothers(
     stated.is_some_and(|place| !place.is_of(pass.session))
 }
 
-/// Fields by which the browser forgets the passes of the person before, if `head` is of another person, who came by TLS if `secure`. A link on
-/// another site takes nobody's pass away.
-#[must_use]
-pub fn forgotten(passes: &Passes, head: &Parts, secure: bool) -> Option<Box<Vec<HeaderValue>>> {
+/// Whether whoever sent `head` says that he is another person than the one before him. A link on another site says nothing of who sits there.
+fn is_anew(head: &Parts) -> bool {
     let is_led_astray = || head.headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "cross-site");
-    let is_anew = head.uri.query().is_some_and(carried::is_anew) && !is_led_astray();
-    let fields = is_anew.then(|| passes.forgotten(&head.headers, secure))?;
+    head.uri.query().is_some_and(carried::is_anew) && !is_led_astray()
+}
+
+/// Fields by which the browser forgets the passes of the person before, if `head` is of another person, who came by TLS if `secure`.
+#[must_use]
+pub fn forgotten(head: &Parts, secure: bool) -> Option<Box<Vec<HeaderValue>>> {
+    let fields = is_anew(head).then(|| Passes::forgotten(&head.headers, secure))?;
     (!fields.is_empty()).then(|| Box::new(fields))
 }
 
@@ -65,6 +68,8 @@ pub fn forget(forgotten: Vec<HeaderValue>, fields: &mut HeaderMap) {
     for field in forgotten {
         if !fields.get_all(SET_COOKIE).iter().any(|set| name(set) == name(&field)) {
             fields.append(SET_COOKIE, field);
+            // A cache between us and him must not take the passes of others away.
+            fields.append(CACHE_CONTROL, HeaderValue::from_static("private"));
         }
     }
 }

@@ -54,10 +54,14 @@ pub(super) fn funnel_refusals(evidence: &Evidence<'_>) -> f64 {
     if entrance == last {
         return f64::NAN;
     }
+    let behind = |told: &Told| told.stage > entrance && told.kind == Kind::Submit && told.shown;
+    // A gateway that gives nobody anything has kept no promise.
+    if !evidence.briefly().any(|records| records.told.iter().any(behind)) {
+        return f64::NAN;
+    }
     let refused = |records: &Records<'_>| {
-        let behind =
-            records.told.iter().filter(|told| told.stage > entrance && told.kind == Kind::Submit && told.shown);
-        behind.filter(|told| is_refusal(evidence, records, told)).count()
+        let told = records.told.iter().filter(|told| behind(told));
+        told.filter(|told| is_refusal(evidence, records, told)).count()
     };
     evidence.briefly().map(|records| refused(&records)).sum::<usize>() as f64
 }

@@ -202,6 +202,8 @@ fn a_refusal_is_the_gateways_own_and_tells_no_place() {
     ];
     let counted = refusals.map(|(status, word, by_service, shown)| refused(status, word, by_service, shown).to_bits());
     assert_eq!(counted, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0].map(f64::to_bits));
+    let nothing_given = but(|honest| honest.told.iter_mut().for_each(|told| told.shown = false));
+    assert!(nothing_given.judge().value(Figure::FunnelRefusals).is_nan(), "who gives nobody anything keeps no promise");
 }
 
 #[test]
