@@ -1,8 +1,10 @@
 //! A small scenario on real sockets: weir with the right limit passes it; a gate that is too wide, and none at all, do not.
 #![expect(clippy::expect_used, reason = "a helper of a test that cannot go on says where")]
 
+mod built;
+
 use std::future::pending;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use loadtest::overload::catalogue;
@@ -13,6 +15,8 @@ use loadtest::overload::scenario::{
 };
 use loadtest::overload::suite::{self, Report};
 
+use crate::built::weir;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
 
 /// Requests in flight at which the small service does most.
@@ -20,18 +24,6 @@ const PEAK_AT: u32 = 8;
 
 /// How often a run is made again on a machine that is too busy for it.
 const TRIES: u32 = 5;
-
-/// weir beside this package's program; it is built if need be, with the profile of this test.
-fn weir() -> PathBuf {
-    let folder = Path::new(PROGRAM).parent().expect("a folder");
-    let profile = folder.ends_with("release").then_some("--release");
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", "weir", "--bin", "weir"])
-        .args(profile)
-        .status();
-    assert!(build.expect("cargo").success());
-    folder.join("weir")
-}
 
 /// Five times as many requests for four seconds as a service of 83 a second can serve.
 fn small() -> Scenario {

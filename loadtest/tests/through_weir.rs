@@ -1,13 +1,17 @@
 //! A whole run through weir on this machine: judged, under TLS with a bad network and a gateway that is killed and reloaded, and one that dies.
 #![expect(clippy::expect_used, reason = "a helper of a test that cannot go on says where")]
 
-use std::path::{Path, PathBuf};
+mod built;
+
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use loadtest::ledger::{Folder, Kind, Reader, Served, Told};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::built::weir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loadtest");
 
@@ -90,18 +94,6 @@ kind = "gateway.kill"
 at = "3s"
 lasts = "500ms"
 "#;
-
-/// weir beside this package's program; it is built if need be, with the profile of this test.
-fn weir() -> PathBuf {
-    let folder = Path::new(PROGRAM).parent().expect("a folder");
-    let profile = folder.ends_with("release").then_some("--release");
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", "weir", "--bin", "weir"])
-        .args(profile)
-        .status();
-    assert!(build.expect("cargo").success());
-    folder.join("weir")
-}
 
 fn scene(scenario: &str, gateway: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
